@@ -1,0 +1,63 @@
+/**
+ * Every limit of the system by name, unit last. PROTOCOL.md section 5 lists the same; a test compares the two.
+ * A limit protects the process from one caller, so each is enforced where the bytes or events first arrive.
+ */
+export interface Limits {
+  /** One event as received. Larger values belong in a blob store, with their address in the event. */
+  eventBytes: number;
+  /** `dynamic-worker/configured` only: bundled code is larger than data. */
+  deployedEventBytes: number;
+  /** One atomic batch. A commit is held in memory while it waits for the disk. */
+  batchEvents: number;
+  batchBytes: number;
+  /** One page of a finite JSON read. */
+  pageEvents: number;
+  pageBytes: number;
+  /** Deeper nesting overflows the stack of naive consumers long before it overflows ours. */
+  jsonDepth: number;
+  /** Live and running reads. Each costs a socket and at most one chunk of memory. */
+  readersPerProcess: number;
+  readersPerStream: number;
+  /** Streams held in memory; the least recently used leave and are loaded again from snapshot and tail. */
+  openStreams: number;
+  /** Appends that wait for their turn in one stream, before 429. */
+  waitingAppends: number;
+  waitingBytes: number;
+  /** Time for a request to arrive whole. */
+  requestMs: number;
+  /** All request headers together, checked by the host before a request exists. */
+  headerBytes: number;
+  subscriptionsPerStream: number;
+  transformersPerStream: number;
+  processorsPerStream: number;
+  schedulesPerStream: number;
+}
+
+const mebibyte = 1024 * 1024;
+
+export const defaultLimits: Readonly<Limits> = Object.freeze({
+  eventBytes: 1 * mebibyte,
+  deployedEventBytes: 6 * mebibyte,
+  batchEvents: 1_000,
+  batchBytes: 8 * mebibyte,
+  pageEvents: 1_000,
+  pageBytes: 8 * mebibyte,
+  jsonDepth: 64,
+  readersPerProcess: 10_000,
+  readersPerStream: 2_000,
+  openStreams: 10_000,
+  waitingAppends: 10_000,
+  waitingBytes: 16 * mebibyte,
+  requestMs: 30_000,
+  headerBytes: 16 * 1024,
+  subscriptionsPerStream: 200,
+  transformersPerStream: 100,
+  processorsPerStream: 20,
+  schedulesPerStream: 10_000,
+});
+
+/** Parts of the envelope. They are properties of the protocol itself, so no server may set them otherwise. */
+export const pathCharactersMax = 1_023;
+export const segmentCharactersMax = 255;
+export const typeCharactersMax = 2_048;
+export const idempotencyKeyCharactersMax = 255;

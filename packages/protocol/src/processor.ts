@@ -1,0 +1,51 @@
+/**
+ * The one abstraction. A processor folds events into state with a pure reducer and acts after an append with a hook.
+ * Where it runs (inside the server, deployed by an event, on another machine) is not part of what it is.
+ *
+ * Two kinds of hook, two types: only a built-in, which shares the stream's process, may change what is appended
+ * (`beforeAppend`, `rightBehind`: synchronous, no I/O). Everything else may only act afterwards.
+ */
+import type { EventInput, StreamEvent } from "./event.ts";
+
+export interface Processor<State> {
+  /** Its name in a stream: 1 to 255 characters. */
+  readonly slug: string;
+  readonly initialState: State;
+  /** Pure: the next state, never the old one changed. Sees every event once, in order. */
+  reduce(args: { state: State; event: StreamEvent }): State;
+}
+
+/** What a built-in knows about an append that is being judged. */
+export interface Judged {
+  event: EventInput;
+  /** The offset that the event would get. */
+  offset: number;
+  /** Milliseconds since 1970 at which the commit is formed. */
+  now: number;
+  /** A fact that the server itself states. Never refused for being too many. */
+  fromServer: boolean;
+}
+
+export interface BuiltinProcessor<State> extends Processor<State> {
+  /** Raise it when `reduce` changes its meaning: snapshots of another version are not used. */
+  readonly version: number;
+  /** May refuse by throwing a StreamError. Called over the state behind every earlier event, committed or forming. */
+  beforeAppend?(args: { state: State; judged: Judged }): void;
+  /**
+   * As in Processor. `continued` is true for the second and later events of one batch without a cause: a batch counts
+   * once where events are counted, live and in a refold alike.
+   */
+  reduce(args: { state: State; event: StreamEvent; continued: boolean }): State;
+  /** An event that belongs right behind, in the same commit; asked after each append, over its end state. */
+  rightBehind?(args: { state: State; event: StreamEvent }): EventInput | undefined;
+}
+
+/** Returns what it was given, typed. */
+export function defineProcessor<State>(processor: Processor<State>): Processor<State> {
+  return processor;
+}
+
+/** Returns what it was given, typed. */
+export function defineBuiltin<State>(processor: BuiltinProcessor<State>): BuiltinProcessor<State> {
+  return processor;
+}
