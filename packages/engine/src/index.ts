@@ -1,1 +1,23 @@
-export {};
+/** The stream: append, readers, consumers, ports. No Node imports; the host picks the adapters. */
+export { type AppendInput, type AppendOptions, createEngine, type Deleted, type Engine, type EngineOptions } from "./engine.ts";
+export { createMemoryDirectory } from "./memory/memory-directory.ts";
+export type { Clock, Random } from "./ports/clock.ts";
+export {
+  type Claim,
+  type Commit,
+  type Committed,
+  type Directory,
+  type DueStream,
+  type Head,
+  HeadConflict,
+  type KeyEntry,
+  type LoadedStream,
+  type PositionedRecords,
+  type ReadRange,
+  type StreamLog,
+  type StreamSummary,
+} from "./ports/log.ts";
+export type { ReadItem, ReadRequest } from "./read.ts";
+export { continuesBatch, decodeRecord, linePrefix, toLine, typeOfRecord } from "./record.ts";
+export type { ConsumerState, ProcessorState, StreamState } from "./state-view.ts";
+export type { Appended } from "./stream.ts";

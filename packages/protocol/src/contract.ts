@@ -5,6 +5,9 @@ import type { JsonValue } from "./json.ts";
 /** The talk's namespace, kept for compatibility. */
 export const builtinPrefix = "https://events.iterate.com/events/stream/";
 
+/** Where the short forms stand: `subscription/removed` is also `https://events.iterate.com/subscription-removed`. */
+export const shortPrefix = "https://events.iterate.com/";
+
 export interface EventContract {
   /** The canonical type: `builtinPrefix` + `name`. */
   type: string;
@@ -26,10 +29,16 @@ export interface EventContract {
   whilePaused: boolean;
 }
 
-/** Fills in what most contracts share. */
+/** Fills in what most contracts share. Every type gets its short form as an alias; `aliases` adds further ones. */
 export function defineContract(
   contract: Omit<EventContract, "type" | "aliases" | "serverOnly" | "whilePaused"> &
     Partial<Pick<EventContract, "aliases" | "serverOnly" | "whilePaused">>,
 ): EventContract {
-  return { aliases: [], serverOnly: false, whilePaused: false, ...contract, type: builtinPrefix + contract.name };
+  return {
+    serverOnly: false,
+    whilePaused: false,
+    ...contract,
+    type: builtinPrefix + contract.name,
+    aliases: [shortPrefix + contract.name.replaceAll("/", "-"), ...(contract.aliases ?? [])],
+  };
 }

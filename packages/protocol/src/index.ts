@@ -1,1 +1,45 @@
-export {};
+/** The vocabulary of Millrace. Runs anywhere: no I/O, no Node modules. */
+
+// Events: the envelope, and the one function that reads what comes from outside
+
+export type { EventInput, EventSource, StreamEvent } from "./event.ts";
+export { type ParsedEvent, type ParseOptions, parseEventInput } from "./parse-event.ts";
+
+// Built-in event types
+
+export { builtinPrefix, defineContract, type EventContract, shortPrefix } from "./contract.ts";
+export { compileCron } from "./contracts/cron.ts";
+export { canonicalType, contractFor, contracts, isUnderPrefix } from "./contracts.ts";
+
+// Processors
+
+export { type BuiltinProcessor, defineProcessor, type Judged, type Processor } from "./processor.ts";
+
+// Paths and projects
+
+export { ancestors, isBelow, isCanonicalPath, parsePath, parseProject } from "./paths.ts";
+
+// JSON
+
+export { isJsonObject, type JsonObject, type JsonValue, jsonFault, sortedJson } from "./json.ts";
+
+// Errors
+
+export { type ErrorCode, type ErrorData, errorStatus, isStreamError, StreamError } from "./errors.ts";
+
+// Limits
+
+export {
+  defaultLimits,
+  deliverySecondsMax,
+  deployedCodeBytesMax,
+  expressionCharactersMax,
+  idempotencyKeyCharactersMax,
+  intervalSecondsMin,
+  type Limits,
+  pathCharactersMax,
+  scheduleSecondsMax,
+  segmentCharactersMax,
+  slugCharactersMax,
+  typeCharactersMax,
+} from "./limits.ts";

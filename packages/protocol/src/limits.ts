@@ -61,3 +61,16 @@ export const pathCharactersMax = 1_023;
 export const segmentCharactersMax = 255;
 export const typeCharactersMax = 2_048;
 export const idempotencyKeyCharactersMax = 255;
+
+/** Parts of built-in payloads. A contract is the same everywhere, so these are not configurable either. */
+export const slugCharactersMax = 255;
+/** A JSONata expression is compiled on the append path; longer ones would hold up every other stream. */
+export const expressionCharactersMax = 65_536;
+/** All modules of one deployed processor together, as UTF-8. */
+export const deployedCodeBytesMax: number = 4 * mebibyte;
+/** Faster than this a schedule is a busy loop. */
+export const intervalSecondsMin = 0.05;
+/** One hundred years: a due time must stay a date that every consumer can write down. */
+export const scheduleSecondsMax = 3_155_760_000;
+/** How long one webhook delivery may take. */
+export const deliverySecondsMax = 15;

@@ -19,13 +19,13 @@ export function parsePath(input: string): string {
   if (path === "" || path === "/") return "/";
   if (!path.startsWith("/")) path = `/${path}`;
   if (path.endsWith("/")) path = path.slice(0, -1);
-  if (path === "") throw invalid(`Stream path "${shorten(input)}" has an empty segment.`);
+  if (path === "") throw invalid(`Stream path ${quote(input)} has an empty segment.`);
   if (path.length > pathCharactersMax) {
     throw invalid(`A stream path has at most ${pathCharactersMax} characters; this one has ${path.length}.`);
   }
   if (canonicalPattern.test(path) && !dotSegment.test(path)) return path;
   for (const segment of path.slice(1).split("/")) checkSegment(segment, input);
-  throw invalid(`Stream path "${shorten(input)}" is not valid.`);
+  throw invalid(`Stream path ${quote(input)} is not valid.`);
 }
 
 /** True for a string that is exactly a canonical path. */
@@ -38,7 +38,7 @@ export function isCanonicalPath(path: string): boolean {
 export function parseProject(input: string): string {
   if (segmentPattern.test(input) && input !== "." && input !== "..") return input;
   throw invalid(
-    `A project slug is 1 to ${segmentCharactersMax} characters of A-Z a-z 0-9 . _ ~ @ : + = -; got "${shorten(input)}".`,
+    `A project slug is 1 to ${segmentCharactersMax} characters of A-Z a-z 0-9 . _ ~ @ : + = -; got ${quote(input)}.`,
   );
 }
 
@@ -61,22 +61,22 @@ function decode(path: string): string {
   try {
     return decodeURIComponent(path);
   } catch {
-    throw invalid(`Stream path "${shorten(path)}" is not valid percent-encoding.`);
+    throw invalid(`Stream path ${quote(path)} is not valid percent-encoding.`);
   }
 }
 
 function checkSegment(segment: string, input: string): void {
-  if (segment === "") throw invalid(`Stream path "${shorten(input)}" has an empty segment.`);
+  if (segment === "") throw invalid(`Stream path ${quote(input)} has an empty segment.`);
   if (segment === "." || segment === "..") {
-    throw invalid(`Stream path "${shorten(input)}" has the segment "${segment}"; dots alone are not a name.`);
+    throw invalid(`Stream path ${quote(input)} has the segment "${segment}"; dots alone are not a name.`);
   }
   if (segment.length > segmentCharactersMax) {
     throw invalid(`A path segment has at most ${segmentCharactersMax} characters; one here has ${segment.length}.`);
   }
-  const wrong = /[^A-Za-z0-9._~@:+=-]/.exec(segment);
+  const wrong = /[^A-Za-z0-9._~@:+=-]/u.exec(segment);
   if (wrong) {
     throw invalid(
-      `Stream path "${shorten(input)}" has the character ${JSON.stringify(wrong[0])}; allowed are A-Z a-z 0-9 . _ ~ @ : + = -.`,
+      `Stream path ${quote(input)} has the character ${JSON.stringify(wrong[0])}; allowed are A-Z a-z 0-9 . _ ~ @ : + = -.`,
     );
   }
 }
@@ -85,6 +85,7 @@ function invalid(message: string): StreamError<"invalid_request"> {
   return new StreamError("invalid_request", message, { field: "path" });
 }
 
-function shorten(text: string): string {
-  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
+/** What was sent, short and on one line. */
+function quote(text: string): string {
+  return JSON.stringify(text.length > 120 ? `${text.slice(0, 117)}...` : text);
 }

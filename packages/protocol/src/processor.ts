@@ -44,8 +44,3 @@ export interface BuiltinProcessor<State> extends Processor<State> {
 export function defineProcessor<State>(processor: Processor<State>): Processor<State> {
   return processor;
 }
-
-/** Returns what it was given, typed. */
-export function defineBuiltin<State>(processor: BuiltinProcessor<State>): BuiltinProcessor<State> {
-  return processor;
-}

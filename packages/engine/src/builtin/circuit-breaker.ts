@@ -1,0 +1,135 @@
+/**
+ * The circuit breaker: stops a stream that runs away, by rate or by causal depth, and says why.
+ *
+ * Rate is a token bucket reckoned from `createdAt`, so a replay of the log comes to the same count. It starts full and
+ * refills steadily. The event that takes it below zero is stored (nothing sent is lost), and `paused` stands right
+ * behind it in the same commit. What has a cause counts by event, because code wrote it and code can loop; a batch
+ * without a cause counts as one; facts that the server states cost nothing.
+ *
+ * Depth is how many causes lie behind an event. Every `resumed` after a pause by depth allows as much again.
+ */
+import {
+  type BuiltinProcessor,
+  contractFor,
+  type EventInput,
+  isJsonObject,
+  type JsonObject,
+  type StreamEvent,
+} from "@millrace/protocol";
+
+export interface CircuitBreakerState {
+  burstCapacity: number;
+  refillRatePerMinute: number;
+  maxDepth: number;
+  tokens: number;
+  /** When `tokens` was right, milliseconds. */
+  countedAt: number;
+  depthLimit: number;
+  paused: boolean;
+  /** The pause was by depth: `resumed` allows as much again. */
+  pausedByDepth: boolean;
+  /** The event that went over a limit, until `paused` stands behind it. */
+  tripped?: JsonObject;
+}
+
+const burstCapacity = 100;
+const maxDepth = 10_000;
+
+export const circuitBreaker: BuiltinProcessor<CircuitBreakerState> = {
+  slug: "circuit-breaker",
+  version: 1,
+  initialState: {
+    burstCapacity,
+    refillRatePerMinute: 2_400,
+    maxDepth,
+    tokens: burstCapacity,
+    countedAt: 0,
+    depthLimit: maxDepth,
+    paused: false,
+    pausedByDepth: false,
+  },
+
+  reduce({ state, event, continued }) {
+    switch (event.type) {
+      case "https://events.iterate.com/events/stream/circuit-breaker-configured":
+        return configure(state, event);
+      case "https://events.iterate.com/events/stream/paused":
+        return pauseAt(state);
+      case "https://events.iterate.com/events/stream/resumed":
+        return resume(state, event);
+      default:
+        return count(state, event, continued);
+    }
+  },
+
+  rightBehind({ state, event }) {
+    if (state.tripped === undefined || state.paused) return undefined;
+    return pausedBecause(state.tripped, event);
+  },
+};
+
+function count(state: CircuitBreakerState, event: StreamEvent, continued: boolean): CircuitBreakerState {
+  const { source } = event;
+  if (source?.kind === "server" || contractFor(event.type)?.serverOnly) return state;
+  if (source !== undefined && source.depth > state.depthLimit && state.tripped === undefined && !state.paused) {
+    return { ...state, tripped: trip("depth", state.depthLimit, source.depth, event) };
+  }
+  if (state.burstCapacity === 0) return state;
+  if (continued && source?.cause === undefined) return state;
+  const now = Date.parse(event.createdAt);
+  const refilled = state.tokens + ((now - state.countedAt) * state.refillRatePerMinute) / 60_000;
+  const tokens = Math.min(state.burstCapacity, refilled) - 1;
+  const next = { ...state, tokens, countedAt: now };
+  if (tokens >= 0 || state.tripped !== undefined || state.paused) return next;
+  next.tripped = trip("rate", state.burstCapacity, state.burstCapacity + 1, event);
+  return next;
+}
+
+function trip(kind: "rate" | "depth", limit: number, observed: number, event: StreamEvent): JsonObject {
+  const chain = [{ streamPath: event.streamPath, offset: event.offset }];
+  if (event.source?.cause !== undefined) chain.push(event.source.cause);
+  return { kind, limit, observed, chain };
+}
+
+function configure(state: CircuitBreakerState, event: StreamEvent): CircuitBreakerState {
+  const payload = isJsonObject(event.payload) ? event.payload : {};
+  const burst = numberOr(payload.burstCapacity, state.burstCapacity);
+  const depth = numberOr(payload.maxDepth, maxDepth);
+  return {
+    ...state,
+    burstCapacity: burst,
+    refillRatePerMinute: numberOr(payload.refillRatePerMinute, state.refillRatePerMinute),
+    maxDepth: depth,
+    depthLimit: depth,
+    tokens: burst,
+    countedAt: Date.parse(event.createdAt),
+  };
+}
+
+function pauseAt({ tripped, ...state }: CircuitBreakerState): CircuitBreakerState {
+  return { ...state, paused: true, pausedByDepth: tripped?.kind === "depth" };
+}
+
+/** A person looked at it: a full bucket, and as much depth again if depth was the reason. */
+function resume({ tripped: _, ...state }: CircuitBreakerState, event: StreamEvent): CircuitBreakerState {
+  return {
+    ...state,
+    paused: false,
+    pausedByDepth: false,
+    depthLimit: state.pausedByDepth ? state.depthLimit + state.maxDepth : state.depthLimit,
+    tokens: state.burstCapacity,
+    countedAt: Date.parse(event.createdAt),
+  };
+}
+
+function pausedBecause(cause: JsonObject, event: StreamEvent): EventInput {
+  const reason =
+    cause.kind === "rate"
+      ? `circuit breaker: more than ${cause.limit} events in a burst. Append "resumed" to go on; append "circuit-breaker-configured" to allow more (burstCapacity 0 switches it off).`
+      : `circuit breaker: ${cause.observed} causes lie behind event ${event.offset}, more than the limit of ${cause.limit}. Look for processors that answer each other; "resumed" allows as many again.`;
+  return { type: "https://events.iterate.com/events/stream/paused", payload: { reason, cause } };
+}
+
+function numberOr(value: unknown, otherwise: number): number {
+  return typeof value === "number" ? value : otherwise;
+}

@@ -1,0 +1,193 @@
+/**
+ * The tree: tells every ancestor of a path that a stream was born or deleted below it.
+ *
+ * The obligation is not a promise in memory but the claim in the birth's own commit (or on what a deletion left), so
+ * a crash anywhere loses nothing. Announcing appends with a key derived from the stream's id, so doing it again
+ * changes nothing. Announcements to one ancestor are gathered into batches: a thousand births are a few commits.
+ */
+import { ancestors, type EventInput } from "@millrace/protocol";
+import type { AppendRequest, Entry } from "../forming.ts";
+import type { Clock, Random } from "../ports/clock.ts";
+import type { Claim, DueStream } from "../ports/log.ts";
+
+/** Claims of the tree. One stream may owe both when it was deleted before its birth was announced. */
+const birth = "birth";
+const deletion = "deletion";
+const birthAndDeletion = "birth,deletion";
+
+export function claimAtBirth(path: string, now: number): Claim | null {
+  return path === "/" ? null : { dueAt: now, kind: birth };
+}
+
+export function claimAtRemoval(path: string, open: Claim | null, now: number): Claim | null {
+  if (path === "/") return null;
+  return { dueAt: now, kind: open?.kind === birth ? birthAndDeletion : deletion };
+}
+
+export interface TreeHouse {
+  clock: Clock;
+  random: Random;
+  append(project: string, path: string, request: AppendRequest): Promise<unknown>;
+  due(query: { now: number; limit: number }): Promise<{ streams: DueStream[]; nextDueAt: number | null }>;
+  settle(due: DueStream, to: Claim | null): Promise<void>;
+  onFailure(error: unknown): void;
+}
+
+export interface Tree {
+  /** Looks for what was left owing, by this process or an earlier one. */
+  start(): void;
+  /** A commit just created this claim. */
+  owe(due: DueStream): void;
+  /** Resolves when what is running has ended; nothing more starts. */
+  stop(): Promise<void>;
+}
+
+const roundMax = 500;
+const batchMax = 1_000;
+const firstDelayMs = 1_000;
+const longestDelayMs = 3_600_000;
+
+export function createTree(house: TreeHouse): Tree {
+  let pending: DueStream[] = [];
+  let lookInDirectory = false;
+  let running: Promise<void> | undefined;
+  let stopped = false;
+  let failures = 0;
+  let cancelTimer = () => {};
+
+  function wake(): void {
+    if (running !== undefined || stopped) return;
+    running = run()
+      .catch(retryLater)
+      .finally(() => {
+        running = undefined;
+        if (pending.length > 0) wake();
+      });
+  }
+
+  async function run(): Promise<void> {
+    while (!stopped) {
+      let round = pending.splice(0, roundMax);
+      if (round.length === 0 && lookInDirectory) round = await fromDirectory();
+      if (round.length === 0) return;
+      if (await announce(house, round)) failures = 0;
+      else retryLater(undefined);
+    }
+  }
+
+  async function fromDirectory(): Promise<DueStream[]> {
+    lookInDirectory = false;
+    const { streams, nextDueAt } = await house.due({ now: house.clock.now(), limit: roundMax });
+    if (streams.length === roundMax) lookInDirectory = true;
+    else if (nextDueAt !== null) lookAgainIn(nextDueAt - house.clock.now());
+    return streams;
+  }
+
+  function retryLater(error: unknown): void {
+    if (error !== undefined) house.onFailure(error);
+    const delay = Math.min(firstDelayMs * 2 ** failures++, longestDelayMs);
+    lookAgainIn(delay * (1 + house.random.fraction() / 4));
+  }
+
+  function lookAgainIn(delayMs: number): void {
+    cancelTimer();
+    cancelTimer = house.clock.setTimer(Math.max(delayMs, 1), () => {
+      lookInDirectory = true;
+      wake();
+    });
+  }
+
+  return {
+    start() {
+      lookInDirectory = true;
+      wake();
+    },
+    owe(due) {
+      pending.push(due);
+      wake();
+    },
+    async stop() {
+      stopped = true;
+      cancelTimer();
+      pending = [];
+      await running;
+    },
+  };
+}
+
+/** True when every announcement of the round is on disk. What is not stays claimed and is found again. */
+async function announce(house: TreeHouse, round: DueStream[]): Promise<boolean> {
+  const failed = new Set<DueStream>();
+  await Promise.all(
+    batches(round).map(async ({ project, ancestor, entries, owed }) => {
+      try {
+        await house.append(project, ancestor, { entries, fromServer: true, bytes: 0 });
+      } catch (error) {
+        house.onFailure(error);
+        for (const due of owed) failed.add(due);
+      }
+    }),
+  );
+  const done = round.filter((due) => !failed.has(due));
+  await Promise.all(done.map((due) => house.settle(due, null)));
+  return failed.size === 0;
+}
+
+interface Batch {
+  project: string;
+  ancestor: string;
+  entries: Entry[];
+  owed: DueStream[];
+}
+
+/** The announcements of a round, gathered by ancestor, in the order in which they came to be owed. */
+function batches(round: DueStream[]): Batch[] {
+  const open = new Map<string, Batch>();
+  const all: Batch[] = [];
+  for (const due of round) {
+    for (const ancestor of ancestors(due.path)) {
+      const id = due.project + ancestor;
+      let batch = open.get(id);
+      if (batch === undefined || batch.entries.length >= batchMax - 1) {
+        batch = { project: due.project, ancestor, entries: [], owed: [] };
+        open.set(id, batch);
+        all.push(batch);
+      }
+      batch.entries.push(...announcements(due));
+      batch.owed.push(due);
+    }
+  }
+  return all;
+}
+
+function announcements(due: DueStream): Entry[] {
+  const entries: Entry[] = [];
+  const { kind } = due.claim;
+  if (kind === birth || kind === birthAndDeletion) {
+    entries.push(
+      announcement(due, "created", due.birthOffset, {
+        type: "https://events.iterate.com/events/stream/child-stream-created",
+        payload: { childPath: due.path },
+      }),
+    );
+  }
+  if (kind === deletion || kind === birthAndDeletion) {
+    const head = due.head.offset;
+    entries.push(
+      announcement(due, "deleted", head, {
+        type: "https://events.iterate.com/events/stream/child-stream-deleted",
+        payload: { childPath: due.path, head },
+      }),
+    );
+  }
+  return entries;
+}
+
+function announcement(due: DueStream, what: string, offset: number, event: EventInput): Entry {
+  return {
+    event,
+    key: `d:server/tree/${due.streamId}/${what}`,
+    digest: "",
+    source: { kind: "server", slug: "tree", cause: { streamPath: due.path, offset }, depth: 1 },
+  };
+}

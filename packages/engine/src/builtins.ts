@@ -1,0 +1,9 @@
+/** The built-ins that take part in every append, in the order in which they are asked. A new one is one line here. */
+import type { BuiltinProcessor } from "@millrace/protocol";
+import { circuitBreaker } from "./builtin/circuit-breaker.ts";
+import { lifecycle } from "./builtin/lifecycle.ts";
+import { pause } from "./builtin/pause.ts";
+
+// Each is called with the slice that it made itself, so the list need not know their types.
+// biome-ignore lint/suspicious/noExplicitAny: a heterogeneous list; state.ts keeps slices and built-ins in one order
+export const builtins: readonly BuiltinProcessor<any>[] = [lifecycle, pause, circuitBreaker];

@@ -1,0 +1,193 @@
+/**
+ * The engine: streams over a log. It imports no Node module and keeps nothing in module scope; the host passes the
+ * directory, the clock and chance, and may run many engines in one process.
+ */
+import { defaultLimits, type EventInput, type EventSource, type Limits, StreamError } from "@millrace/protocol";
+import { builtins } from "./builtins.ts";
+import { claimAtBirth, claimAtRemoval, createTree, type Tree } from "./builtin/tree.ts";
+import { contentDigest } from "./digest.ts";
+import type { AppendRequest, Entry } from "./forming.ts";
+import type { Clock, Random } from "./ports/clock.ts";
+import type { Directory, StreamSummary } from "./ports/log.ts";
+import { type ReadItem, type ReadRequest, read } from "./read.ts";
+import { stateAt, type ProcessorState, type StreamState, stateOf } from "./state-view.ts";
+import type { Appended, Stream } from "./stream.ts";
+import { Streams } from "./streams.ts";
+
+export interface EngineOptions {
+  directory: Directory;
+  clock: Clock;
+  random: Random;
+  limits?: Partial<Limits>;
+  /** Hears what went wrong behind an answer: a log that cannot commit, an announcement that waits. */
+  onFailure?(error: unknown): void;
+}
+
+export interface AppendInput {
+  event: EventInput;
+  idempotencyKey?: string;
+  /** The text that was sent, when it was no event or was wrapped by the server: what a key is compared by. */
+  sentText?: string;
+}
+
+export interface Deleted {
+  path: string;
+  head: number;
+}
+
+export interface Engine {
+  readonly limits: Limits;
+  /**
+   * Appends one event, or a batch as one atomic commit. Resolves when it is on disk, with one result for each input.
+   * @throws StreamError `idempotency_conflict`, `offset_conflict`, `stream_paused`, `rate_limited`, `unavailable`
+   */
+  append(project: string, path: string, inputs: readonly AppendInput[], options: AppendOptions): Promise<Appended[]>;
+  /** Reads as described in `ReadRequest`. The reader counts against the limits until it ends. */
+  read(project: string, path: string, request: ReadRequest, signal: AbortSignal): AsyncGenerator<ReadItem>;
+  /** @throws StreamError `not_found` */
+  state(project: string, path: string): Promise<StreamState>;
+  /** The state of one built-in, now or at an offset. @throws StreamError `not_found` */
+  processorState(project: string, path: string, slug: string, at: number | undefined): Promise<ProcessorState>;
+  list: Directory["list"];
+  projects: Directory["projects"];
+  /** Empties a path, with `children` everything below it too. Answers what there was. */
+  delete(project: string, path: string, options: { children: boolean }): Promise<Deleted[]>;
+  /** What is open and read, for health and metrics. */
+  gauges(): { openStreams: number; readers: number };
+  /** Ends readers, finishes what was begun, closes the log. */
+  close(): Promise<void>;
+}
+
+export interface AppendOptions {
+  /** Size as received. */
+  bytes: number;
+  /** Set when code wrote it. */
+  source?: EventSource;
+}
+
+export function createEngine(options: EngineOptions): Engine {
+  const { directory, clock, random } = options;
+  const limits: Limits = { ...defaultLimits, ...options.limits };
+  const onFailure = options.onFailure ?? (() => {});
+  const closing = new AbortController();
+  let readers = 0;
+
+  const streams = new Streams(limits, (project, path) => ({
+    log: directory.log(project, path),
+    clock,
+    limits,
+    newStreamId: () => random.id(),
+    claimAtBirth: (now) => claimAtBirth(path, now),
+    claimAtRemoval: (open, now) => claimAtRemoval(path, open, now),
+    onWork: (due) => tree.owe(due),
+    onFailure,
+  }));
+
+  const tree: Tree = createTree({
+    clock,
+    random,
+    onFailure,
+    append: (project, path, request) => streams.get(project, path).append(request),
+    due: (query) => directory.due(query),
+    async settle(due, to) {
+      if (!(await directory.settle(due.head, due.claim.kind, to))) return;
+      const stream = streams.peek(due.project, due.path);
+      if (stream?.streamId === due.streamId) stream.claim = to;
+    },
+  });
+  tree.start();
+
+  async function remove(project: string, path: string): Promise<Deleted | undefined> {
+    const head = await streams.get(project, path).remove();
+    return head === undefined ? undefined : { path, head };
+  }
+
+  return {
+    limits,
+
+    async append(project, path, inputs, { bytes, source }) {
+      if (closing.signal.aborted) throw stopping();
+      const request: AppendRequest = { entries: inputs.map((input) => toEntry(input, source)), fromServer: false, bytes };
+      return streams.get(project, path).append(request);
+    },
+
+    async *read(project, path, request, signal) {
+      if (closing.signal.aborted) throw stopping();
+      const stream = streams.get(project, path);
+      if (readers >= limits.readersPerProcess) throw tooManyReaders(limits.readersPerProcess, "readers of this server");
+      if (request.live && stream.tail.readers >= limits.readersPerStream) {
+        throw tooManyReaders(limits.readersPerStream, "live readers of this stream");
+      }
+      readers++;
+      try {
+        yield* read(stream, request, AbortSignal.any([signal, closing.signal]));
+      } finally {
+        readers--;
+      }
+    },
+
+    async state(project, path) {
+      return stateOf(await living(streams.get(project, path)));
+    },
+
+    async processorState(project, path, slug, at) {
+      const builtin = builtins.find((candidate) => candidate.slug === slug);
+      if (builtin === undefined) {
+        const known = builtins.map((candidate) => candidate.slug).join(", ");
+        throw new StreamError("not_found", `This stream has no processor "${slug}"; it has ${known}.`, {});
+      }
+      return stateAt(await living(streams.get(project, path)), builtin, at);
+    },
+
+    list: (query) => directory.list(query),
+    projects: (query) => directory.projects(query),
+
+    async delete(project, path, { children }) {
+      const deleted: Deleted[] = [];
+      if (children) {
+        for (let cursor: string | undefined; ; ) {
+          const page = await directory.list({ project, prefix: path, depth: "all", limit: 1_000, ...(cursor ? { cursor } : {}) });
+          const below = page.streams.filter((stream: StreamSummary) => stream.path !== path);
+          const results = await Promise.all(below.map((stream) => remove(project, stream.path)));
+          for (const result of results) if (result !== undefined) deleted.push(result);
+          if (page.next === null) break;
+          cursor = page.next;
+        }
+      }
+      const own = await remove(project, path);
+      return own === undefined ? deleted : [own, ...deleted];
+    },
+
+    gauges: () => ({ openStreams: streams.size, readers }),
+
+    async close() {
+      closing.abort();
+      await tree.stop();
+      await directory.close();
+    },
+  };
+}
+
+function toEntry({ event, idempotencyKey, sentText }: AppendInput, source: EventSource | undefined): Entry {
+  const entry: Entry = { event, digest: "" };
+  if (source !== undefined) entry.source = source;
+  if (idempotencyKey !== undefined) {
+    entry.key = `c:${idempotencyKey}`;
+    entry.digest = contentDigest(event, sentText);
+  }
+  return entry;
+}
+
+async function living(stream: Stream): Promise<Stream> {
+  await stream.load();
+  if (stream.streamId !== undefined) return stream;
+  throw new StreamError("not_found", `There is no stream at ${stream.path}. It comes into being with its first append.`, {});
+}
+
+function stopping(): StreamError<"unavailable"> {
+  return new StreamError("unavailable", "The server is stopping.", { retryAfterSeconds: 1 });
+}
+
+function tooManyReaders(limit: number, unit: string): StreamError<"rate_limited"> {
+  return new StreamError("rate_limited", `There are ${limit} ${unit} already. Read in pages, or close some.`, { limit, unit });
+}

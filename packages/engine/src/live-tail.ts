@@ -1,0 +1,84 @@
+/**
+ * The last commits of a stream, shared by everyone who reads it live. Readers hold a position, never a queue: whoever
+ * is too slow for what is kept here reads the log instead, so a slow reader costs nothing and never waits for others.
+ */
+export interface Published {
+  first: number;
+  records: readonly string[];
+}
+
+const keptCharactersMax = 1024 * 1024;
+
+export class LiveTail {
+  /** How many read along; nothing is kept while nobody does. */
+  readers = 0;
+  /** Counts deletions: readers of an earlier life end. */
+  life = 0;
+  #kept: Published[] = [];
+  #keptCharacters = 0;
+  #wakers: Set<() => void> = new Set();
+
+  publish(first: number, records: readonly string[]): void {
+    if (this.readers === 0) {
+      if (this.#kept.length > 0) this.#clear();
+      return;
+    }
+    this.#kept.push({ first, records });
+    this.#keptCharacters += charactersOf(records);
+    while (this.#keptCharacters > keptCharactersMax && this.#kept.length > 1) {
+      this.#keptCharacters -= charactersOf((this.#kept.shift() as Published).records);
+    }
+    this.#wake();
+  }
+
+  /** After a reload: what came in between is in the log, not here. */
+  reload(): void {
+    this.#clear();
+    this.#wake();
+  }
+
+  /** The stream was deleted. */
+  end(): void {
+    this.#clear();
+    this.life++;
+    this.#wake();
+  }
+
+  /** The kept commit that holds this offset, if it is still here. */
+  at(offset: number): Published | undefined {
+    let low = 0;
+    let high = this.#kept.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const published = this.#kept[middle] as Published;
+      if (offset < published.first) high = middle - 1;
+      else if (offset >= published.first + published.records.length) low = middle + 1;
+      else return published;
+    }
+    return undefined;
+  }
+
+  /** Calls `wake` once, at the next change. Returns how to take it back. */
+  onChange(wake: () => void): () => void {
+    this.#wakers.add(wake);
+    return () => this.#wakers.delete(wake);
+  }
+
+  #wake(): void {
+    if (this.#wakers.size === 0) return;
+    const wakers = this.#wakers;
+    this.#wakers = new Set();
+    for (const wake of wakers) wake();
+  }
+
+  #clear(): void {
+    this.#kept = [];
+    this.#keptCharacters = 0;
+  }
+}
+
+function charactersOf(records: readonly string[]): number {
+  let characters = 0;
+  for (const record of records) characters += record.length;
+  return characters;
+}

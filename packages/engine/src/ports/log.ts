@@ -1,0 +1,155 @@
+/**
+ * Where events live. `StreamLog` is one stream, `Directory` is everything that is asked across streams. Both are
+ * handles on the same store, so that a commit is one self-contained record that the store writes or does not write.
+ *
+ * A *record* is the JSON text of an event behind its `streamPath` and `offset`, without the opening brace:
+ * `"type":"hello","payload":{},"createdAt":"..."}`. It contains no line break. The log never looks into it.
+ *
+ * `testing` exports the suite that every adapter passes: `describeLog`.
+ */
+
+/** Where a stream ends. The engine reads `offset` and hands the whole thing back; adapters keep more in it. */
+export interface Head {
+  /** The last offset ever given at this path; 0 for none. A deletion does not lower it. */
+  readonly offset: number;
+}
+
+/** What a stream owes, and when somebody must look at it. One for each stream; null when it owes nothing. */
+export interface Claim {
+  dueAt: number;
+  kind: string;
+}
+
+export interface KeyEntry {
+  key: string;
+  offset: number;
+  /** Of the content that was sent with the key; empty for derived keys, whose content is never compared. */
+  digest: string;
+}
+
+export interface LoadedStream {
+  head: Head;
+  /** Absent for a path that has no stream: never born, or deleted. */
+  birth?: { streamId: string; offset: number; at: number };
+  /** When the last event was appended, milliseconds; 0 for none. */
+  lastEventAt: number;
+  /** A cache of the folded state: losing it costs time, never truth. */
+  snapshot?: { offset: number; state: string };
+  claim: Claim | null;
+}
+
+/** One atomic, self-contained step of ONE stream. Everything in it becomes visible together or not at all. */
+export interface Commit {
+  /** Offset of the first record; the others follow without a gap. */
+  first: number;
+  /** Never empty. */
+  records: readonly string[];
+  /** `createdAt` of the last record, milliseconds. */
+  at: number;
+  keys: readonly KeyEntry[];
+  /** On the commit that brings the stream into being; its first record is the birth. */
+  birth?: { streamId: string };
+  /** What lists show; given only when it changes. */
+  paused?: boolean;
+  /** Given only when it changes. */
+  claim?: Claim | null;
+  snapshot?: { offset: number; state: string };
+}
+
+export interface Committed {
+  head: Head;
+  /**
+   * Increases in the order in which commits become visible in a project: whoever has seen p never finds anything
+   * new at or below p.
+   */
+  position: number;
+}
+
+/** The expected head was not the head. Nothing was written; the caller loads the stream again. */
+export class HeadConflict extends Error {
+  override readonly name = "HeadConflict";
+}
+
+export interface StreamLog {
+  load(): Promise<LoadedStream>;
+  /**
+   * Resolves when the commit is on disk.
+   * @throws HeadConflict when `expected` is not the head; any other rejection means that the outcome is unknown
+   */
+  append(commit: Commit, expected: Head): Promise<Committed>;
+  /** Empties the path. Its head stays; the claim says who must still hear of it. */
+  remove(expected: Head, claim: Claim | null): Promise<Committed>;
+  /**
+   * Records of `after` (exclusive) to `through` (inclusive), in order, as many as the bounds allow and at least one
+   * where there is one. Empty for what is not there.
+   */
+  read(range: ReadRange): Promise<{ first: number; records: string[] }>;
+  /** Those of the keys that were used, in this life of the stream. */
+  findKeys(keys: readonly string[]): Promise<Map<string, KeyEntry>>;
+}
+
+export interface ReadRange {
+  after: number;
+  through: number;
+  maxEvents: number;
+  maxBytes: number;
+}
+
+export interface StreamSummary {
+  path: string;
+  head: number;
+  createdAt: number;
+  lastEventAt: number;
+  paused: boolean;
+}
+
+/** A stream, alive or deleted, that owes something. */
+export interface DueStream {
+  project: string;
+  path: string;
+  streamId: string;
+  head: Head;
+  /** Offset of its `initialized` event. */
+  birthOffset: number;
+  deleted: boolean;
+  claim: Claim;
+}
+
+export interface PositionedRecords {
+  position: number;
+  path: string;
+  first: number;
+  records: string[];
+}
+
+export interface Directory {
+  /** A handle; nothing is read or made by asking for it. */
+  log(project: string, path: string): StreamLog;
+  /**
+   * Living streams below a prefix, by whole segments, in order of path. `depth: "children"` leaves out what lies
+   * deeper than one segment, and the prefix itself. `next` is the cursor of the following page, or null.
+   */
+  list(query: {
+    project: string;
+    prefix: string;
+    depth: "all" | "children";
+    cursor?: string;
+    limit: number;
+  }): Promise<{ streams: StreamSummary[]; next: string | null }>;
+  /** Slugs of projects that have or had a stream, in order. */
+  projects(query: { cursor?: string; limit: number }): Promise<{ projects: string[]; next: string | null }>;
+  /** Streams whose claim is due at `now`, earliest first, and when the first later one is due. */
+  due(query: { now: number; limit: number }): Promise<{ streams: DueStream[]; nextDueAt: number | null }>;
+  /** Replaces a claim if it still is of the kind `from`. False: somebody changed it; look again. */
+  settle(head: Head, from: string, to: Claim | null): Promise<boolean>;
+  /** What became visible behind a position in a subtree; `through` is how far the answer proves that nothing else is. */
+  readPositions(query: {
+    project: string;
+    prefix: string;
+    after: number;
+    maxEvents: number;
+    maxBytes: number;
+  }): Promise<{ commits: PositionedRecords[]; through: number }>;
+  /** Finishes what was begun and lets go of the store. */
+  close(): Promise<void>;
+}

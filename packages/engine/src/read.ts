@@ -1,0 +1,182 @@
+/**
+ * Reading one stream: history from the log, then live, on one connection, without gap or duplicate. A reader is a
+ * position. While it is behind it reads pages of the log; at the head it takes commits from the shared live tail, and
+ * falls back to the log whenever the tail no longer has what comes next. Memory is one page, however slow it is.
+ */
+import { StreamError } from "@millrace/protocol";
+import { typeOfRecord } from "./record.ts";
+import type { Stream } from "./stream.ts";
+
+export interface ReadRequest {
+  /** Exclusive. */
+  after: number | "end";
+  /** Exclusive; absent means up to the head, or for ever when live. */
+  before?: number;
+  /** How many events at most. */
+  limit?: number;
+  /** Newest first; finite only. */
+  descending?: boolean;
+  live?: boolean;
+  /** Which types are wanted; absent means all. */
+  accepts?(type: string): boolean;
+}
+
+export type ReadItem =
+  /** Events in the order of the read. `offsets` is absent when they follow `first` without a gap. */
+  | { kind: "events"; first: number; offsets?: number[]; records: readonly string[] }
+  /** Nothing that matched up to here: what a filtered reader resumes from. */
+  | { kind: "scanned"; through: number }
+  /** The history is read; what comes next is new. */
+  | { kind: "caught-up"; through: number }
+  /** The stream was deleted: the read ends. */
+  | { kind: "deleted"; head: number }
+  /** Nothing happened for a while: time for a sign of life. */
+  | { kind: "idle"; through: number };
+
+const pageEvents = 1_000;
+const pageBytes = 256 * 1024;
+/** A filtered reader hears how far it is at least this often, so that it never scans the same history twice. */
+const scannedEventsMax = 1_000;
+const idleMs = 15_000;
+
+/**
+ * Ends by itself when finite, deleted or aborted.
+ * @throws StreamError `offset_conflict` when `after` lies beyond the head
+ */
+export async function* read(stream: Stream, request: ReadRequest, signal: AbortSignal): AsyncGenerator<ReadItem> {
+  await stream.load();
+  const after = request.after === "end" ? stream.head.offset : request.after;
+  if (after > stream.head.offset) throw beyondTheHead(after, stream.head.offset);
+  if (request.descending) yield* readDescending(stream, request, after);
+  else yield* readAscending(stream, { ...request, after }, signal);
+}
+
+async function* readAscending(
+  stream: Stream,
+  request: ReadRequest & { after: number },
+  signal: AbortSignal,
+): AsyncGenerator<ReadItem> {
+  const { tail } = stream;
+  const { life } = tail;
+  const live = request.live === true;
+  const end = Math.min(request.before ?? Number.POSITIVE_INFINITY, live ? Number.POSITIVE_INFINITY : stream.head.offset + 1);
+  // What an earlier life of the path held is gone; its offsets are passed over.
+  const floor = stream.streamId === undefined ? stream.head.offset : stream.birthOffset - 1;
+  let position = Math.max(request.after, floor);
+  let wanted = request.limit ?? Number.POSITIVE_INFINITY;
+  let unproven = 0;
+  let caughtUp = false;
+  if (live) tail.readers++;
+  try {
+    while (!signal.aborted && position + 1 < end && wanted > 0) {
+      if (tail.life !== life) return yield { kind: "deleted", head: stream.head.offset };
+      if (position < stream.head.offset) {
+        const page = tail.at(position + 1) ?? (await readPage(stream, position, Math.min(end - 1, stream.head.offset)));
+        if (page.records.length === 0) {
+          // Deleted while it was read, or the log has less than it said.
+          if (tail.life !== life) continue;
+          throw new Error(`${stream.path}: the log has nothing behind offset ${position}`);
+        }
+        const through = Math.min(page.first + page.records.length, end) - 1;
+        const item = select(page, position, through, wanted, request.accepts);
+        unproven = item === undefined ? unproven + through - position : 0;
+        position = through;
+        if (item !== undefined) {
+          wanted -= item.records.length;
+          yield item;
+        } else if (unproven >= scannedEventsMax) {
+          unproven = 0;
+          yield { kind: "scanned", through: position };
+        }
+        continue;
+      }
+      if (!live) break;
+      if (!caughtUp) {
+        caughtUp = true;
+        yield { kind: "caught-up", through: position };
+        continue;
+      }
+      if (!(await somethingNew(stream, signal)) && !signal.aborted) yield { kind: "idle", through: position };
+    }
+  } finally {
+    if (live) tail.readers--;
+  }
+}
+
+async function* readDescending(stream: Stream, request: ReadRequest, after: number): AsyncGenerator<ReadItem> {
+  let position = Math.min(request.before ?? Number.POSITIVE_INFINITY, stream.head.offset + 1);
+  let wanted = request.limit ?? Number.POSITIVE_INFINITY;
+  const floor = Math.max(after, stream.birthOffset - 1);
+  while (position - 1 > floor && wanted > 0) {
+    const from = Math.max(floor, position - 1 - Math.min(pageEvents, wanted));
+    let records: string[] = [];
+    for (let at = from; at < position - 1; ) {
+      const page = await readPage(stream, at, position - 1);
+      if (page.records.length === 0) return;
+      records = records.length === 0 ? page.records : [...records, ...page.records];
+      at += page.records.length;
+    }
+    const offsets: number[] = [];
+    const chosen: string[] = [];
+    for (let i = records.length - 1; i >= 0 && chosen.length < wanted; i--) {
+      const record = records[i] as string;
+      if (request.accepts && !request.accepts(typeOfRecord(record))) continue;
+      offsets.push(from + 1 + i);
+      chosen.push(record);
+    }
+    position = from + 1;
+    wanted -= chosen.length;
+    if (chosen.length > 0) yield { kind: "events", first: offsets[0] as number, offsets, records: chosen };
+    else yield { kind: "scanned", through: position };
+  }
+}
+
+function readPage(stream: Stream, after: number, through: number): Promise<{ first: number; records: string[] }> {
+  return stream.log.read({ after, through, maxEvents: pageEvents, maxBytes: pageBytes });
+}
+
+/** What of a page is wanted. The page itself when it is all of it, so that what is derived from it can be shared. */
+function select(
+  page: { first: number; records: readonly string[] },
+  after: number,
+  through: number,
+  wanted: number,
+  accepts: ReadRequest["accepts"],
+): Extract<ReadItem, { kind: "events" }> | undefined {
+  const skip = after + 1 - page.first;
+  const count = Math.min(through - after, accepts ? Number.POSITIVE_INFINITY : wanted);
+  if (!accepts) {
+    const whole = skip === 0 && count === page.records.length;
+    const records = whole ? page.records : page.records.slice(skip, skip + count);
+    return { kind: "events", first: after + 1, records };
+  }
+  const offsets: number[] = [];
+  const records: string[] = [];
+  for (let i = skip; i < skip + count && records.length < wanted; i++) {
+    const record = page.records[i] as string;
+    if (!accepts(typeOfRecord(record))) continue;
+    offsets.push(page.first + i);
+    records.push(record);
+  }
+  return records.length === 0 ? undefined : { kind: "events", first: offsets[0] as number, offsets, records };
+}
+
+/** Resolves true at the next change of the stream, false after a quiet while or when the reader left. */
+function somethingNew(stream: Stream, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const done = (changed: boolean) => {
+      cancelTimer();
+      forget();
+      signal.removeEventListener("abort", leave);
+      resolve(changed);
+    };
+    const leave = () => done(false);
+    const forget = stream.tail.onChange(() => done(true));
+    const cancelTimer = stream.clock.setTimer(idleMs, leave);
+    signal.addEventListener("abort", leave);
+  });
+}
+
+function beyondTheHead(after: number, head: number): StreamError<"offset_conflict"> {
+  return new StreamError("offset_conflict", `There is no event ${after}: the head is ${head}.`, { head, expected: after });
+}

@@ -1,0 +1,257 @@
+/**
+ * One stream in memory: who waits, what is committed, who reads along. It is a cache of the log with one writer in
+ * it, and may be forgotten and loaded again at any time that nothing waits.
+ */
+import { StreamError, type Limits } from "@millrace/protocol";
+import { commitNext, unavailable } from "./append.ts";
+import type { AppendRequest, Forming } from "./forming.ts";
+import type { Clock } from "./ports/clock.ts";
+import type { Claim, Committed, DueStream, Head, StreamLog } from "./ports/log.ts";
+import { LiveTail } from "./live-tail.ts";
+import { continuesBatch, decodeRecord } from "./record.ts";
+import { decodeSnapshot, fold, initialSlices, type Slices } from "./state.ts";
+
+export interface Appended {
+  offset: number;
+  /** The stored text; `toLine` makes it an event. */
+  record: string;
+  /** Its key had been used before: this is the event of that time. */
+  replayed: boolean;
+}
+
+export interface Waiting {
+  request: AppendRequest;
+  resolve(appended: Appended[]): void;
+  reject(error: Error): void;
+}
+
+interface Removal {
+  resolve(head: number | undefined): void;
+  reject(error: Error): void;
+}
+
+/** What a stream needs from the house it lives in. */
+export interface StreamDependencies {
+  log: StreamLog;
+  clock: Clock;
+  limits: Limits;
+  newStreamId(): string;
+  claimAtBirth(now: number): Claim | null;
+  claimAtRemoval(open: Claim | null, now: number): Claim | null;
+  /** A commit of this stream is on disk, and with it this obligation. */
+  onWork(due: DueStream): void;
+  onFailure(error: unknown): void;
+}
+
+const foldPageEvents = 1_000;
+const foldPageBytes = 4 * 1024 * 1024;
+const reloadDelayMs = 1_000;
+
+export class Stream {
+  readonly project: string;
+  readonly path: string;
+  readonly log: StreamLog;
+  readonly clock: Clock;
+  readonly newStreamId: () => string;
+  readonly claimAtBirth: (now: number) => Claim | null;
+  readonly tail: LiveTail = new LiveTail();
+
+  queue: Waiting[] = [];
+  waitingBytes = 0;
+
+  /** All of what follows is committed. `streamId` is undefined for a path without a living stream. */
+  streamId: string | undefined;
+  head: Head = { offset: 0 };
+  birthOffset = 0;
+  createdAt = 0;
+  lastEventAt = 0;
+  slices: Slices = initialSlices;
+  snapshotOffset = 0;
+  /** Length of the records behind the snapshot. */
+  tailCharacters = 0;
+  claim: Claim | null = null;
+
+  readonly #dependencies: StreamDependencies;
+  #loaded = false;
+  #loading: Promise<void> | undefined;
+  #removals: Removal[] = [];
+  #busy = false;
+
+  constructor(project: string, path: string, dependencies: StreamDependencies) {
+    this.project = project;
+    this.path = path;
+    this.log = dependencies.log;
+    this.clock = dependencies.clock;
+    this.newStreamId = dependencies.newStreamId;
+    this.claimAtBirth = dependencies.claimAtBirth;
+    this.#dependencies = dependencies;
+  }
+
+  /** True while forgetting it would lose nothing: no one waits, nothing is in flight, no one reads. */
+  get idle(): boolean {
+    return !this.#busy && this.queue.length === 0 && this.#loading === undefined && this.tail.readers === 0;
+  }
+
+  /** Takes its turn. Resolves when the events are on disk; rejects with a StreamError. */
+  append(request: AppendRequest): Promise<Appended[]> {
+    const { waitingAppends, waitingBytes } = this.#dependencies.limits;
+    if (this.queue.length >= waitingAppends) throw tooManyWaiting(waitingAppends, "appends");
+    if (this.waitingBytes + request.bytes > waitingBytes && this.queue.length > 0) {
+      throw tooManyWaiting(waitingBytes, "bytes");
+    }
+    this.waitingBytes += request.bytes;
+    return new Promise((resolve, reject) => {
+      this.queue.push({ request, resolve, reject });
+      if (!this.#busy) void this.#run();
+    });
+  }
+
+  /** Empties the path. Resolves with the head that it had, or undefined when there was no stream. */
+  remove(): Promise<number | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#removals.push({ resolve, reject });
+      if (!this.#busy) void this.#run();
+    });
+  }
+
+  /** Undefined when the stream is loaded already, so that the usual case costs no turn of the event loop. */
+  load(): Promise<void> | undefined {
+    if (this.#loaded) return undefined;
+    this.#loading ??= this.#loadNow().finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
+  }
+
+  /** What was in flight has an unknown outcome: nothing in memory counts until it is loaded again. */
+  fail(error: unknown): void {
+    this.#dependencies.onFailure(error);
+    this.#loaded = false;
+    if (this.tail.readers > 0) this.clock.setTimer(reloadDelayMs, () => void this.#reloadForReaders());
+  }
+
+  /** Steps over to what was committed and shows it to live readers. */
+  advance(forming: Forming, committed: Committed | undefined): void {
+    if (committed === undefined) return;
+    if (this.streamId === undefined) {
+      this.birthOffset = forming.base + 1;
+      this.createdAt = forming.now;
+    }
+    this.tailCharacters += forming.characters;
+    if (forming.snapshotTaken) {
+      this.snapshotOffset = forming.head;
+      this.tailCharacters = 0;
+    }
+    this.streamId = forming.streamId;
+    this.claim = forming.claim;
+    this.head = committed.head;
+    this.lastEventAt = forming.now;
+    this.slices = forming.slices;
+    this.tail.publish(forming.base + 1, forming.records);
+  }
+
+  /** Wakes whoever has to act because of the claim that was just committed. */
+  wakeConsumers(): void {
+    if (this.claim !== null) this.#dependencies.onWork(this.#due(this.claim));
+  }
+
+  #due(claim: Claim): DueStream {
+    const { project, path, head, birthOffset } = this;
+    return { project, path, streamId: this.streamId as string, head, birthOffset, deleted: false, claim };
+  }
+
+  async #run(): Promise<void> {
+    this.#busy = true;
+    while (this.queue.length > 0 || this.#removals.length > 0) {
+      const loading = this.load();
+      if (loading !== undefined && !(await this.#loadedOrRefused(loading))) continue;
+      if (this.#removals.length > 0) await this.#removeNow();
+      else await commitNext(this);
+    }
+    this.#busy = false;
+  }
+
+  async #loadedOrRefused(loading: Promise<void>): Promise<boolean> {
+    try {
+      await loading;
+      return true;
+    } catch (error) {
+      this.#dependencies.onFailure(error);
+      const refusal = unavailable("The log could not be read. Send it again, with the same idempotency key.");
+      for (const { reject } of this.queue.splice(0)) reject(refusal);
+      for (const { reject } of this.#removals.splice(0)) reject(refusal);
+      this.waitingBytes = 0;
+      return false;
+    }
+  }
+
+  /** Snapshot and tail: what a restart, an eviction and a failed commit have in common. */
+  async #loadNow(): Promise<void> {
+    const loaded = await this.log.load();
+    const snapshot = loaded.snapshot === undefined ? undefined : decodeSnapshot(loaded.snapshot.state);
+    let slices = snapshot ?? initialSlices;
+    let offset = snapshot === undefined ? (loaded.birth?.offset ?? 1) - 1 : (loaded.snapshot?.offset ?? 0);
+    this.snapshotOffset = offset;
+    this.tailCharacters = 0;
+    while (loaded.birth !== undefined && offset < loaded.head.offset) {
+      const bounds = { maxEvents: foldPageEvents, maxBytes: foldPageBytes };
+      const { records } = await this.log.read({ after: offset, through: loaded.head.offset, ...bounds });
+      if (records.length === 0) throw new Error(`${this.path}: the log ends at ${offset}, before its head`);
+      for (const record of records) {
+        this.tailCharacters += record.length;
+        slices = fold(slices, decodeRecord(this.path, ++offset, record), continuesBatch(record));
+      }
+    }
+    this.streamId = loaded.birth?.streamId;
+    this.birthOffset = loaded.birth?.offset ?? 0;
+    this.createdAt = loaded.birth?.at ?? 0;
+    this.lastEventAt = loaded.lastEventAt;
+    this.head = loaded.head;
+    this.slices = slices;
+    this.claim = loaded.claim;
+    this.#loaded = true;
+    this.tail.reload();
+  }
+
+  async #removeNow(): Promise<void> {
+    const removals = this.#removals.splice(0);
+    const { streamId } = this;
+    const head = streamId === undefined ? undefined : this.head.offset;
+    try {
+      if (head !== undefined) await this.#commitRemoval();
+      for (const [index, { resolve }] of removals.entries()) resolve(index === 0 ? head : undefined);
+    } catch (error) {
+      this.fail(error);
+      for (const { reject } of removals) reject(unavailable("The log could not commit the deletion. Send it again."));
+    }
+  }
+
+  async #commitRemoval(): Promise<void> {
+    const claim = this.#dependencies.claimAtRemoval(this.claim, this.clock.now());
+    const { head } = await this.log.remove(this.head, claim);
+    if (claim !== null) this.#dependencies.onWork({ ...this.#due(claim), head, deleted: true });
+    this.head = head;
+    this.streamId = undefined;
+    this.birthOffset = 0;
+    this.slices = initialSlices;
+    this.snapshotOffset = head.offset;
+    this.tailCharacters = 0;
+    this.claim = null;
+    this.tail.end();
+  }
+
+  async #reloadForReaders(): Promise<void> {
+    try {
+      await this.load();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+}
+
+function tooManyWaiting(limit: number, unit: string): StreamError<"rate_limited"> {
+  return new StreamError("rate_limited", `More than ${limit} ${unit} wait for this stream. Slow down and retry.`, {
+    limit,
+    unit,
+  });
+}

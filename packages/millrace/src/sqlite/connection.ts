@@ -1,0 +1,23 @@
+/** How every thread opens the database: durable, patient with its neighbours, never caching what costs memory. */
+import Database from "better-sqlite3";
+
+export function openConnection(file: string, readonly: boolean): Database.Database {
+  const db = new Database(file, { readonly, timeout: 5_000 });
+  if (!readonly) {
+    db.pragma("journal_mode = WAL");
+    // FULL: in WAL mode every commit waits for its fsync. This is the promise "acknowledged means on disk".
+    db.pragma("synchronous = FULL");
+    // The writer copies the log back into the database when it is this long: 16 MiB.
+    db.pragma("wal_autocheckpoint = 4096");
+    db.pragma("journal_size_limit = 67108864");
+  }
+  db.pragma(`cache_size = -${readonly ? 8_192 : 32_768}`);
+  db.pragma("temp_store = MEMORY");
+  return db;
+}
+
+/** The SQLite error code of an error, or "" for another kind of error. */
+export function sqliteCode(error: unknown): string {
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" && code.startsWith("SQLITE_") ? code : "";
+}

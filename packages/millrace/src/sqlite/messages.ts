@@ -1,0 +1,137 @@
+/** What the server's thread and the two database threads say to each other. Plain data: it is copied between them. */
+import type { Claim, KeyEntry, StreamSummary } from "@millrace/engine";
+
+/** A run of consecutive records of one commit: one row. `body` is the records, a line each. */
+export interface Run {
+  count: number;
+  body: string;
+}
+
+export interface CommitWrite {
+  kind: "commit";
+  /** The life that it goes on; 0 for a birth on a path that never had one. */
+  row: number;
+  head: number;
+  at: number;
+  runs: Run[];
+  keys?: readonly KeyEntry[];
+  birth?: { project: string; path: string; streamId: string };
+  paused?: boolean;
+  claim?: Claim | null;
+  snapshot?: { offset: number; state: string };
+}
+
+export interface RemoveWrite {
+  kind: "remove";
+  row: number;
+  head: number;
+  claim: Claim | null;
+}
+
+export interface SettleWrite {
+  kind: "settle";
+  row: number;
+  from: string;
+  to: Claim | null;
+}
+
+export type Write = CommitWrite | RemoveWrite | SettleWrite;
+
+/** `row` 0 and `position` 0 say that the head was another one (or the claim, for a settle): nothing was written. */
+export interface Written {
+  row: number;
+  position: number;
+}
+
+export type WriterAnswer =
+  | { kind: "written"; results: Written[] }
+  /** The transaction was rolled back; nothing of it is on disk. */
+  | { kind: "failed"; code: string; message: string }
+  /** What is on disk is not known any more: the process must end. */
+  | { kind: "fatal"; message: string };
+
+export interface LoadQuery {
+  kind: "load";
+  project: string;
+  path: string;
+}
+
+export interface ReadQuery {
+  kind: "read";
+  row: number;
+  after: number;
+  through: number;
+  maxEvents: number;
+  maxBytes: number;
+}
+
+export interface KeysQuery {
+  kind: "keys";
+  row: number;
+  keys: readonly string[];
+}
+
+export interface ListQuery {
+  kind: "list";
+  project: string;
+  prefix: string;
+  depth: "all" | "children";
+  cursor?: string;
+  limit: number;
+}
+
+export interface ProjectsQuery {
+  kind: "projects";
+  cursor?: string;
+  limit: number;
+}
+
+export interface DueQuery {
+  kind: "due";
+  now: number;
+  limit: number;
+}
+
+export interface PositionsQuery {
+  kind: "positions";
+  project: string;
+  prefix: string;
+  after: number;
+  maxEvents: number;
+  maxBytes: number;
+}
+
+export type Query = LoadQuery | ReadQuery | KeysQuery | ListQuery | ProjectsQuery | DueQuery | PositionsQuery;
+
+export interface Loaded {
+  row: number;
+  head: number;
+  lastEventAt: number;
+  birth?: { streamId: string; offset: number; at: number };
+  snapshot?: { offset: number; state: string };
+  claim: Claim | null;
+}
+
+export interface DueRow {
+  row: number;
+  project: string;
+  path: string;
+  streamId: string;
+  birthOffset: number;
+  head: number;
+  deleted: boolean;
+  claim: Claim;
+}
+
+export interface Answers {
+  load: Loaded;
+  /** `first` is the offset of the first line of the first body; lines before `after` may stand in front. */
+  read: { first: number; bodies: string[] };
+  keys: KeyEntry[];
+  list: { streams: StreamSummary[]; next: string | null };
+  projects: { projects: string[]; next: string | null };
+  due: { streams: DueRow[]; nextDueAt: number | null };
+  positions: { commits: { position: number; path: string; first: number; body: string }[]; through: number };
+}
+
+export type ReaderAnswer = { id: number; value: unknown } | { id: number; error: { code: string; message: string } };

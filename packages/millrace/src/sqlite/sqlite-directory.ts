@@ -1,0 +1,217 @@
+/**
+ * The durable log: SQLite in WAL mode, written by one thread and read by another, so that no query and no sync ever
+ * blocks the thread that serves requests. See schema.ts for the tables and writer.ts for what a commit is.
+ */
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { Worker } from "node:worker_threads";
+import {
+  type Claim,
+  type Commit,
+  type Committed,
+  type Directory,
+  type Head,
+  HeadConflict,
+  type KeyEntry,
+  type StreamLog,
+} from "@millrace/engine";
+import { openConnection, sqliteCode } from "./connection.ts";
+import type { Answers, DueRow, Query, Run, Write, WriterAnswer, Written } from "./messages.ts";
+import { prepareSchema } from "./schema.ts";
+import { createReaderThread, createWriterThread, DatabaseError } from "./thread.ts";
+
+export interface SqliteOptions {
+  /** The data directory; made when it is missing. */
+  directory: string;
+  /** What is on disk is not known any more. The process has to end; nothing is acknowledged from here on. */
+  onFatal(message: string): void;
+}
+
+interface SqliteHead extends Head {
+  /** The life that the head belongs to; 0 for a path that never had one. */
+  row: number;
+}
+
+/** A run is one row, small enough that reading one event does not load a batch of 8 MiB. */
+const runCharactersMax = 64 * 1024;
+
+/** @throws Error with one clear message when the database cannot be used */
+export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Directory {
+  const file = path.join(directory, "millrace.db");
+  prepareFile(directory, file);
+  const writer = new Worker(new URL("./writer.js", import.meta.url), { workerData: { file } });
+  const reader = new Worker(new URL("./reader.js", import.meta.url), { workerData: { file } });
+  let closing = false;
+  for (const worker of [writer, reader]) {
+    worker.on("error", (error) => onFatal(`A database thread ended: ${error.message}`));
+    worker.on("exit", (code) => {
+      if (!closing) onFatal(`A database thread ended with code ${code}.`);
+    });
+  }
+
+  const { write, drained } = createWriterThread<Write, Written>(writer, (message) => {
+    const answer = message as WriterAnswer;
+    if (answer.kind === "written") return answer.results;
+    if (answer.kind === "failed") return new DatabaseError(answer.code, answer.message);
+    onFatal(answer.message);
+    return new DatabaseError("", answer.message);
+  });
+  const ask = createReaderThread<Query>(reader);
+  const query = <Kind extends Query["kind"]>(question: Extract<Query, { kind: Kind }>): Promise<Answers[Kind]> =>
+    ask(question) as Promise<Answers[Kind]>;
+
+  function log(project: string, streamPath: string): StreamLog {
+    /** The life that reads go to: the one last loaded or written. */
+    let current = 0;
+
+    async function written(request: Write, head: number): Promise<Committed> {
+      const { row, position } = await write(request);
+      if (row === 0) throw new HeadConflict(`${streamPath} is not at offset ${request.kind === "settle" ? "" : request.head}`);
+      const newHead: SqliteHead = { offset: head, row };
+      return { head: newHead, position };
+    }
+
+    return {
+      async load() {
+        const { row, head: offset, ...loaded } = await query({ kind: "load", project, path: streamPath });
+        current = loaded.birth === undefined ? 0 : row;
+        const head: SqliteHead = { offset, row };
+        return { ...loaded, head };
+      },
+
+      async append(commit, expected) {
+        const committed = await written(toWrite(commit, expected as SqliteHead, project, streamPath), commit.first + commit.records.length - 1);
+        current = (committed.head as SqliteHead).row;
+        return committed;
+      },
+
+      async remove(expected, claim) {
+        const { row, offset } = expected as SqliteHead;
+        const committed = await written({ kind: "remove", row, head: offset, claim }, offset);
+        current = 0;
+        return committed;
+      },
+
+      async read({ after, through, maxEvents, maxBytes }) {
+        if (current === 0) return { first: after + 1, records: [] };
+        const page = await query({ kind: "read", row: current, after, through, maxEvents, maxBytes });
+        const records = linesOf(page.bodies);
+        const from = Math.max(after + 1, page.first);
+        const to = Math.min(through, from + maxEvents - 1);
+        const whole = from === page.first && page.first + records.length - 1 <= to;
+        return { first: from, records: whole ? records : records.slice(from - page.first, to - page.first + 1) };
+      },
+
+      async findKeys(keys) {
+        const found = new Map<string, KeyEntry>();
+        if (current === 0) return found;
+        for (const entry of await query({ kind: "keys", row: current, keys })) found.set(entry.key, entry);
+        return found;
+      },
+    };
+  }
+
+  return {
+    log,
+    list: (list) => query({ kind: "list", ...list }),
+    projects: (page) => query({ kind: "projects", ...page }),
+
+    async due(now) {
+      const { streams, nextDueAt } = await query({ kind: "due", ...now });
+      return { streams: streams.map(toDueStream), nextDueAt };
+    },
+
+    async settle(head: Head, from: string, to: Claim | null) {
+      const { row } = await write({ kind: "settle", row: (head as SqliteHead).row, from, to });
+      return row !== 0;
+    },
+
+    async readPositions(range) {
+      const { commits, through } = await query({ kind: "positions", ...range });
+      return { commits: commits.map(({ body, ...commit }) => ({ ...commit, records: body.split("\n") })), through };
+    },
+
+    async close() {
+      await drained();
+      closing = true;
+      await Promise.all([writer.terminate(), reader.terminate()]);
+      checkpoint(file);
+    },
+  };
+}
+
+/** Everything that can be wrong with the files is found here, before a thread exists, and said in one sentence. */
+function prepareFile(directory: string, file: string): void {
+  try {
+    mkdirSync(directory, { recursive: true });
+    const db = openConnection(file, false);
+    try {
+      prepareSchema(db, file);
+      // A write that changes nothing: a read-only disk is found now, not at the first append.
+      db.exec("BEGIN IMMEDIATE; DELETE FROM counters WHERE name = ''; COMMIT");
+    } finally {
+      db.close();
+    }
+  } catch (error) {
+    throw new Error(explain(error as Error, directory, file));
+  }
+}
+
+function explain(error: Error, directory: string, file: string): string {
+  const code = sqliteCode(error) || ((error as { code?: string }).code ?? "");
+  if (code === "SQLITE_NOTADB") return `${file} is not a database, or is damaged. Restore it from a copy, or choose another --data directory.`;
+  if (code.startsWith("SQLITE_CORRUPT")) return `${file} is damaged (${error.message}). Restore it from a copy, or choose another --data directory.`;
+  if (code.startsWith("SQLITE_READONLY") || code === "EROFS" || code === "EACCES" || code === "EPERM") {
+    return `${directory} cannot be written to (${error.message}). Give this user write access, or choose another --data directory.`;
+  }
+  if (code === "SQLITE_FULL" || code === "ENOSPC") return `The disk of ${directory} is full. Make room, then start again.`;
+  if (code === "SQLITE_CANTOPEN" || code === "ENOTDIR" || code === "EEXIST") return `${file} cannot be opened (${error.message}).`;
+  return code === "" ? error.message : `${file} cannot be used: ${error.message} (${code}).`;
+}
+
+/** Leaves one file behind instead of a database and its log. What this does not finish, the next start does. */
+function checkpoint(file: string): void {
+  try {
+    openConnection(file, false).close();
+  } catch {
+    // A disk that fails now has nothing to lose: every commit is in the log.
+  }
+}
+
+function toWrite(commit: Commit, expected: SqliteHead, project: string, streamPath: string): Write {
+  const { row, offset: head } = expected;
+  const write: Write = { kind: "commit", row, head, at: commit.at, runs: toRuns(commit.records) };
+  if (commit.keys.length > 0) write.keys = commit.keys;
+  if (commit.birth !== undefined) write.birth = { project, path: streamPath, streamId: commit.birth.streamId };
+  if (commit.paused !== undefined) write.paused = commit.paused;
+  if (commit.claim !== undefined) write.claim = commit.claim;
+  if (commit.snapshot !== undefined) write.snapshot = commit.snapshot;
+  return write;
+}
+
+function toRuns(records: readonly string[]): Run[] {
+  if (records.length === 1) return [{ count: 1, body: records[0] as string }];
+  const runs: Run[] = [];
+  let from = 0;
+  let characters = 0;
+  for (let i = 0; i < records.length; i++) {
+    characters += (records[i] as string).length;
+    if (characters > runCharactersMax && i > from) {
+      runs.push({ count: i - from, body: records.slice(from, i).join("\n") });
+      from = i;
+      characters = (records[i] as string).length;
+    }
+  }
+  runs.push({ count: records.length - from, body: records.slice(from).join("\n") });
+  return runs;
+}
+
+function linesOf(bodies: string[]): string[] {
+  if (bodies.length === 1) return (bodies[0] as string).split("\n");
+  return bodies.flatMap((body) => body.split("\n"));
+}
+
+function toDueStream({ row, head: offset, ...due }: DueRow) {
+  const head: SqliteHead = { offset, row };
+  return { ...due, head };
+}

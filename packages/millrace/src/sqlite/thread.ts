@@ -1,0 +1,97 @@
+/** A database thread, seen from the server: calls made in one turn of the event loop travel as one message. */
+import { Worker } from "node:worker_threads";
+
+interface Call<Request> {
+  request: Request;
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+/** What SQLite said. The caller sees a rejected promise; the engine answers 503 and tells its log. */
+export class DatabaseError extends Error {
+  override readonly name = "DatabaseError";
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(code === "" ? message : `${code}: ${message}`);
+    this.code = code;
+  }
+}
+
+/**
+ * Calls wait while a message is being worked on: that is what makes a group commit large when the disk is slow and
+ * small when nothing else waits.
+ */
+export function createWriterThread<Request, Result>(
+  worker: Worker,
+  settle: (answer: unknown) => Result[] | DatabaseError,
+): { write(request: Request): Promise<Result>; drained(): Promise<void> } {
+  let waiting: Call<Request>[] = [];
+  let inFlight: Call<Request>[] | undefined;
+  let scheduled = false;
+  const idle: (() => void)[] = [];
+
+  function flush(): void {
+    scheduled = false;
+    if (inFlight !== undefined || waiting.length === 0) return;
+    inFlight = waiting;
+    waiting = [];
+    worker.postMessage(inFlight.map(({ request }) => request));
+  }
+
+  worker.on("message", (answer) => {
+    const answered = inFlight ?? [];
+    inFlight = undefined;
+    // First the next transaction, then the answers to this one: the disk never waits for the network.
+    flush();
+    const results = settle(answer);
+    for (let i = 0; i < answered.length; i++) {
+      if (results instanceof DatabaseError) answered[i]?.reject(results);
+      else answered[i]?.resolve(results[i]);
+    }
+    if (inFlight === undefined && waiting.length === 0) for (const drained of idle.splice(0)) drained();
+  });
+
+  return {
+    write: (request) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ request, resolve: resolve as (value: unknown) => void, reject });
+        if (scheduled || inFlight !== undefined) return;
+        scheduled = true;
+        setImmediate(flush);
+      }),
+    drained: () =>
+      new Promise((resolve) => {
+        if (inFlight === undefined && waiting.length === 0) resolve();
+        else idle.push(resolve);
+      }),
+  };
+}
+
+export function createReaderThread<Query>(worker: Worker): (query: Query) => Promise<unknown> {
+  const open = new Map<number, Omit<Call<Query>, "request">>();
+  let waiting: { id: number; query: Query }[] = [];
+  let lastId = 0;
+
+  function flush(): void {
+    worker.postMessage(waiting);
+    waiting = [];
+  }
+
+  worker.on("message", (answers: { id: number; value?: unknown; error?: { code: string; message: string } }[]) => {
+    for (const { id, value, error } of answers) {
+      const call = open.get(id);
+      open.delete(id);
+      if (error === undefined) call?.resolve(value);
+      else call?.reject(new DatabaseError(error.code, error.message));
+    }
+  });
+
+  return (query) =>
+    new Promise((resolve, reject) => {
+      const id = ++lastId;
+      open.set(id, { resolve, reject });
+      waiting.push({ id, query });
+      if (waiting.length === 1) setImmediate(flush);
+    });
+}

@@ -1,0 +1,216 @@
+/**
+ * The thread that writes. Every message is a group commit: the waiting commits of many streams in one transaction and
+ * one fsync, each in its own savepoint, so that a conflict fails that stream's commit alone.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { openConnection, sqliteCode } from "./connection.ts";
+import type { CommitWrite, RemoveWrite, SettleWrite, Write, WriterAnswer, Written } from "./messages.ts";
+
+const { file } = workerData as { file: string };
+const db = openConnection(file, false);
+
+const begin = db.prepare("BEGIN IMMEDIATE");
+const commit = db.prepare("COMMIT");
+const rollback = db.prepare("ROLLBACK");
+const savepoint = db.prepare("SAVEPOINT one");
+const release = db.prepare("RELEASE one");
+const rollbackToSavepoint = db.prepare("ROLLBACK TO one");
+
+const selectHead = db.prepare("SELECT max(last) FROM records WHERE stream = ?").pluck();
+const selectProject = db.prepare("SELECT id FROM projects WHERE slug = ?").pluck();
+const insertProject = db.prepare("INSERT INTO projects (slug) VALUES (?)");
+const selectLife = db.prepare("SELECT id, deleted_head FROM streams WHERE project = ? AND path = ? AND superseded = 0").raw();
+const supersede = db.prepare("UPDATE streams SET superseded = 1 WHERE id = ?");
+const insertStream = db.prepare(
+  "INSERT INTO streams (project, path, stream_id, birth_offset, birth_at, due_at, due_kind) VALUES (?, ?, ?, ?, ?, ?, ?)",
+);
+const insertRun = db.prepare("INSERT INTO records (position, stream, last, count, at, body) VALUES (?, ?, ?, ?, ?, ?)");
+const insertKey = db.prepare("INSERT INTO keys (stream, key, offset, digest) VALUES (?, ?, ?, ?)");
+const updatePaused = db.prepare("UPDATE streams SET paused = ? WHERE id = ?");
+const updateClaim = db.prepare("UPDATE streams SET due_at = ?, due_kind = ? WHERE id = ?");
+const replaceSnapshot = db.prepare("INSERT OR REPLACE INTO snapshots (stream, offset, state) VALUES (?, ?, ?)");
+const settleClaim = db.prepare("UPDATE streams SET due_at = ?, due_kind = ? WHERE id = ? AND due_kind = ?");
+const selectLastAt = db.prepare("SELECT at FROM records WHERE stream = ? AND last = ?").pluck();
+const removeStream = db.prepare(
+  "UPDATE streams SET deleted_head = ?, deleted_last_at = ?, due_at = ?, due_kind = ?, paused = 0 WHERE id = ? AND deleted_head IS NULL",
+);
+const selectToPurge = db
+  .prepare("SELECT id FROM streams WHERE deleted_head IS NOT NULL AND purged = 0 ORDER BY id LIMIT 1")
+  .pluck();
+const purgeRecords = db.prepare(
+  "DELETE FROM records WHERE position IN (SELECT position FROM records WHERE stream = ? LIMIT 500)",
+);
+const purgeKeys = db.prepare("DELETE FROM keys WHERE stream = ?1 AND key IN (SELECT key FROM keys WHERE stream = ?1 LIMIT 500)");
+const purgeSnapshot = db.prepare("DELETE FROM snapshots WHERE stream = ?");
+const markPurged = db.prepare("UPDATE streams SET purged = 1 WHERE id = ?");
+const dropLife = db.prepare("DELETE FROM streams WHERE id = ? AND superseded = 1 AND purged = 1 AND due_at IS NULL");
+const savePosition = db.prepare("INSERT OR REPLACE INTO counters (name, value) VALUES ('position', ?)");
+
+/** Positions are never given twice, not even after the records that had the highest ones were purged. */
+let position = Math.max(
+  (db.prepare("SELECT max(position) FROM records").pluck().get() as number | null) ?? 0,
+  (db.prepare("SELECT value FROM counters WHERE name = 'position'").pluck().get() as number | undefined) ?? 0,
+);
+const projects = new Map<string, number>();
+/** Heads of the streams written last, by row: spares a look-up for each commit. */
+const heads = new Map<number, number>();
+const headsMax = 50_000;
+
+const nothingWritten: Written = { row: 0, position: 0 };
+
+class Conflict extends Error {}
+
+parentPort?.on("message", (writes: Write[]) => parentPort?.postMessage(writeAll(writes)));
+purgeLater();
+
+function writeAll(writes: Write[]): WriterAnswer {
+  const positionBefore = position;
+  try {
+    begin.run();
+    const results = writes.map(writeOne);
+    commit.run();
+    if (writes.some(({ kind }) => kind === "remove")) purgeLater();
+    return { kind: "written", results };
+  } catch (error) {
+    heads.clear();
+    projects.clear();
+    position = positionBefore;
+    return failure(error);
+  }
+}
+
+/** After a failed fsync the kernel may have dropped the pages: what is on disk is unknown, and retrying would lie. */
+function failure(error: unknown): WriterAnswer {
+  const code = sqliteCode(error);
+  const { message } = error as Error;
+  if (code === "SQLITE_IOERR_FSYNC" || code === "SQLITE_IOERR_DIR_FSYNC") {
+    return { kind: "fatal", message: `The disk failed to sync ${file} (${message}).` };
+  }
+  try {
+    if (db.inTransaction) rollback.run();
+  } catch (second) {
+    return { kind: "fatal", message: `The transaction on ${file} could neither commit nor roll back (${(second as Error).message}).` };
+  }
+  return { kind: "failed", code, message };
+}
+
+function writeOne(write: Write): Written {
+  savepoint.run();
+  try {
+    const written = apply(write);
+    release.run();
+    return written;
+  } catch (error) {
+    if (!(error instanceof Conflict) && !sqliteCode(error).startsWith("SQLITE_CONSTRAINT")) throw error;
+    rollbackToSavepoint.run();
+    release.run();
+    heads.delete(write.row);
+    projects.clear();
+    return nothingWritten;
+  }
+}
+
+function apply(write: Write): Written {
+  switch (write.kind) {
+    case "commit":
+      return applyCommit(write);
+    case "remove":
+      return applyRemove(write);
+    case "settle":
+      return applySettle(write);
+  }
+}
+
+function applyCommit(write: CommitWrite): Written {
+  const row = write.birth === undefined ? write.row : bear(write);
+  if (write.birth === undefined) {
+    checkHead(row, write.head);
+    if (write.claim !== undefined) updateClaim.run(write.claim?.dueAt ?? null, write.claim?.kind ?? null, row);
+  }
+  let last = write.head;
+  for (const { count, body } of write.runs) {
+    last += count;
+    insertRun.run(++position, row, last, count, write.at, body);
+  }
+  if (write.keys !== undefined) for (const { key, offset, digest } of write.keys) insertKey.run(row, key, offset, digest);
+  if (write.paused !== undefined) updatePaused.run(write.paused ? 1 : 0, row);
+  if (write.snapshot !== undefined) replaceSnapshot.run(row, write.snapshot.offset, write.snapshot.state);
+  remember(row, last);
+  return { row, position };
+}
+
+function bear(write: CommitWrite): number {
+  const { project, path, streamId } = write.birth as NonNullable<CommitWrite["birth"]>;
+  const projectId = projectOf(project);
+  const life = selectLife.get(projectId, path) as [number, number | null] | undefined;
+  if ((life?.[0] ?? 0) !== write.row || (life !== undefined && life[1] !== write.head)) throw new Conflict();
+  if (life !== undefined) {
+    supersede.run(life[0]);
+    dropLife.run(life[0]);
+  }
+  const { dueAt = null, kind = null } = write.claim ?? {};
+  const inserted = insertStream.run(projectId, path, streamId, write.head + 1, write.at, dueAt, kind);
+  return Number(inserted.lastInsertRowid);
+}
+
+function applyRemove(write: RemoveWrite): Written {
+  checkHead(write.row, write.head);
+  const { dueAt = null, kind = null } = write.claim ?? {};
+  const lastAt = selectLastAt.get(write.row, write.head);
+  const { changes } = removeStream.run(write.head, lastAt, dueAt, kind, write.row);
+  if (changes === 0) throw new Conflict();
+  heads.delete(write.row);
+  return { row: write.row, position };
+}
+
+function applySettle(write: SettleWrite): Written {
+  const { changes } = settleClaim.run(write.to?.dueAt ?? null, write.to?.kind ?? null, write.row, write.from);
+  if (changes === 0) return nothingWritten;
+  if (write.to === null) dropLife.run(write.row);
+  return { row: write.row, position };
+}
+
+function checkHead(row: number, expected: number): void {
+  const head = heads.get(row) ?? (selectHead.get(row) as number | null);
+  if (head !== expected) throw new Conflict();
+}
+
+function remember(row: number, head: number): void {
+  if (heads.size >= headsMax) heads.clear();
+  heads.set(row, head);
+}
+
+function projectOf(slug: string): number {
+  let id = projects.get(slug) ?? (selectProject.get(slug) as number | undefined);
+  if (id === undefined) id = Number(insertProject.run(slug).lastInsertRowid);
+  projects.set(slug, id);
+  return id;
+}
+
+/** Deleted streams are emptied in small transactions between the commits, so that nobody waits for a large one. */
+function purgeLater(): void {
+  setImmediate(() => {
+    try {
+      if (purgeSome()) purgeLater();
+    } catch {
+      // A full or failing disk: the next deletion or start goes on.
+      if (db.inTransaction) rollback.run();
+    }
+  });
+}
+
+/** False when nothing is left to purge. */
+function purgeSome(): boolean {
+  const row = selectToPurge.get() as number | undefined;
+  if (row === undefined) return false;
+  begin.run();
+  savePosition.run(position);
+  const removed = purgeRecords.run(row).changes + purgeKeys.run(row).changes;
+  if (removed === 0) {
+    purgeSnapshot.run(row);
+    markPurged.run(row);
+    dropLife.run(row);
+  }
+  commit.run();
+  return true;
+}
