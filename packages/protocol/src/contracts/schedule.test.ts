@@ -69,6 +69,11 @@ describe("a schedule", () => {
     [{ kind: "cron", cron: "@reboot" }, "payload.schedule.cron: expected a cron pattern: "],
     [{ kind: "cron", cron: "2026-04-08T12:00:00Z" }, "payload.schedule.cron: expected a cron pattern, got a date"],
     [{ kind: "cron", cron: "0 0 30 2 *" }, "payload.schedule.cron: expected a cron pattern that matches some time"],
+    [{ kind: "cron", cron: "0 0 31 2,4,6,9,11 *" }, "payload.schedule.cron: expected a cron pattern that matches some"],
+    [
+      { kind: "cron", cron: `${"0,".repeat(126)}0 * * * *` },
+      "payload.schedule.cron: expected a cron pattern of at most",
+    ],
     [{ kind: "cron", cron: 5 }, "payload.schedule.cron: expected a string, got a number"],
     [
       { kind: "cron", cron: "* * * * *", timezone: "Mars/Base" },
@@ -101,6 +106,11 @@ describe("a schedule", () => {
   ])("%# is judged as a whole", (payload, outcome) => {
     expect(judge(payload)).toContain(outcome);
   });
+});
+
+test.each([0, 1, 2, 3, 4, 5, 6])("a 29 February on weekday %i comes, if rarely", (weekday) => {
+  const schedule = { kind: "cron", cron: `0 0 29 2 +${weekday}` };
+  expect(judge({ slug: "s", append, schedule })).toBe("accepted");
 });
 
 describe("what a schedule appends is an event itself", () => {

@@ -1,0 +1,81 @@
+/** `POST /api/streams/{path}` and `POST /{path}`: body in, stored events out. The hot path of the server. */
+import { type Appended, type AppendInput, type Engine, linePrefix, toLine } from "@millrace/engine";
+import { type EventSource, idempotencyKeyCharactersMax, parsePath } from "@millrace/protocol";
+import { parseAppendBody } from "./append-body.ts";
+import type { Incoming, Outgoing } from "./exchange.ts";
+import { invalidRequest } from "./problem.ts";
+import { toTarget } from "./target.ts";
+
+export async function appendRoute(engine: Engine, incoming: Incoming, rawPath: string): Promise<Outgoing> {
+  const { project, path, query } = toTarget(incoming, rawPath);
+  const bytes = await incoming.body(engine.limits.batchBytes);
+  const { inputs, batch } = await parseAppendBody(bytes, incoming, query, engine.limits);
+  const key = incoming.header("idempotency-key");
+  if (key !== undefined) applyKey(inputs, key, batch);
+  const source = sourceOf(incoming);
+  const options = source === undefined ? { bytes: bytes.length } : { bytes: bytes.length, source };
+  const appended = await engine.append(project, path, inputs, options);
+  return answer(path, appended, batch);
+}
+
+function answer(path: string, appended: Appended[], batch: boolean): Outgoing {
+  const prefix = linePrefix(path);
+  const headers: Record<string, string> = { "content-type": "application/json" };
+  if (appended.every(({ replayed }) => replayed)) headers["idempotent-replay"] = "true";
+  const lines = appended.map(({ offset, record }) => toLine(prefix, offset, record));
+  const body = batch ? `{"events":[${lines.join(",")}]}\n` : `{"event":${lines[0]}}\n`;
+  return { status: 200, headers, body };
+}
+
+/** The header is the same thing as the field; on a batch it counts as `<key>/<index>`. Both given must agree. */
+function applyKey(inputs: AppendInput[], header: string, batch: boolean): void {
+  for (const [index, input] of inputs.entries()) {
+    const key = batch ? `${header}/${index}` : header;
+    if (key === "" || key.length > idempotencyKeyCharactersMax) {
+      throw invalidRequest(
+        `An idempotency key has 1 to ${idempotencyKeyCharactersMax} characters; this one has ${key.length}.`,
+        "Idempotency-Key",
+      );
+    }
+    if (input.idempotencyKey !== undefined && input.idempotencyKey !== key) {
+      throw invalidRequest(
+        `The header Idempotency-Key (${JSON.stringify(key)}) and the field idempotencyKey (${JSON.stringify(input.idempotencyKey)}) differ. Send one, or the same twice.`,
+        "Idempotency-Key",
+      );
+    }
+    input.idempotencyKey = key;
+    input.event.idempotencyKey = key;
+  }
+}
+
+/** A remote processor says why it appends. Believed without look-up: a guard against accidents, not attackers. */
+function sourceOf(incoming: Incoming): EventSource | undefined {
+  const cause = incoming.header("millrace-cause");
+  const depth = incoming.header("millrace-depth");
+  const slug = incoming.header("millrace-processor");
+  if (cause === undefined && depth === undefined && slug === undefined) return undefined;
+  const source: EventSource = { kind: "remote", depth: parseDepth(depth) + 1 };
+  if (slug !== undefined) source.slug = parseSlug(slug);
+  if (cause !== undefined) source.cause = parseCause(cause);
+  return source;
+}
+
+function parseDepth(depth: string | undefined): number {
+  if (depth === undefined) return 0;
+  if (/^\d{1,9}$/.test(depth)) return Number(depth);
+  throw invalidRequest(`Millrace-Depth is a whole number from 0; got "${depth}".`, "Millrace-Depth");
+}
+
+function parseSlug(slug: string): string {
+  if (slug.length > 0 && slug.length <= 255) return slug;
+  throw invalidRequest("Millrace-Processor has 1 to 255 characters.", "Millrace-Processor");
+}
+
+function parseCause(cause: string): { streamPath: string; offset: number } {
+  const at = cause.lastIndexOf("@");
+  const offset = cause.slice(at + 1);
+  if (at <= 0 || !/^[1-9]\d{0,15}$/.test(offset)) {
+    throw invalidRequest(`Millrace-Cause is <url-encoded path>@<offset>; got "${cause}".`, "Millrace-Cause");
+  }
+  return { streamPath: parsePath(cause.slice(0, at)), offset: Number(offset) };
+}

@@ -1,0 +1,132 @@
+/** The parameters of a read. Unknown ones are refused: a misspelt filter must not read everything. */
+import type { ReadRequest } from "@millrace/engine";
+import { canonicalType } from "@millrace/protocol";
+import type { Incoming } from "./exchange.ts";
+import { invalidRequest } from "./problem.ts";
+
+export type Format = "sse" | "json" | "ndjson" | "yaml" | "html";
+
+export interface ReadQuery {
+  request: ReadRequest;
+  format: Format;
+  /** Send `event: caught-up` between history and what is new. */
+  markers: boolean;
+  filtered: boolean;
+}
+
+const known = new Set([
+  "afterOffset",
+  "beforeOffset",
+  "offset",
+  "after",
+  "limit",
+  "order",
+  "type",
+  "live",
+  "format",
+  "markers",
+  "project",
+  "token",
+]);
+const formats = new Set(["sse", "json", "ndjson", "yaml"]);
+
+/** @throws StreamError `invalid_request`, naming the parameter */
+export function parseReadQuery(query: URLSearchParams, incoming: Incoming, pageEvents: number): ReadQuery {
+  for (const name of query.keys()) {
+    if (!known.has(name)) {
+      throw invalidRequest(`Unknown query parameter "${name}". A read knows ${[...known].join(", ")}.`, name);
+    }
+  }
+  const format = formatOf(query, incoming);
+  const live = flag(query, "live");
+  const descending = orderOf(query);
+  const limit = limitOf(query, format === "json" ? pageEvents : undefined);
+  if (live && format === "json") throw invalidRequest("A live read is sse, ndjson or yaml; json is one page.", "format");
+  if (live && descending) throw invalidRequest("A live read is in ascending order.", "order");
+  const types = query.getAll("type");
+  const request: ReadRequest = { after: afterOf(query, incoming, descending), live, descending };
+  const before = beforeOf(query, descending);
+  if (before !== undefined) request.before = before;
+  if (limit !== undefined) request.limit = limit;
+  if (types.length > 0) request.accepts = matcherOf(types);
+  return { request, format, markers: flag(query, "markers"), filtered: types.length > 0 };
+}
+
+function afterOf(query: URLSearchParams, incoming: Incoming, descending: boolean): number | "end" {
+  const resumed = incoming.header("last-event-id");
+  if (resumed !== undefined && resumed !== "") return offsetOf("Last-Event-ID", resumed);
+  const token = query.get("after");
+  if (token !== null && !descending) return offsetOf("after", token);
+  for (const name of ["afterOffset", "offset"]) {
+    const value = query.get(name);
+    if (value === null || value === "start") continue;
+    return value === "end" ? "end" : offsetOf(name, value);
+  }
+  return 0;
+}
+
+function beforeOf(query: URLSearchParams, descending: boolean): number | undefined {
+  const token = query.get("after");
+  if (token !== null && descending) return offsetOf("after", token);
+  const value = query.get("beforeOffset");
+  if (value === null || value === "end") return undefined;
+  return value === "start" ? 1 : offsetOf("beforeOffset", value);
+}
+
+function offsetOf(name: string, value: string): number {
+  if (/^\d{1,16}$/.test(value) && Number.isSafeInteger(Number(value))) return Number(value);
+  throw invalidRequest(`${name} is an offset (a whole number), "start" or "end"; got "${value.slice(0, 100)}".`, name);
+}
+
+function limitOf(query: URLSearchParams, pageMax: number | undefined): number | undefined {
+  const value = query.get("limit");
+  if (value === null) return pageMax;
+  const limit = /^\d{1,16}$/.test(value) ? Number(value) : 0;
+  if (limit < 1) throw invalidRequest(`limit is a whole number from 1; got "${value.slice(0, 100)}".`, "limit");
+  if (pageMax !== undefined && limit > pageMax) {
+    throw invalidRequest(`limit is at most ${pageMax} for a page; ask for the next page with after=<next>.`, "limit");
+  }
+  return limit;
+}
+
+function orderOf(query: URLSearchParams): boolean {
+  const order = query.get("order");
+  if (order === null || order === "asc") return false;
+  if (order === "desc") return true;
+  throw invalidRequest(`order is "asc" or "desc"; got "${order.slice(0, 100)}".`, "order");
+}
+
+function flag(query: URLSearchParams, name: string): boolean {
+  const value = query.get(name);
+  if (value === null || value === "false" || value === "0") return false;
+  if (value === "true" || value === "1") return true;
+  throw invalidRequest(`${name} is "true" or "false"; got "${value.slice(0, 100)}".`, name);
+}
+
+/** `*` matches any characters, in a short form too: a form without a star is first made canonical. */
+function matcherOf(globs: string[]): (type: string) => boolean {
+  const exact = new Set<string>();
+  const patterns: RegExp[] = [];
+  for (const glob of globs) {
+    if (!glob.includes("*")) exact.add(canonicalType(glob));
+    else patterns.push(new RegExp(`^${glob.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replace(/\*+/g, ".*")}$`, "s"));
+  }
+  return (type) => exact.has(type) || patterns.some((pattern) => pattern.test(type));
+}
+
+function formatOf(query: URLSearchParams, incoming: Incoming): Format {
+  const asked = query.get("format");
+  if (asked !== null) {
+    if (formats.has(asked)) return asked as Format;
+    throw invalidRequest(`format is sse, json, ndjson or yaml; got "${asked.slice(0, 100)}".`, "format");
+  }
+  for (const range of (incoming.header("accept") ?? "").toLowerCase().split(",")) {
+    const type = range.split(";")[0]?.trim();
+    if (type === "text/event-stream") return "sse";
+    if (type === "application/json") return "json";
+    if (type === "application/x-ndjson" || type === "application/ndjson") return "ndjson";
+    if (type === "application/yaml" || type === "text/yaml" || type === "application/x-yaml") return "yaml";
+    if (type === "text/html") return "html";
+  }
+  return "sse";
+}
