@@ -71,6 +71,8 @@ export function createEngine(options: EngineOptions): Engine {
   const onFailure = options.onFailure ?? (() => {});
   const closing = new AbortController();
   let readers = 0;
+  let appending = 0;
+  let whenQuiet = () => {};
 
   const streams = new Streams(limits, (project, path) => ({
     log: directory.log(project, path),
@@ -108,7 +110,12 @@ export function createEngine(options: EngineOptions): Engine {
     async append(project, path, inputs, { bytes, source }) {
       if (closing.signal.aborted) throw stopping();
       const request: AppendRequest = { entries: inputs.map((input) => toEntry(input, source)), fromServer: false, bytes };
-      return streams.get(project, path).append(request);
+      appending++;
+      try {
+        return await streams.get(project, path).append(request);
+      } finally {
+        if (--appending === 0) whenQuiet();
+      }
     },
 
     async *read(project, path, request, signal) {
@@ -163,6 +170,7 @@ export function createEngine(options: EngineOptions): Engine {
     async close() {
       closing.abort();
       await tree.stop();
+      if (appending > 0) await new Promise<void>((resolve) => void (whenQuiet = resolve));
       await directory.close();
     },
   };

@@ -16,6 +16,8 @@ export interface Entry {
   digest: string;
   /** Set when code wrote it. */
   source?: EventSource;
+  /** Leave it out, rather than bring a stream into being for it: news that nobody is there to hear. */
+  onlyIfBorn?: boolean;
 }
 
 export interface AppendRequest {
@@ -72,7 +74,10 @@ export function judge(forming: Forming, request: AppendRequest): Verdict {
         placed.push({ offset: seen, replayed: true });
         continue;
       }
-      if (!forming.born) giveBirth(forming);
+      if (!forming.born) {
+        if (entry.onlyIfBorn) continue;
+        giveBirth(forming);
+      }
       gate(forming, entry.event, request);
       last = push(forming, entry.event, entry.source, last !== undefined && entry.source?.cause === undefined);
       placed.push({ offset: forming.head, replayed: false });

@@ -173,12 +173,12 @@ function announcements(due: DueStream): Entry[] {
   }
   if (kind === deletion || kind === birthAndDeletion) {
     const head = due.head.offset;
-    entries.push(
-      announcement(due, "deleted", head, {
-        type: "https://events.iterate.com/events/stream/child-stream-deleted",
-        payload: { childPath: due.path, head },
-      }),
-    );
+    const deleted = announcement(due, "deleted", head, {
+      type: "https://events.iterate.com/events/stream/child-stream-deleted",
+      payload: { childPath: due.path, head },
+    });
+    // An ancestor that was deleted with its child must not come back to life over it.
+    entries.push({ ...deleted, onlyIfBorn: true });
   }
   return entries;
 }

@@ -1,0 +1,173 @@
+/**
+ * A Node HTTP server in front of a handler. Append and read go straight from the Node request to the route; all else
+ * goes through `fetch`. Whatever arrives gets an answer or a closed connection: what Node's parser refuses is answered
+ * here with the same problem documents as everywhere.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import { type Handler, type Incoming, type Outgoing, problem } from "@millrace/http";
+import { type ErrorCode, type ErrorData, type Limits, StreamError } from "@millrace/protocol";
+
+const keepAliveMs = 60_000;
+/** How often Node looks for requests that take too long; the sum with `requestMs` stays under 35 s. */
+const timeoutCheckMs = 2_000;
+/** A sender that was refused may finish its sentence, so that it reads the refusal instead of a reset. */
+const lingerMs = 1_000;
+
+export function createNodeServer(handler: Handler, limits: Limits): Server {
+  const viaFetch = getRequestListener((request) => handler.fetch(request), { overrideGlobalObjects: false });
+  const server = createServer(
+    {
+      maxHeaderSize: limits.headerBytes,
+      requestTimeout: limits.requestMs,
+      headersTimeout: limits.requestMs,
+      connectionsCheckingInterval: timeoutCheckMs,
+      keepAliveTimeout: keepAliveMs,
+      noDelay: true,
+    },
+    (request, response) => {
+      const answer = handler.hot(toIncoming(request, response));
+      if (answer === undefined) void viaFetch(request, response);
+      else void answer.then((outgoing) => send(request, response, outgoing));
+    },
+  );
+  server.on("clientError", (error, socket) => refuseUnparsed(error, socket as Socket, limits));
+  return server;
+}
+
+function toIncoming(request: IncomingMessage, response: ServerResponse): Incoming {
+  let leaving: AbortController | undefined;
+  return {
+    method: request.method as string,
+    url: request.url as string,
+    header(name) {
+      const value = request.headers[name];
+      return Array.isArray(value) ? value.join(", ") : value;
+    },
+    headerNames: () => Object.keys(request.headers),
+    body: (maxBytes) => readBody(request, maxBytes),
+    get signal() {
+      if (leaving === undefined) {
+        const controller = new AbortController();
+        leaving = controller;
+        response.once("close", () => controller.abort());
+      }
+      return leaving.signal;
+    },
+  };
+}
+
+function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
+      reject(tooLarge(maxBytes));
+      return;
+    }
+    let only: Buffer | undefined;
+    let chunks: Buffer[] | undefined;
+    let length = 0;
+    request.on("data", (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > maxBytes) {
+        request.removeAllListeners("data");
+        chunks = undefined;
+        reject(tooLarge(maxBytes));
+      } else if (only === undefined) only = chunk;
+      else if (chunks === undefined) chunks = [only, chunk];
+      else chunks.push(chunk);
+    });
+    request.on("end", () => resolve(chunks === undefined ? (only ?? Buffer.alloc(0)) : Buffer.concat(chunks)));
+    request.on("error", () => reject(cutOff()));
+    request.on("close", () => reject(cutOff()));
+  });
+}
+
+function send(request: IncomingMessage, response: ServerResponse, outgoing: Outgoing): void {
+  const { status, headers, body } = outgoing;
+  if (!request.complete) closeAfter(request, response, headers);
+  if (typeof body === "string" || body instanceof Uint8Array) {
+    headers["content-length"] = String(Buffer.byteLength(body));
+    response.writeHead(status, headers);
+    response.end(body);
+  } else {
+    response.writeHead(status, headers);
+    void pump(body, response);
+  }
+}
+
+/** The body was refused before it had arrived: what still comes is thrown away, for a moment. */
+function closeAfter(request: IncomingMessage, response: ServerResponse, headers: Record<string, string>): void {
+  headers.connection = "close";
+  request.resume();
+  response.once("finish", () => setTimeout(() => request.destroy(), lingerMs).unref());
+}
+
+/** One chunk at a time: a receiver that reads nothing holds one chunk and the socket's buffer, nothing more. */
+async function pump(chunks: AsyncIterable<string | Uint8Array>, response: ServerResponse): Promise<void> {
+  try {
+    for await (const chunk of chunks) {
+      if (response.destroyed) return;
+      if (!response.write(chunk)) await drained(response);
+    }
+    response.end();
+  } catch {
+    // The status is sent, so the only honest answer left is a connection that ends too early.
+    response.destroy();
+  }
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off("drain", done);
+      response.off("close", done);
+      resolve();
+    };
+    response.on("drain", done);
+    response.on("close", done);
+  });
+}
+
+function refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket, limits: Limits): void {
+  if (!socket.writable || socket.bytesWritten > 0 && error.code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const { status, headers, body } = problem(refusalOf(error, limits));
+  const lines = Object.entries({ ...headers, "content-length": Buffer.byteLength(body as string), connection: "close" });
+  const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  socket.end(`HTTP/1.1 ${status} ${reasonOf(status)}\r\n${head}\r\n${body}`);
+  setTimeout(() => socket.destroy(), lingerMs).unref();
+}
+
+function refusalOf(error: NodeJS.ErrnoException, limits: Limits): StreamError {
+  switch (error.code) {
+    case "HPE_HEADER_OVERFLOW":
+      return refusal("headers_too_large", `The headers of a request have at most ${limits.headerBytes} bytes.`, {
+        limit: limits.headerBytes,
+      });
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return refusal("request_timeout", `A request has to arrive whole within ${limits.requestMs / 1000} s.`, {
+        timeoutMs: limits.requestMs,
+      });
+    default:
+      return refusal("invalid_request", `This is not an HTTP request that can be understood (${error.message}).`, {});
+  }
+}
+
+function refusal<Code extends ErrorCode>(code: Code, message: string, data: ErrorData[Code]): StreamError {
+  return new StreamError(code, message, data) as StreamError;
+}
+
+function reasonOf(status: number): string {
+  return { 408: "Request Timeout", 431: "Request Header Fields Too Large" }[status] ?? "Bad Request";
+}
+
+function tooLarge(limit: number): StreamError {
+  return refusal("too_large", `A request body has at most ${limit} bytes.`, { limit, unit: "bytes" });
+}
+
+function cutOff(): StreamError {
+  return refusal("invalid_request", "The body ended before it was whole.", {});
+}

@@ -1,0 +1,99 @@
+/** A whole server: picks the log, the clock, chance and the HTTP host, and nothing else does. */
+import type { AddressInfo } from "node:net";
+import { createEngine, createMemoryDirectory, type Directory, type Engine } from "@millrace/engine";
+import { type AccessOptions, createHandler } from "@millrace/http";
+import type { Limits } from "@millrace/protocol";
+import { type DataLock, lockData } from "./data-lock.ts";
+import { createNodeServer } from "./node-server.ts";
+import { createSqliteDirectory } from "./sqlite/sqlite-directory.ts";
+import { systemClock, systemRandom } from "./system.ts";
+
+export interface ServeOptions {
+  /** 0 picks a free one. */
+  port: number;
+  host: string;
+  /** A directory, or ":memory:" for a log that ends with the process. */
+  data: string;
+  access?: AccessOptions;
+  limits?: Partial<Limits>;
+  /** Hears of every fault behind an answer. */
+  onFault?(error: unknown): void;
+  /** What is on disk is not known any more: the process has to end, and nothing is acknowledged from here on. */
+  onFatal(message: string): void;
+}
+
+export interface RunningServer {
+  url: string;
+  engine: Engine;
+  /** Ends readers, answers what was accepted, closes the log. Resolves when nothing of it runs any more. */
+  close(): Promise<void>;
+}
+
+/** How long open connections may take to end before they are cut. */
+const closeMs = 10_000;
+
+/** @throws Error with one clear message when the data or the port cannot be used */
+export async function serve(options: ServeOptions): Promise<RunningServer> {
+  const inMemory = options.data === ":memory:";
+  const lock = inMemory ? undefined : lockData(options.data);
+  let directory: Directory | undefined;
+  try {
+    directory = inMemory
+      ? createMemoryDirectory()
+      : createSqliteDirectory({ directory: options.data, onFatal: options.onFatal });
+    return await listen(options, directory, lock);
+  } catch (error) {
+    await directory?.close();
+    lock?.release();
+    throw error;
+  }
+}
+
+async function listen(options: ServeOptions, directory: Directory, lock: DataLock | undefined): Promise<RunningServer> {
+  const { onFault = () => {}, access = {} } = options;
+  const engine = createEngine({
+    directory,
+    clock: systemClock,
+    random: systemRandom,
+    onFailure: onFault,
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+  });
+  const handler = createHandler({ engine, access, onFault });
+  const server = createNodeServer(handler, engine.limits);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => reject(new Error(explainListen(error, options))));
+    server.listen({ port: options.port, host: options.host, backlog: 4_096 }, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  const url = `http://${options.host.includes(":") ? `[${options.host}]` : options.host}:${port}`;
+  lock?.announce(url);
+
+  return {
+    url,
+    engine,
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      const cut = setTimeout(() => server.closeAllConnections(), closeMs);
+      await engine.close();
+      const sweep = setInterval(() => server.closeIdleConnections(), 50);
+      await closed;
+      clearInterval(sweep);
+      clearTimeout(cut);
+      lock?.release();
+    },
+  };
+}
+
+function explainListen(error: NodeJS.ErrnoException, { host, port }: ServeOptions): string {
+  switch (error.code) {
+    case "EADDRINUSE":
+      return `Port ${port} on ${host} is in use. Choose another --port, or --port 0 for any free one.`;
+    case "EACCES":
+      return `Port ${port} needs more rights than this user has. Choose a --port above 1023.`;
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+      return `This machine has no address ${host}. Choose another --host.`;
+    default:
+      return `Cannot listen on ${host}:${port} (${error.message}).`;
+  }
+}
