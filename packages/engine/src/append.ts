@@ -60,7 +60,10 @@ function takeWaiting(stream: Stream): Waiting[] {
 
 const noKeys: ReadonlyMap<string, KeyEntry> = new Map();
 
-function knownKeys(stream: Stream, waiting: Waiting[]): ReadonlyMap<string, KeyEntry> | Promise<ReadonlyMap<string, KeyEntry>> {
+function knownKeys(
+  stream: Stream,
+  waiting: Waiting[],
+): ReadonlyMap<string, KeyEntry> | Promise<ReadonlyMap<string, KeyEntry>> {
   if (stream.streamId === undefined) return noKeys;
   const keys: string[] = [];
   for (const { request } of waiting) {

@@ -3,14 +3,14 @@
  * directory, the clock and chance, and may run many engines in one process.
  */
 import { defaultLimits, type EventInput, type EventSource, type Limits, StreamError } from "@millrace/protocol";
-import { builtins } from "./builtins.ts";
 import { claimAtBirth, claimAtRemoval, createTree, type Tree } from "./builtin/tree.ts";
+import { builtins } from "./builtins.ts";
 import { contentDigest } from "./digest.ts";
 import type { AppendRequest, Entry } from "./forming.ts";
 import type { Clock, Random } from "./ports/clock.ts";
 import type { Directory, StreamSummary } from "./ports/log.ts";
 import { type ReadItem, type ReadRequest, read } from "./read.ts";
-import { stateAt, type ProcessorState, type StreamState, stateOf } from "./state-view.ts";
+import { type ProcessorState, type StreamState, stateAt, stateOf } from "./state-view.ts";
 import type { Appended, Stream } from "./stream.ts";
 import { Streams } from "./streams.ts";
 
@@ -109,7 +109,11 @@ export function createEngine(options: EngineOptions): Engine {
 
     async append(project, path, inputs, { bytes, source }) {
       if (closing.signal.aborted) throw stopping();
-      const request: AppendRequest = { entries: inputs.map((input) => toEntry(input, source)), fromServer: false, bytes };
+      const request: AppendRequest = {
+        entries: inputs.map((input) => toEntry(input, source)),
+        fromServer: false,
+        bytes,
+      };
       appending++;
       try {
         return await streams.get(project, path).append(request);
@@ -153,7 +157,13 @@ export function createEngine(options: EngineOptions): Engine {
       const deleted: Deleted[] = [];
       if (children) {
         for (let cursor: string | undefined; ; ) {
-          const page = await directory.list({ project, prefix: path, depth: "all", limit: 1_000, ...(cursor ? { cursor } : {}) });
+          const page = await directory.list({
+            project,
+            prefix: path,
+            depth: "all",
+            limit: 1_000,
+            ...(cursor ? { cursor } : {}),
+          });
           const below = page.streams.filter((stream: StreamSummary) => stream.path !== path);
           const results = await Promise.all(below.map((stream) => remove(project, stream.path)));
           for (const result of results) if (result !== undefined) deleted.push(result);
@@ -189,7 +199,11 @@ function toEntry({ event, idempotencyKey, sentText }: AppendInput, source: Event
 async function living(stream: Stream): Promise<Stream> {
   await stream.load();
   if (stream.streamId !== undefined) return stream;
-  throw new StreamError("not_found", `There is no stream at ${stream.path}. It comes into being with its first append.`, {});
+  throw new StreamError(
+    "not_found",
+    `There is no stream at ${stream.path}. It comes into being with its first append.`,
+    {},
+  );
 }
 
 function stopping(): StreamError<"unavailable"> {
@@ -197,5 +211,8 @@ function stopping(): StreamError<"unavailable"> {
 }
 
 function tooManyReaders(limit: number, unit: string): StreamError<"rate_limited"> {
-  return new StreamError("rate_limited", `There are ${limit} ${unit} already. Read in pages, or close some.`, { limit, unit });
+  return new StreamError("rate_limited", `There are ${limit} ${unit} already. Read in pages, or close some.`, {
+    limit,
+    unit,
+  });
 }

@@ -125,12 +125,7 @@ function gate(forming: Forming, event: EventInput, request: AppendRequest): void
 }
 
 /** Step 3: the event with its offset, folded into the next state. */
-function push(
-  forming: Forming,
-  input: EventInput,
-  source: EventSource | undefined,
-  continued: boolean,
-): StreamEvent {
+function push(forming: Forming, input: EventInput, source: EventSource | undefined, continued: boolean): StreamEvent {
   const { createdAt } = forming;
   const event: StreamEvent = {
     streamPath: forming.path,

@@ -1,5 +1,12 @@
 /** The stream: append, readers, consumers, ports. No Node imports; the host picks the adapters. */
-export { type AppendInput, type AppendOptions, createEngine, type Deleted, type Engine, type EngineOptions } from "./engine.ts";
+export {
+  type AppendInput,
+  type AppendOptions,
+  createEngine,
+  type Deleted,
+  type Engine,
+  type EngineOptions,
+} from "./engine.ts";
 export { createMemoryDirectory } from "./memory/memory-directory.ts";
 export type { Clock, Random } from "./ports/clock.ts";
 export {

@@ -59,7 +59,10 @@ async function* readAscending(
   const { tail } = stream;
   const { life } = tail;
   const live = request.live === true;
-  const end = Math.min(request.before ?? Number.POSITIVE_INFINITY, live ? Number.POSITIVE_INFINITY : stream.head.offset + 1);
+  const end = Math.min(
+    request.before ?? Number.POSITIVE_INFINITY,
+    live ? Number.POSITIVE_INFINITY : stream.head.offset + 1,
+  );
   // What an earlier life of the path held is gone; its offsets are passed over.
   const floor = stream.streamId === undefined ? stream.head.offset : stream.birthOffset - 1;
   let position = Math.max(request.after, floor);
@@ -178,5 +181,8 @@ function somethingNew(stream: Stream, signal: AbortSignal): Promise<boolean> {
 }
 
 function beyondTheHead(after: number, head: number): StreamError<"offset_conflict"> {
-  return new StreamError("offset_conflict", `There is no event ${after}: the head is ${head}.`, { head, expected: after });
+  return new StreamError("offset_conflict", `There is no event ${after}: the head is ${head}.`, {
+    head,
+    expected: after,
+  });
 }

@@ -2,12 +2,12 @@
  * One stream in memory: who waits, what is committed, who reads along. It is a cache of the log with one writer in
  * it, and may be forgotten and loaded again at any time that nothing waits.
  */
-import { StreamError, type Limits } from "@millrace/protocol";
+import { type Limits, StreamError } from "@millrace/protocol";
 import { commitNext, unavailable } from "./append.ts";
 import type { AppendRequest, Forming } from "./forming.ts";
+import { LiveTail } from "./live-tail.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Claim, Committed, DueStream, Head, StreamLog } from "./ports/log.ts";
-import { LiveTail } from "./live-tail.ts";
 import { continuesBatch, decodeRecord } from "./record.ts";
 import { decodeSnapshot, fold, initialSlices, type Slices } from "./state.ts";
 

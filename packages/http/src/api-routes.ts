@@ -70,7 +70,12 @@ async function listing(
   query: URLSearchParams,
   name: "streams" | "children",
 ): Promise<Outgoing> {
-  const { streams, next } = await engine.list({ project, prefix, depth: depth === "children" ? "children" : "all", ...page(query) });
+  const { streams, next } = await engine.list({
+    project,
+    prefix,
+    depth: depth === "children" ? "children" : "all",
+    ...page(query),
+  });
   const shown = depth === "below" ? streams.filter(({ path }) => path !== prefix) : streams;
   return json({ [name]: shown.map(toJson), next });
 }
@@ -110,7 +115,10 @@ function isTrue(query: URLSearchParams, name: string): boolean {
 function allow(query: URLSearchParams, names: string[]): void {
   for (const name of query.keys()) {
     if (names.includes(name) || name === "project" || name === "token") continue;
-    throw invalidRequest(`Unknown query parameter "${name}". This route knows ${[...names, "project"].join(", ")}.`, name);
+    throw invalidRequest(
+      `Unknown query parameter "${name}". This route knows ${[...names, "project"].join(", ")}.`,
+      name,
+    );
   }
 }
 

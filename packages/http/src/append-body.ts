@@ -2,8 +2,9 @@
  * What a POST means. Nothing that is sent is lost: a body that is no event becomes an event that holds it. So this
  * file refuses nothing but what is too large or an empty batch; it only says what each piece of the body is.
  */
-import { jsonFault, type JsonObject, type JsonValue, type Limits, parseEventInput } from "@millrace/protocol";
+
 import type { AppendInput } from "@millrace/engine";
+import { type JsonObject, type JsonValue, jsonFault, type Limits, parseEventInput } from "@millrace/protocol";
 import { elementTexts } from "./element-texts.ts";
 import type { Incoming } from "./exchange.ts";
 import { invalidRequest, tooLarge } from "./problem.ts";
@@ -40,9 +41,19 @@ export async function parseAppendBody(
   if (text === undefined) {
     if (bytes.length > limits.eventBytes) throw tooLarge(limits.eventBytes);
     const base64 = toBase64(bytes);
-    return single(invalid(base64, "the body is not UTF-8; rawInput holds it as base64", contentType, base64), incoming, query);
+    return single(
+      invalid(base64, "the body is not UTF-8; rawInput holds it as base64", contentType, base64),
+      incoming,
+      query,
+    );
   }
-  if (isNdjson(contentType)) return batchOf(text.split(/\r?\n/).filter((line) => line.trim() !== ""), undefined, contentType, limits);
+  if (isNdjson(contentType))
+    return batchOf(
+      text.split(/\r?\n/).filter((line) => line.trim() !== ""),
+      undefined,
+      contentType,
+      limits,
+    );
   return parseText(text, bytes.length, contentType, incoming, query, limits);
 }
 
@@ -70,7 +81,9 @@ function parseText(
     const limit = input.event.type === dynamicWorker ? 6 * 1024 * 1024 : limits.eventBytes;
     if (size > limit) throw tooLarge(limit);
   }
-  return input.event.type === invalidType && input.sentText !== undefined ? single(input, incoming, query) : { inputs: [input], batch: false };
+  return input.event.type === invalidType && input.sentText !== undefined
+    ? single(input, incoming, query)
+    : { inputs: [input], batch: false };
 }
 
 /** The elements of a batch, or undefined when the value is not one. */
@@ -116,7 +129,8 @@ function toInput(value: unknown, text: string | (() => string), contentType: str
   }
   const sentText = typeof text === "string" ? text : text();
   // What JSON cannot hold exactly is kept as the text that was sent.
-  const exact = typeof value === "object" || isJson(contentType) ? jsonFault(value, limits.jsonDepth - 2, "") === undefined : false;
+  const exact =
+    typeof value === "object" || isJson(contentType) ? jsonFault(value, limits.jsonDepth - 2, "") === undefined : false;
   const input = invalid(exact ? (value as JsonValue) : sentText, parsed.error, contentType, sentText);
   if (parsed.idempotencyKey !== undefined) input.idempotencyKey = parsed.idempotencyKey;
   return input;

@@ -6,7 +6,16 @@
 import type { Engine } from "@millrace/engine";
 import { StreamError } from "@millrace/protocol";
 import { type Context, Hono } from "hono";
-import { childrenRoute, contractRoute, deleteRoute, healthRoute, listRoute, projectsRoute, readyRoute, stateRoute } from "./api-routes.ts";
+import {
+  childrenRoute,
+  contractRoute,
+  deleteRoute,
+  healthRoute,
+  listRoute,
+  projectsRoute,
+  readyRoute,
+  stateRoute,
+} from "./api-routes.ts";
 import { appendRoute } from "./append-route.ts";
 import { type Incoming, type Outgoing, toIncoming, toResponse } from "./exchange.ts";
 import { type AccessOptions, checkAccess, corsHeaders } from "./guard.ts";
@@ -105,7 +114,11 @@ export function createHandler({ engine, access = {}, onFault = () => {} }: Handl
       if (path !== undefined) return streamRoute(incoming, path);
       const document = contractRoute(below(incoming.url, "/events/stream"));
       if (document !== undefined) return document;
-      throw new StreamError("not_found", `There is nothing at ${incoming.url.split("?")[0]?.slice(0, 200)}. Streams are at /api/streams/{path}.`, {});
+      throw new StreamError(
+        "not_found",
+        `There is nothing at ${incoming.url.split("?")[0]?.slice(0, 200)}. Streams are at /api/streams/{path}.`,
+        {},
+      );
     }),
   );
 

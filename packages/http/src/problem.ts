@@ -30,7 +30,9 @@ export function tooLarge(limit: number, unit: "bytes" | "events" = "bytes"): Str
 
 /** Never a 500: what we did not foresee is "not now", and the cause is in the log of the server. */
 function unexpected(): StreamError<"unavailable"> {
-  return new StreamError("unavailable", "The server met a fault of its own; its log says more.", { retryAfterSeconds: 1 });
+  return new StreamError("unavailable", "The server met a fault of its own; its log says more.", {
+    retryAfterSeconds: 1,
+  });
 }
 
 function titleOf(code: string): string {

@@ -41,7 +41,8 @@ export function parseReadQuery(query: URLSearchParams, incoming: Incoming, pageE
   const live = flag(query, "live");
   const descending = orderOf(query);
   const limit = limitOf(query, format === "json" ? pageEvents : undefined);
-  if (live && format === "json") throw invalidRequest("A live read is sse, ndjson or yaml; json is one page.", "format");
+  if (live && format === "json")
+    throw invalidRequest("A live read is sse, ndjson or yaml; json is one page.", "format");
   if (live && descending) throw invalidRequest("A live read is in ascending order.", "order");
   const types = query.getAll("type");
   const request: ReadRequest = { after: afterOf(query, incoming, descending), live, descending };

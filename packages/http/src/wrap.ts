@@ -3,7 +3,7 @@
  * What was around the body goes to `metadata.request`, so that a signature can still be checked later; credentials
  * never do.
  */
-import { jsonFault, type JsonObject, type JsonValue } from "@millrace/protocol";
+import { type JsonObject, type JsonValue, jsonFault } from "@millrace/protocol";
 import { toBase64 } from "./append-body.ts";
 import type { Incoming } from "./exchange.ts";
 
@@ -24,7 +24,8 @@ export async function wrappedPayload(
   if (text === undefined) return { payload: sentText, sentText };
   const json = parseJson(text, depthMax);
   if (json !== undefined) return { payload: json, sentText };
-  if (contentType.startsWith("application/x-www-form-urlencoded")) return { payload: fields(new URLSearchParams(text)), sentText };
+  if (contentType.startsWith("application/x-www-form-urlencoded"))
+    return { payload: fields(new URLSearchParams(text)), sentText };
   return { payload: text, sentText };
 }
 

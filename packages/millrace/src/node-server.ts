@@ -78,8 +78,11 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Arra
       else chunks.push(chunk);
     });
     request.on("end", () => resolve(chunks === undefined ? (only ?? Buffer.alloc(0)) : Buffer.concat(chunks)));
-    request.on("error", () => reject(cutOff()));
-    request.on("close", () => reject(cutOff()));
+    // "close" comes last and always, also after a connection that broke in the middle.
+    request.on("close", () => {
+      if (!request.complete) reject(cutOff());
+    });
+    request.on("error", ignore);
   });
 }
 
@@ -130,12 +133,16 @@ function drained(response: ServerResponse): Promise<void> {
 }
 
 function refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket, limits: Limits): void {
-  if (!socket.writable || socket.bytesWritten > 0 && error.code === "ECONNRESET") {
+  if (!socket.writable || (socket.bytesWritten > 0 && error.code === "ECONNRESET")) {
     socket.destroy();
     return;
   }
   const { status, headers, body } = problem(refusalOf(error, limits));
-  const lines = Object.entries({ ...headers, "content-length": Buffer.byteLength(body as string), connection: "close" });
+  const lines = Object.entries({
+    ...headers,
+    "content-length": Buffer.byteLength(body as string),
+    connection: "close",
+  });
   const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
   socket.end(`HTTP/1.1 ${status} ${reasonOf(status)}\r\n${head}\r\n${body}`);
   setTimeout(() => socket.destroy(), lingerMs).unref();
@@ -167,6 +174,8 @@ function reasonOf(status: number): string {
 function tooLarge(limit: number): StreamError {
   return refusal("too_large", `A request body has at most ${limit} bytes.`, { limit, unit: "bytes" });
 }
+
+function ignore(): void {}
 
 function cutOff(): StreamError {
   return refusal("invalid_request", "The body ended before it was whole.", {});

@@ -49,5 +49,4 @@ export const pause: BuiltinProcessor<PauseState> = {
   },
 };
 
-const howToResume =
-  'Append {"type":"https://events.iterate.com/events/stream/resumed"} to this stream to go on.';
+const howToResume = 'Append {"type":"https://events.iterate.com/events/stream/resumed"} to this stream to go on.';

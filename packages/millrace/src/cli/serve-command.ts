@@ -40,7 +40,9 @@ export async function serveCommand(args: string[]): Promise<number> {
     onFault: (error) => log.error({ err: error }, "a request or an effect failed"),
     onFatal(message) {
       log.fatal(message);
-      process.stderr.write(`millrace: ${message} Nothing that was acknowledged is lost; start again when the disk is well.\n`);
+      process.stderr.write(
+        `millrace: ${message} Nothing that was acknowledged is lost; start again when the disk is well.\n`,
+      );
       process.exit(1);
     },
   });
@@ -150,7 +152,8 @@ function readToken(file: string): string {
   } catch (error) {
     throw new UsageError(`--token-file ${file} cannot be read (${(error as Error).message}).`);
   }
-  if (token.length < 16) throw new UsageError(`The token in ${file} has ${token.length} characters; give it at least 16.`);
+  if (token.length < 16)
+    throw new UsageError(`The token in ${file} has ${token.length} characters; give it at least 16.`);
   return token;
 }
 

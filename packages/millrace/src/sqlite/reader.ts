@@ -214,7 +214,11 @@ function projects({ cursor, limit }: ProjectsQuery): Answers["projects"] {
 }
 
 function due({ now, limit }: DueQuery): Answers["due"] {
-  type Row = Omit<DueRow, "head" | "deleted" | "claim"> & { dueAt: number; dueKind: string; deletedHead: number | null };
+  type Row = Omit<DueRow, "head" | "deleted" | "claim"> & {
+    dueAt: number;
+    dueKind: string;
+    deletedHead: number | null;
+  };
   const streams = (selectDue.all(now, limit) as Row[]).map(({ dueAt, dueKind, deletedHead, ...row }) => ({
     ...row,
     head: deletedHead ?? (selectEnd.get(row.row) as { head: number }).head,

@@ -61,7 +61,8 @@ export function prepareSchema(db: Database, file: string): void {
     })();
     return;
   }
-  if (application !== applicationId) throw new Error(`${file} is a database of another program. Choose another --data directory.`);
+  if (application !== applicationId)
+    throw new Error(`${file} is a database of another program. Choose another --data directory.`);
   if (version > schemaVersion) {
     throw new Error(
       `${file} has schema version ${version}; this Millrace knows versions up to ${schemaVersion}. Start a newer Millrace on it, or choose another --data directory.`,

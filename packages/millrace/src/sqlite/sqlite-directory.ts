@@ -66,7 +66,8 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
 
     async function written(request: Write, head: number): Promise<Committed> {
       const { row, position } = await write(request);
-      if (row === 0) throw new HeadConflict(`${streamPath} is not at offset ${request.kind === "settle" ? "" : request.head}`);
+      if (row === 0)
+        throw new HeadConflict(`${streamPath} is not at offset ${request.kind === "settle" ? "" : request.head}`);
       const newHead: SqliteHead = { offset: head, row };
       return { head: newHead, position };
     }
@@ -80,7 +81,10 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
       },
 
       async append(commit, expected) {
-        const committed = await written(toWrite(commit, expected as SqliteHead, project, streamPath), commit.first + commit.records.length - 1);
+        const committed = await written(
+          toWrite(commit, expected as SqliteHead, project, streamPath),
+          commit.first + commit.records.length - 1,
+        );
         current = (committed.head as SqliteHead).row;
         return committed;
       },
@@ -159,13 +163,17 @@ function prepareFile(directory: string, file: string): void {
 
 function explain(error: Error, directory: string, file: string): string {
   const code = sqliteCode(error) || ((error as { code?: string }).code ?? "");
-  if (code === "SQLITE_NOTADB") return `${file} is not a database, or is damaged. Restore it from a copy, or choose another --data directory.`;
-  if (code.startsWith("SQLITE_CORRUPT")) return `${file} is damaged (${error.message}). Restore it from a copy, or choose another --data directory.`;
+  if (code === "SQLITE_NOTADB")
+    return `${file} is not a database, or is damaged. Restore it from a copy, or choose another --data directory.`;
+  if (code.startsWith("SQLITE_CORRUPT"))
+    return `${file} is damaged (${error.message}). Restore it from a copy, or choose another --data directory.`;
   if (code.startsWith("SQLITE_READONLY") || code === "EROFS" || code === "EACCES" || code === "EPERM") {
     return `${directory} cannot be written to (${error.message}). Give this user write access, or choose another --data directory.`;
   }
-  if (code === "SQLITE_FULL" || code === "ENOSPC") return `The disk of ${directory} is full. Make room, then start again.`;
-  if (code === "SQLITE_CANTOPEN" || code === "ENOTDIR" || code === "EEXIST") return `${file} cannot be opened (${error.message}).`;
+  if (code === "SQLITE_FULL" || code === "ENOSPC")
+    return `The disk of ${directory} is full. Make room, then start again.`;
+  if (code === "SQLITE_CANTOPEN" || code === "ENOTDIR" || code === "EEXIST")
+    return `${file} cannot be opened (${error.message}).`;
   return code === "" ? error.message : `${file} cannot be used: ${error.message} (${code}).`;
 }
 

@@ -1,5 +1,5 @@
 /** A database thread, seen from the server: calls made in one turn of the event loop travel as one message. */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 
 interface Call<Request> {
   request: Request;

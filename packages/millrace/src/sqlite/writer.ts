@@ -19,7 +19,9 @@ const rollbackToSavepoint = db.prepare("ROLLBACK TO one");
 const selectHead = db.prepare("SELECT max(last) FROM records WHERE stream = ?").pluck();
 const selectProject = db.prepare("SELECT id FROM projects WHERE slug = ?").pluck();
 const insertProject = db.prepare("INSERT INTO projects (slug) VALUES (?)");
-const selectLife = db.prepare("SELECT id, deleted_head FROM streams WHERE project = ? AND path = ? AND superseded = 0").raw();
+const selectLife = db
+  .prepare("SELECT id, deleted_head FROM streams WHERE project = ? AND path = ? AND superseded = 0")
+  .raw();
 const supersede = db.prepare("UPDATE streams SET superseded = 1 WHERE id = ?");
 const insertStream = db.prepare(
   "INSERT INTO streams (project, path, stream_id, birth_offset, birth_at, due_at, due_kind) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -40,7 +42,9 @@ const selectToPurge = db
 const purgeRecords = db.prepare(
   "DELETE FROM records WHERE position IN (SELECT position FROM records WHERE stream = ? LIMIT 500)",
 );
-const purgeKeys = db.prepare("DELETE FROM keys WHERE stream = ?1 AND key IN (SELECT key FROM keys WHERE stream = ?1 LIMIT 500)");
+const purgeKeys = db.prepare(
+  "DELETE FROM keys WHERE stream = ?1 AND key IN (SELECT key FROM keys WHERE stream = ?1 LIMIT 500)",
+);
 const purgeSnapshot = db.prepare("DELETE FROM snapshots WHERE stream = ?");
 const markPurged = db.prepare("UPDATE streams SET purged = 1 WHERE id = ?");
 const dropLife = db.prepare("DELETE FROM streams WHERE id = ? AND superseded = 1 AND purged = 1 AND due_at IS NULL");
@@ -89,7 +93,10 @@ function failure(error: unknown): WriterAnswer {
   try {
     if (db.inTransaction) rollback.run();
   } catch (second) {
-    return { kind: "fatal", message: `The transaction on ${file} could neither commit nor roll back (${(second as Error).message}).` };
+    return {
+      kind: "fatal",
+      message: `The transaction on ${file} could neither commit nor roll back (${(second as Error).message}).`,
+    };
   }
   return { kind: "failed", code, message };
 }
@@ -132,7 +139,8 @@ function applyCommit(write: CommitWrite): Written {
     last += count;
     insertRun.run(++position, row, last, count, write.at, body);
   }
-  if (write.keys !== undefined) for (const { key, offset, digest } of write.keys) insertKey.run(row, key, offset, digest);
+  if (write.keys !== undefined)
+    for (const { key, offset, digest } of write.keys) insertKey.run(row, key, offset, digest);
   if (write.paused !== undefined) updatePaused.run(write.paused ? 1 : 0, row);
   if (write.snapshot !== undefined) replaceSnapshot.run(row, write.snapshot.offset, write.snapshot.state);
   remember(row, last);

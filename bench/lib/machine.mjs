@@ -1,0 +1,72 @@
+/** What the operating system says about processes, files and the machine. */
+import {
+  closeSync,
+  fdatasyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statfsSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { cpus, totalmem } from "node:os";
+import { join } from "node:path";
+import { median } from "./rounds.mjs";
+
+const tmpfs = 0x01021994;
+
+/** Resident memory of a process in MB (now, and at its peak), from /proc. @returns {{now: number, peak: number}} */
+export function memoryOf(pid) {
+  const text = readFileSync(`/proc/${pid}/status`, "utf8");
+  const megabytes = (field) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(text)[1]) / 1024;
+  return { now: megabytes("VmRSS"), peak: megabytes("VmHWM") };
+}
+
+/** Bytes of all files below a directory. */
+export function bytesBelow(directory) {
+  let bytes = 0;
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    bytes += entry.isDirectory() ? bytesBelow(path) : statSync(path).size;
+  }
+  return bytes;
+}
+
+export function freeBytes(directory) {
+  const { bavail, bsize } = statfsSync(directory);
+  return bavail * bsize;
+}
+
+/** On a RAM disk fsync costs nothing, and every number about durable appends is a different one. */
+export function isRamDisk(directory) {
+  return statfsSync(directory).type === tmpfs;
+}
+
+export function describeMachine(directory) {
+  return {
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: cpus().length,
+    memoryGB: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    dataOnRamDisk: isRamDisk(directory),
+    fdatasyncMs: fdatasyncMs(directory),
+  };
+}
+
+/** What one small durable write costs on this disk: the number that all numbers about durable appends hang on. */
+function fdatasyncMs(directory) {
+  const path = join(directory, "fdatasync");
+  const file = openSync(path, "a");
+  const block = Buffer.alloc(4_096, "x");
+  const times = Array.from({ length: 200 }, () => {
+    writeSync(file, block);
+    const startedAt = performance.now();
+    fdatasyncSync(file);
+    return performance.now() - startedAt;
+  });
+  closeSync(file);
+  unlinkSync(path);
+  return Math.round(median(times) * 1000) / 1000;
+}
