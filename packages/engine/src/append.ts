@@ -24,12 +24,13 @@ export async function commitNext(stream: Stream): Promise<void> {
   const waiting = takeWaiting(stream);
   try {
     //   1 key       what the log knows of the keys that are asked for
-    const known = await knownKeys(stream, waiting);
+    const looking = knownKeys(stream, waiting);
+    const known = looking instanceof Promise ? await looking : looking;
     const forming = startForming(stream, known);
     //   1-3         key, gate, reduce: each waiting append in order, over the state behind the earlier ones
     const verdicts = waiting.map(({ request }) => judge(forming, request));
     //   4 commit    events, keys, wake claim: one self-contained record for one stream
-    const committed = await commit(stream, forming);
+    const committed = forming.records.length === 0 ? undefined : await commit(stream, forming);
     //   5 publish   live readers see only what is on disk
     const owedBefore = stream.claim;
     stream.advance(forming, committed);
@@ -94,8 +95,7 @@ function startForming(stream: Stream, known: ReadonlyMap<string, KeyEntry>): For
   };
 }
 
-function commit(stream: Stream, forming: Forming): Promise<Committed> | undefined {
-  if (forming.records.length === 0) return undefined;
+function commit(stream: Stream, forming: Forming): Promise<Committed> {
   const commit: Commit = {
     first: forming.base + 1,
     records: forming.records,

@@ -6,7 +6,7 @@ import { defaultLimits, type EventInput, type EventSource, type Limits, StreamEr
 import { claimAtBirth, claimAtRemoval, createTree, type Tree } from "./builtin/tree.ts";
 import { builtins } from "./builtins.ts";
 import { contentDigest } from "./digest.ts";
-import type { AppendRequest, Entry } from "./forming.ts";
+import type { Entry } from "./forming.ts";
 import type { Clock, Random } from "./ports/clock.ts";
 import type { Directory, StreamSummary } from "./ports/log.ts";
 import { type ReadItem, type ReadRequest, read } from "./read.ts";
@@ -39,7 +39,7 @@ export interface Engine {
   readonly limits: Limits;
   /**
    * Appends one event, or a batch as one atomic commit. Resolves when it is on disk, with one result for each input.
-   * @throws StreamError `idempotency_conflict`, `offset_conflict`, `stream_paused`, `rate_limited`, `unavailable`
+   * Throws or rejects with StreamError `idempotency_conflict`, `offset_conflict`, `stream_paused`, `rate_limited`, `unavailable`
    */
   append(project: string, path: string, inputs: readonly AppendInput[], options: AppendOptions): Promise<Appended[]>;
   /** Reads as described in `ReadRequest`. The reader counts against the limits until it ends. */
@@ -71,8 +71,6 @@ export function createEngine(options: EngineOptions): Engine {
   const onFailure = options.onFailure ?? (() => {});
   const closing = new AbortController();
   let readers = 0;
-  let appending = 0;
-  let whenQuiet = () => {};
 
   const streams = new Streams(limits, (project, path) => ({
     log: directory.log(project, path),
@@ -107,19 +105,10 @@ export function createEngine(options: EngineOptions): Engine {
   return {
     limits,
 
-    async append(project, path, inputs, { bytes, source }) {
+    append(project, path, inputs, { bytes, source }) {
       if (closing.signal.aborted) throw stopping();
-      const request: AppendRequest = {
-        entries: inputs.map((input) => toEntry(input, source)),
-        fromServer: false,
-        bytes,
-      };
-      appending++;
-      try {
-        return await streams.get(project, path).append(request);
-      } finally {
-        if (--appending === 0) whenQuiet();
-      }
+      const entries = inputs.map((input) => toEntry(input, source));
+      return streams.get(project, path).append({ entries, fromServer: false, bytes });
     },
 
     async *read(project, path, request, signal) {
@@ -180,7 +169,7 @@ export function createEngine(options: EngineOptions): Engine {
     async close() {
       closing.abort();
       await tree.stop();
-      if (appending > 0) await new Promise<void>((resolve) => void (whenQuiet = resolve));
+      await streams.settled();
       await directory.close();
     },
   };

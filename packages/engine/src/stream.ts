@@ -58,6 +58,8 @@ export class Stream {
 
   queue: Waiting[] = [];
   waitingBytes = 0;
+  /** The turn of `Streams` in which it was last asked for. */
+  usedAt = -1;
 
   /** All of what follows is committed. `streamId` is undefined for a path without a living stream. */
   streamId: string | undefined;
@@ -76,6 +78,7 @@ export class Stream {
   #loading: Promise<void> | undefined;
   #removals: Removal[] = [];
   #busy = false;
+  #whenSettled: (() => void)[] = [];
 
   constructor(project: string, path: string, dependencies: StreamDependencies) {
     this.project = project;
@@ -112,6 +115,11 @@ export class Stream {
       this.#removals.push({ resolve, reject });
       if (!this.#busy) void this.#run();
     });
+  }
+
+  /** Resolves when nothing waits and nothing is in flight. */
+  settled(): Promise<void> | undefined {
+    return this.#busy ? new Promise((resolve) => this.#whenSettled.push(resolve)) : undefined;
   }
 
   /** Undefined when the stream is loaded already, so that the usual case costs no turn of the event loop. */
@@ -169,6 +177,7 @@ export class Stream {
       else await commitNext(this);
     }
     this.#busy = false;
+    for (const resolve of this.#whenSettled.splice(0)) resolve();
   }
 
   async #loadedOrRefused(loading: Promise<void>): Promise<boolean> {

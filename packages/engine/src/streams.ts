@@ -2,7 +2,12 @@
 import type { Limits } from "@millrace/protocol";
 import { Stream, type StreamDependencies } from "./stream.ts";
 
+/** Moving a stream to the young end costs more than finding it, so a busy one is moved once in a turn of so many uses. */
+const usesPerTurn = 1_000;
+
 export class Streams {
+  #turn = 0;
+  #uses = 0;
   readonly #open: Map<string, Stream> = new Map();
   readonly #limits: Limits;
   readonly #dependenciesOf: (project: string, path: string) => StreamDependencies;
@@ -20,8 +25,15 @@ export class Streams {
     if (stream === undefined) {
       stream = new Stream(project, path, this.#dependenciesOf(project, path));
       this.#makeRoom();
+    } else if (stream.usedAt === this.#turn) {
+      return stream;
     } else {
       this.#open.delete(id);
+    }
+    stream.usedAt = this.#turn;
+    if (++this.#uses >= usesPerTurn) {
+      this.#uses = 0;
+      this.#turn++;
     }
     this.#open.set(id, stream);
     return stream;
@@ -29,6 +41,11 @@ export class Streams {
 
   peek(project: string, path: string): Stream | undefined {
     return this.#open.get(project + path);
+  }
+
+  /** Resolves when nothing that was accepted waits any more. */
+  async settled(): Promise<void> {
+    for (const stream of this.#open.values()) await stream.settled();
   }
 
   get size(): number {

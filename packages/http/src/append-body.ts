@@ -20,24 +20,16 @@ const dynamicWorker = "https://events.iterate.com/events/stream/dynamic-worker/c
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** @throws StreamError `too_large`, `invalid_request` */
-export async function parseAppendBody(
+export function parseAppendBody(
   bytes: Uint8Array,
   incoming: Incoming,
   query: URLSearchParams,
   limits: Limits,
-): Promise<AppendBody> {
+): AppendBody | Promise<AppendBody> {
   const contentType = incoming.header("content-type") ?? "";
   const text = decode(bytes);
   const type = query.get("type");
-  if (type !== null) {
-    if (bytes.length > limits.eventBytes) throw tooLarge(limits.eventBytes);
-    const { payload, sentText } = await wrappedPayload(bytes, text, contentType, limits.jsonDepth - 1);
-    const metadata = { request: requestMetadata(incoming, query, query.get("raw") === "true" ? sentText : undefined) };
-    const parsed = parseEventInput({ type, payload, metadata }, { jsonDepth: limits.jsonDepth });
-    const asSent = `${type}\n${sentText}`;
-    if (parsed.ok) return { inputs: [{ event: parsed.event, sentText: asSent }], batch: false };
-    return single(invalid(sentText, parsed.error, contentType, asSent), incoming, query);
-  }
+  if (type !== null) return wrapped(type, bytes, text, incoming, query, limits);
   if (text === undefined) {
     if (bytes.length > limits.eventBytes) throw tooLarge(limits.eventBytes);
     const base64 = toBase64(bytes);
@@ -55,6 +47,25 @@ export async function parseAppendBody(
       limits,
     );
   return parseText(text, bytes.length, contentType, incoming, query, limits);
+}
+
+/** `?type=`: the body as the payload of that type. */
+async function wrapped(
+  type: string,
+  bytes: Uint8Array,
+  text: string | undefined,
+  incoming: Incoming,
+  query: URLSearchParams,
+  limits: Limits,
+): Promise<AppendBody> {
+  if (bytes.length > limits.eventBytes) throw tooLarge(limits.eventBytes);
+  const contentType = incoming.header("content-type") ?? "";
+  const { payload, sentText } = await wrappedPayload(bytes, text, contentType, limits.jsonDepth - 1);
+  const metadata = { request: requestMetadata(incoming, query, query.get("raw") === "true" ? sentText : undefined) };
+  const parsed = parseEventInput({ type, payload, metadata }, { jsonDepth: limits.jsonDepth });
+  const asSent = `${type}\n${sentText}`;
+  if (parsed.ok) return { inputs: [{ event: parsed.event, sentText: asSent }], batch: false };
+  return single(invalid(sentText, parsed.error, contentType, asSent), incoming, query);
 }
 
 function parseText(
@@ -104,7 +115,11 @@ function batchOf(elements: unknown[], text: string | undefined, contentType: str
   let texts: string[] | undefined;
   const inputs = elements.map((element, index) => {
     if (text === undefined) return fromLine(element as string, contentType, limits);
-    return toInput(element, () => (texts ??= elementTexts(text))[index] as string, contentType, limits);
+    const textOfElement = () => {
+      texts ??= elementTexts(text);
+      return texts[index] as string;
+    };
+    return toInput(element, textOfElement, contentType, limits);
   });
   return { inputs, batch: true };
 }

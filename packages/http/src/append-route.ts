@@ -9,7 +9,8 @@ import { toTarget } from "./target.ts";
 export async function appendRoute(engine: Engine, incoming: Incoming, rawPath: string): Promise<Outgoing> {
   const { project, path, query } = toTarget(incoming, rawPath);
   const bytes = await incoming.body(engine.limits.batchBytes);
-  const { inputs, batch } = await parseAppendBody(bytes, incoming, query, engine.limits);
+  const parsing = parseAppendBody(bytes, incoming, query, engine.limits);
+  const { inputs, batch } = parsing instanceof Promise ? await parsing : parsing;
   const key = incoming.header("idempotency-key");
   if (key !== undefined) applyKey(inputs, key, batch);
   const source = sourceOf(incoming);

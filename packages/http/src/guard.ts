@@ -20,9 +20,19 @@ export interface AccessOptions {
 const ipLiteral = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\])$/;
 const formTypes = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
 
-/** @throws StreamError `forbidden_host`, `forbidden_origin`, `unauthorized` */
-export function checkAccess(incoming: Incoming, options: AccessOptions): void {
-  checkHost(incoming.header("host"), options);
+/** The check. It throws StreamError `forbidden_host`, `forbidden_origin` or `unauthorized`. */
+export function createGuard(options: AccessOptions): (incoming: Incoming) => void {
+  let lastHost: string | undefined;
+  return (incoming) => {
+    const host = incoming.header("host");
+    // Nearly every request comes with the same host, and taking it apart costs more than all other checks.
+    if (host !== lastHost) checkHost(host, options);
+    lastHost = host;
+    checkAccess(incoming, options);
+  };
+}
+
+function checkAccess(incoming: Incoming, options: AccessOptions): void {
   const origin = incoming.header("origin");
   if (origin !== undefined) checkOrigin(origin, incoming, options);
   if (options.token !== undefined && incoming.method !== "OPTIONS" && !isHealth(incoming.url)) {

@@ -18,7 +18,7 @@ import {
 } from "./api-routes.ts";
 import { appendRoute } from "./append-route.ts";
 import { type Incoming, type Outgoing, toIncoming, toResponse } from "./exchange.ts";
-import { type AccessOptions, checkAccess, corsHeaders } from "./guard.ts";
+import { type AccessOptions, corsHeaders, createGuard } from "./guard.ts";
 import { isRefusal, problem } from "./problem.ts";
 import { readRoute, type SharedFrames } from "./read-route.ts";
 import { streamPathOf } from "./target.ts";
@@ -40,11 +40,12 @@ const streamMethods = "GET, HEAD, POST, DELETE, OPTIONS";
 
 export function createHandler({ engine, access = {}, onFault = () => {} }: HandlerOptions): Handler {
   const shared: SharedFrames = new WeakMap();
+  const checkAccess = createGuard(access);
 
   async function guarded(incoming: Incoming, route: () => Promise<Outgoing> | Outgoing): Promise<Outgoing> {
     let outgoing: Outgoing;
     try {
-      checkAccess(incoming, access);
+      checkAccess(incoming);
       outgoing = await route();
     } catch (error) {
       if (!isRefusal(error)) onFault(error);

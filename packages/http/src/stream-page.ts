@@ -12,16 +12,16 @@ export async function streamPage(engine: Engine, incoming: Incoming, { project, 
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>${escape(path)} - Millrace</title>
+<title>${escapeHtml(path)} - Millrace</title>
 <style>body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:3rem auto;padding:0 1rem}pre{background:#8881;padding:.75rem;overflow:auto}</style>
-<h1>${escape(path)}</h1>
-<p>${escape(await headLine(engine, project, path))}</p>
+<h1>${escapeHtml(path)}</h1>
+<p>${escapeHtml(await headLine(engine, project, path))}</p>
 <p>Append an event:</p>
-<pre>${escape(`curl --json '{"type":"hello-world"}'${scope} ${url}`)}</pre>
+<pre>${escapeHtml(`curl --json '{"type":"hello-world"}'${scope} ${url}`)}</pre>
 <p>Read what there is:</p>
-<pre>${escape(`curl -s${scope} '${url}?format=yaml'`)}</pre>
+<pre>${escapeHtml(`curl -s${scope} '${url}?format=yaml'`)}</pre>
 <p>Follow it live:</p>
-<pre>${escape(`curl -sN${scope} '${url}?live=true' | sed -nu 's/^data: //p' | jq .`)}</pre>
+<pre>${escapeHtml(`curl -sN${scope} '${url}?live=true' | sed -nu 's/^data: //p' | jq .`)}</pre>
 </html>
 `;
   const headers = {
@@ -44,6 +44,6 @@ async function headLine(engine: Engine, project: string, path: string): Promise<
   }
 }
 
-function escape(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }

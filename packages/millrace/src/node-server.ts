@@ -27,7 +27,7 @@ export function createNodeServer(handler: Handler, limits: Limits): Server {
       noDelay: true,
     },
     (request, response) => {
-      const answer = handler.hot(toIncoming(request, response));
+      const answer = handler.hot(new NodeIncoming(request, response));
       if (answer === undefined) void viaFetch(request, response);
       else void answer.then((outgoing) => send(request, response, outgoing));
     },
@@ -36,26 +36,42 @@ export function createNodeServer(handler: Handler, limits: Limits): Server {
   return server;
 }
 
-function toIncoming(request: IncomingMessage, response: ServerResponse): Incoming {
-  let leaving: AbortController | undefined;
-  return {
-    method: request.method as string,
-    url: request.url as string,
-    header(name) {
-      const value = request.headers[name];
-      return Array.isArray(value) ? value.join(", ") : value;
-    },
-    headerNames: () => Object.keys(request.headers),
-    body: (maxBytes) => readBody(request, maxBytes),
-    get signal() {
-      if (leaving === undefined) {
-        const controller = new AbortController();
-        leaving = controller;
-        response.once("close", () => controller.abort());
-      }
-      return leaving.signal;
-    },
-  };
+/** A class, because one is made for every request and its methods need not be. */
+class NodeIncoming implements Incoming {
+  readonly method: string;
+  readonly url: string;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  #leaving: AbortController | undefined;
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.method = request.method as string;
+    this.url = request.url as string;
+    this.#request = request;
+    this.#response = response;
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#request.headers[name];
+    return Array.isArray(value) ? value.join(", ") : value;
+  }
+
+  headerNames(): Iterable<string> {
+    return Object.keys(this.#request.headers);
+  }
+
+  body(maxBytes: number): Promise<Uint8Array> {
+    return readBody(this.#request, maxBytes);
+  }
+
+  get signal(): AbortSignal {
+    if (this.#leaving === undefined) {
+      const leaving = new AbortController();
+      this.#leaving = leaving;
+      this.#response.once("close", () => leaving.abort());
+    }
+    return this.#leaving.signal;
+  }
 }
 
 function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array> {

@@ -16,7 +16,17 @@ import {
   type StreamLog,
 } from "@millrace/engine";
 import { openConnection, sqliteCode } from "./connection.ts";
-import type { Answers, DueRow, Query, Run, Write, WriterAnswer, Written } from "./messages.ts";
+import type {
+  Answers,
+  CommitWrite,
+  DueRow,
+  Query,
+  RemoveWrite,
+  Run,
+  Write,
+  WriterAnswer,
+  Written,
+} from "./messages.ts";
 import { prepareSchema } from "./schema.ts";
 import { createReaderThread, createWriterThread, DatabaseError } from "./thread.ts";
 
@@ -64,12 +74,13 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
     /** The life that reads go to: the one last loaded or written. */
     let current = 0;
 
-    async function written(request: Write, head: number): Promise<Committed> {
-      const { row, position } = await write(request);
-      if (row === 0)
-        throw new HeadConflict(`${streamPath} is not at offset ${request.kind === "settle" ? "" : request.head}`);
-      const newHead: SqliteHead = { offset: head, row };
-      return { head: newHead, position };
+    function written(request: CommitWrite | RemoveWrite, head: number): Promise<Committed> {
+      return write(request, ({ row, position }) => {
+        if (row === 0) throw new HeadConflict(`${streamPath} is not at offset ${request.head}`);
+        current = request.kind === "remove" ? 0 : row;
+        const newHead: SqliteHead = { offset: head, row };
+        return { head: newHead, position };
+      });
     }
 
     return {
@@ -80,20 +91,14 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
         return { ...loaded, head };
       },
 
-      async append(commit, expected) {
-        const committed = await written(
-          toWrite(commit, expected as SqliteHead, project, streamPath),
-          commit.first + commit.records.length - 1,
-        );
-        current = (committed.head as SqliteHead).row;
-        return committed;
+      append(commit, expected) {
+        const last = commit.first + commit.records.length - 1;
+        return written(toWrite(commit, expected as SqliteHead, project, streamPath), last);
       },
 
-      async remove(expected, claim) {
+      remove(expected, claim) {
         const { row, offset } = expected as SqliteHead;
-        const committed = await written({ kind: "remove", row, head: offset, claim }, offset);
-        current = 0;
-        return committed;
+        return written({ kind: "remove", row, head: offset, claim }, offset);
       },
 
       async read({ after, through, maxEvents, maxBytes }) {
@@ -125,9 +130,8 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
       return { streams: streams.map(toDueStream), nextDueAt };
     },
 
-    async settle(head: Head, from: string, to: Claim | null) {
-      const { row } = await write({ kind: "settle", row: (head as SqliteHead).row, from, to });
-      return row !== 0;
+    settle(head: Head, from: string, to: Claim | null) {
+      return write({ kind: "settle", row: (head as SqliteHead).row, from, to }, ({ row }) => row !== 0);
     },
 
     async readPositions(range) {
@@ -186,9 +190,9 @@ function checkpoint(file: string): void {
   }
 }
 
-function toWrite(commit: Commit, expected: SqliteHead, project: string, streamPath: string): Write {
+function toWrite(commit: Commit, expected: SqliteHead, project: string, streamPath: string): CommitWrite {
   const { row, offset: head } = expected;
-  const write: Write = { kind: "commit", row, head, at: commit.at, runs: toRuns(commit.records) };
+  const write: CommitWrite = { kind: "commit", row, head, at: commit.at, runs: toRuns(commit.records) };
   if (commit.keys.length > 0) write.keys = commit.keys;
   if (commit.birth !== undefined) write.birth = { project, path: streamPath, streamId: commit.birth.streamId };
   if (commit.paused !== undefined) write.paused = commit.paused;

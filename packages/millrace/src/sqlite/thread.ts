@@ -1,10 +1,13 @@
 /** A database thread, seen from the server: calls made in one turn of the event loop travel as one message. */
 import type { Worker } from "node:worker_threads";
 
-interface Call<Request> {
-  request: Request;
+interface Call {
   resolve(value: unknown): void;
-  reject(error: Error): void;
+  reject(error: unknown): void;
+}
+
+interface WriterCall<Result> extends Call {
+  convert(result: Result): unknown;
 }
 
 /** What SQLite said. The caller sees a rejected promise; the engine answers 503 and tells its log. */
@@ -25,9 +28,10 @@ export class DatabaseError extends Error {
 export function createWriterThread<Request, Result>(
   worker: Worker,
   settle: (answer: unknown) => Result[] | DatabaseError,
-): { write(request: Request): Promise<Result>; drained(): Promise<void> } {
-  let waiting: Call<Request>[] = [];
-  let inFlight: Call<Request>[] | undefined;
+): { write<Value>(request: Request, convert: (result: Result) => Value): Promise<Value>; drained(): Promise<void> } {
+  let requests: Request[] = [];
+  let waiting: WriterCall<Result>[] = [];
+  let inFlight: WriterCall<Result>[] | undefined;
   let scheduled = false;
   const idle: (() => void)[] = [];
 
@@ -35,8 +39,9 @@ export function createWriterThread<Request, Result>(
     scheduled = false;
     if (inFlight !== undefined || waiting.length === 0) return;
     inFlight = waiting;
+    worker.postMessage(requests);
     waiting = [];
-    worker.postMessage(inFlight.map(({ request }) => request));
+    requests = [];
   }
 
   worker.on("message", (answer) => {
@@ -45,17 +50,15 @@ export function createWriterThread<Request, Result>(
     // First the next transaction, then the answers to this one: the disk never waits for the network.
     flush();
     const results = settle(answer);
-    for (let i = 0; i < answered.length; i++) {
-      if (results instanceof DatabaseError) answered[i]?.reject(results);
-      else answered[i]?.resolve(results[i]);
-    }
+    for (let i = 0; i < answered.length; i++) finish(answered[i] as WriterCall<Result>, results, i);
     if (inFlight === undefined && waiting.length === 0) for (const drained of idle.splice(0)) drained();
   });
 
   return {
-    write: (request) =>
-      new Promise((resolve, reject) => {
-        waiting.push({ request, resolve: resolve as (value: unknown) => void, reject });
+    write: <Value>(request: Request, convert: (result: Result) => Value) =>
+      new Promise<Value>((resolve, reject) => {
+        requests.push(request);
+        waiting.push({ convert, resolve: resolve as (value: unknown) => void, reject });
         if (scheduled || inFlight !== undefined) return;
         scheduled = true;
         setImmediate(flush);
@@ -68,8 +71,20 @@ export function createWriterThread<Request, Result>(
   };
 }
 
+function finish<Result>(call: WriterCall<Result>, results: Result[] | DatabaseError, index: number): void {
+  if (results instanceof DatabaseError) {
+    call.reject(results);
+    return;
+  }
+  try {
+    call.resolve(call.convert(results[index] as Result));
+  } catch (error) {
+    call.reject(error);
+  }
+}
+
 export function createReaderThread<Query>(worker: Worker): (query: Query) => Promise<unknown> {
-  const open = new Map<number, Omit<Call<Query>, "request">>();
+  const open = new Map<number, Call>();
   let waiting: { id: number; query: Query }[] = [];
   let lastId = 0;
 
