@@ -80,7 +80,7 @@ function startForming(stream: Stream, known: ReadonlyMap<string, KeyEntry>): For
     project: stream.project,
     base: stream.head.offset,
     now,
-    createdAt: new Date(now).toISOString(),
+    createdAt: stream.isoTime(now),
     known,
     newStreamId: stream.newStreamId,
     streamId: stream.streamId,

@@ -7,6 +7,7 @@ import { claimAtBirth, claimAtRemoval, createTree, type Tree } from "./builtin/t
 import { builtins } from "./builtins.ts";
 import { contentDigest } from "./digest.ts";
 import type { Entry } from "./forming.ts";
+import { createIsoTime } from "./iso-time.ts";
 import type { Clock, Random } from "./ports/clock.ts";
 import type { Directory, StreamSummary } from "./ports/log.ts";
 import { type ReadItem, type ReadRequest, read } from "./read.ts";
@@ -70,6 +71,7 @@ export function createEngine(options: EngineOptions): Engine {
   const limits: Limits = { ...defaultLimits, ...options.limits };
   const onFailure = options.onFailure ?? (() => {});
   const closing = new AbortController();
+  const isoTime = createIsoTime();
   let readers = 0;
 
   const streams = new Streams(limits, (project, path) => ({
@@ -77,6 +79,7 @@ export function createEngine(options: EngineOptions): Engine {
     clock,
     limits,
     newStreamId: () => random.id(),
+    isoTime,
     claimAtBirth: (now) => claimAtBirth(path, now),
     claimAtRemoval: (open, now) => claimAtRemoval(path, open, now),
     onWork: (due) => tree.owe(due),

@@ -36,6 +36,7 @@ export interface StreamDependencies {
   clock: Clock;
   limits: Limits;
   newStreamId(): string;
+  isoTime(milliseconds: number): string;
   claimAtBirth(now: number): Claim | null;
   claimAtRemoval(open: Claim | null, now: number): Claim | null;
   /** A commit of this stream is on disk, and with it this obligation. */
@@ -53,6 +54,7 @@ export class Stream {
   readonly log: StreamLog;
   readonly clock: Clock;
   readonly newStreamId: () => string;
+  readonly isoTime: (milliseconds: number) => string;
   readonly claimAtBirth: (now: number) => Claim | null;
   readonly tail: LiveTail = new LiveTail();
 
@@ -86,6 +88,7 @@ export class Stream {
     this.log = dependencies.log;
     this.clock = dependencies.clock;
     this.newStreamId = dependencies.newStreamId;
+    this.isoTime = dependencies.isoTime;
     this.claimAtBirth = dependencies.claimAtBirth;
     this.#dependencies = dependencies;
   }

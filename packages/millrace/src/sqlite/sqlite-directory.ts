@@ -16,17 +16,7 @@ import {
   type StreamLog,
 } from "@millrace/engine";
 import { openConnection, sqliteCode } from "./connection.ts";
-import type {
-  Answers,
-  CommitWrite,
-  DueRow,
-  Query,
-  RemoveWrite,
-  Run,
-  Write,
-  WriterAnswer,
-  Written,
-} from "./messages.ts";
+import type { Answers, CommitWrite, DueRow, Query, Run, Write, WriterAnswer } from "./messages.ts";
 import { prepareSchema } from "./schema.ts";
 import { createReaderThread, createWriterThread, DatabaseError } from "./thread.ts";
 
@@ -59,7 +49,7 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
     });
   }
 
-  const { write, drained } = createWriterThread<Write, Written>(writer, (message) => {
+  const { write, drained } = createWriterThread<Write>(writer, (message) => {
     const answer = message as WriterAnswer;
     if (answer.kind === "written") return answer.results;
     if (answer.kind === "failed") return new DatabaseError(answer.code, answer.message);
@@ -74,10 +64,10 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
     /** The life that reads go to: the one last loaded or written. */
     let current = 0;
 
-    function written(request: CommitWrite | RemoveWrite, head: number): Promise<Committed> {
-      return write(request, ({ row, position }) => {
-        if (row === 0) throw new HeadConflict(`${streamPath} is not at offset ${request.head}`);
-        current = request.kind === "remove" ? 0 : row;
+    function written(request: Write, expected: Head, head: number): Promise<Committed> {
+      return write(request, (row, position) => {
+        if (row === 0) throw new HeadConflict(`${streamPath} is not at offset ${expected.offset}`);
+        current = row;
         const newHead: SqliteHead = { offset: head, row };
         return { head: newHead, position };
       });
@@ -93,12 +83,14 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
 
       append(commit, expected) {
         const last = commit.first + commit.records.length - 1;
-        return written(toWrite(commit, expected as SqliteHead, project, streamPath), last);
+        return written(toWrite(commit, expected as SqliteHead, project, streamPath), expected, last);
       },
 
       remove(expected, claim) {
         const { row, offset } = expected as SqliteHead;
-        return written({ kind: "remove", row, head: offset, claim }, offset);
+        return written({ kind: "remove", row, head: offset, claim }, expected, offset).finally(() => {
+          current = 0;
+        });
       },
 
       async read({ after, through, maxEvents, maxBytes }) {
@@ -131,7 +123,7 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
     },
 
     settle(head: Head, from: string, to: Claim | null) {
-      return write({ kind: "settle", row: (head as SqliteHead).row, from, to }, ({ row }) => row !== 0);
+      return write({ kind: "settle", row: (head as SqliteHead).row, from, to }, (row) => row !== 0);
     },
 
     async readPositions(range) {
@@ -190,8 +182,9 @@ function checkpoint(file: string): void {
   }
 }
 
-function toWrite(commit: Commit, expected: SqliteHead, project: string, streamPath: string): CommitWrite {
+function toWrite(commit: Commit, expected: SqliteHead, project: string, streamPath: string): Write {
   const { row, offset: head } = expected;
+  if (isPlain(commit)) return [row, head, commit.at, commit.records.length, commit.records.join("\n")];
   const write: CommitWrite = { kind: "commit", row, head, at: commit.at, runs: toRuns(commit.records) };
   if (commit.keys.length > 0) write.keys = commit.keys;
   if (commit.birth !== undefined) write.birth = { project, path: streamPath, streamId: commit.birth.streamId };
@@ -199,6 +192,15 @@ function toWrite(commit: Commit, expected: SqliteHead, project: string, streamPa
   if (commit.claim !== undefined) write.claim = commit.claim;
   if (commit.snapshot !== undefined) write.snapshot = commit.snapshot;
   return write;
+}
+
+/** Nothing but records, and few enough for one run. */
+function isPlain(commit: Commit): boolean {
+  if (commit.birth !== undefined || commit.paused !== undefined || commit.claim !== undefined) return false;
+  if (commit.snapshot !== undefined || commit.keys.length > 0) return false;
+  let characters = 0;
+  for (const record of commit.records) characters += record.length;
+  return commit.records.length === 1 || characters <= runCharactersMax;
 }
 
 function toRuns(records: readonly string[]): Run[] {

@@ -6,8 +6,8 @@ interface Call {
   reject(error: unknown): void;
 }
 
-interface WriterCall<Result> extends Call {
-  convert(result: Result): unknown;
+interface WriterCall extends Call {
+  convert(row: number, position: number): unknown;
 }
 
 /** What SQLite said. The caller sees a rejected promise; the engine answers 503 and tells its log. */
@@ -25,13 +25,16 @@ export class DatabaseError extends Error {
  * Calls wait while a message is being worked on: that is what makes a group commit large when the disk is slow and
  * small when nothing else waits.
  */
-export function createWriterThread<Request, Result>(
+export function createWriterThread<Request>(
   worker: Worker,
-  settle: (answer: unknown) => Result[] | DatabaseError,
-): { write<Value>(request: Request, convert: (result: Result) => Value): Promise<Value>; drained(): Promise<void> } {
+  settle: (answer: unknown) => number[] | DatabaseError,
+): {
+  write<Value>(request: Request, convert: (row: number, position: number) => Value): Promise<Value>;
+  drained(): Promise<void>;
+} {
   let requests: Request[] = [];
-  let waiting: WriterCall<Result>[] = [];
-  let inFlight: WriterCall<Result>[] | undefined;
+  let waiting: WriterCall[] = [];
+  let inFlight: WriterCall[] | undefined;
   let scheduled = false;
   const idle: (() => void)[] = [];
 
@@ -50,12 +53,12 @@ export function createWriterThread<Request, Result>(
     // First the next transaction, then the answers to this one: the disk never waits for the network.
     flush();
     const results = settle(answer);
-    for (let i = 0; i < answered.length; i++) finish(answered[i] as WriterCall<Result>, results, i);
+    for (let i = 0; i < answered.length; i++) finish(answered[i] as WriterCall, results, i);
     if (inFlight === undefined && waiting.length === 0) for (const drained of idle.splice(0)) drained();
   });
 
   return {
-    write: <Value>(request: Request, convert: (result: Result) => Value) =>
+    write: <Value>(request: Request, convert: (row: number, position: number) => Value) =>
       new Promise<Value>((resolve, reject) => {
         requests.push(request);
         waiting.push({ convert, resolve: resolve as (value: unknown) => void, reject });
@@ -71,13 +74,13 @@ export function createWriterThread<Request, Result>(
   };
 }
 
-function finish<Result>(call: WriterCall<Result>, results: Result[] | DatabaseError, index: number): void {
+function finish(call: WriterCall, results: number[] | DatabaseError, index: number): void {
   if (results instanceof DatabaseError) {
     call.reject(results);
     return;
   }
   try {
-    call.resolve(call.convert(results[index] as Result));
+    call.resolve(call.convert(results[2 * index] as number, results[2 * index + 1] as number));
   } catch (error) {
     call.reject(error);
   }

@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { openConnection, sqliteCode } from "./connection.ts";
-import type { CommitWrite, RemoveWrite, SettleWrite, Write, WriterAnswer, Written } from "./messages.ts";
+import type { CommitWrite, PlainWrite, RemoveWrite, SettleWrite, Write, WriterAnswer } from "./messages.ts";
 
 const { file } = workerData as { file: string };
 const db = openConnection(file, false);
@@ -60,8 +60,6 @@ const projects = new Map<string, number>();
 const heads = new Map<number, number>();
 const headsMax = 50_000;
 
-const nothingWritten: Written = { row: 0, position: 0 };
-
 class Conflict extends Error {}
 
 parentPort?.on("message", (writes: Write[]) => parentPort?.postMessage(writeAll(writes)));
@@ -71,9 +69,13 @@ function writeAll(writes: Write[]): WriterAnswer {
   const positionBefore = position;
   try {
     begin.run();
-    const results = writes.map(writeOne);
+    const results: number[] = [];
+    for (const write of writes) {
+      const row = writeOne(write);
+      results.push(row, row === 0 ? 0 : position);
+    }
     commit.run();
-    if (writes.some(({ kind }) => kind === "remove")) purgeLater();
+    if (writes.some((write) => !Array.isArray(write) && write.kind === "remove")) purgeLater();
     return { kind: "written", results };
   } catch (error) {
     heads.clear();
@@ -101,23 +103,25 @@ function failure(error: unknown): WriterAnswer {
   return { kind: "failed", code, message };
 }
 
-function writeOne(write: Write): Written {
+/** The row that was written, or 0 when it could not be because another writer was first. */
+function writeOne(write: Write): number {
   savepoint.run();
   try {
-    const written = apply(write);
+    const row = apply(write);
     release.run();
-    return written;
+    return row;
   } catch (error) {
     if (!(error instanceof Conflict) && !sqliteCode(error).startsWith("SQLITE_CONSTRAINT")) throw error;
     rollbackToSavepoint.run();
     release.run();
-    heads.delete(write.row);
+    heads.clear();
     projects.clear();
-    return nothingWritten;
+    return 0;
   }
 }
 
-function apply(write: Write): Written {
+function apply(write: Write): number {
+  if (Array.isArray(write)) return applyPlain(write);
   switch (write.kind) {
     case "commit":
       return applyCommit(write);
@@ -128,7 +132,14 @@ function apply(write: Write): Written {
   }
 }
 
-function applyCommit(write: CommitWrite): Written {
+function applyPlain([row, head, at, count, body]: PlainWrite): number {
+  checkHead(row, head);
+  insertRun.run(++position, row, head + count, count, at, body);
+  remember(row, head + count);
+  return row;
+}
+
+function applyCommit(write: CommitWrite): number {
   const row = write.birth === undefined ? write.row : bear(write);
   if (write.birth === undefined) {
     checkHead(row, write.head);
@@ -144,7 +155,7 @@ function applyCommit(write: CommitWrite): Written {
   if (write.paused !== undefined) updatePaused.run(write.paused ? 1 : 0, row);
   if (write.snapshot !== undefined) replaceSnapshot.run(row, write.snapshot.offset, write.snapshot.state);
   remember(row, last);
-  return { row, position };
+  return row;
 }
 
 function bear(write: CommitWrite): number {
@@ -161,21 +172,21 @@ function bear(write: CommitWrite): number {
   return Number(inserted.lastInsertRowid);
 }
 
-function applyRemove(write: RemoveWrite): Written {
+function applyRemove(write: RemoveWrite): number {
   checkHead(write.row, write.head);
   const { dueAt = null, kind = null } = write.claim ?? {};
   const lastAt = selectLastAt.get(write.row, write.head);
   const { changes } = removeStream.run(write.head, lastAt, dueAt, kind, write.row);
   if (changes === 0) throw new Conflict();
   heads.delete(write.row);
-  return { row: write.row, position };
+  return write.row;
 }
 
-function applySettle(write: SettleWrite): Written {
+function applySettle(write: SettleWrite): number {
   const { changes } = settleClaim.run(write.to?.dueAt ?? null, write.to?.kind ?? null, write.row, write.from);
-  if (changes === 0) return nothingWritten;
+  if (changes === 0) return 0;
   if (write.to === null) dropLife.run(write.row);
-  return { row: write.row, position };
+  return write.row;
 }
 
 function checkHead(row: number, expected: number): void {
