@@ -16,7 +16,7 @@ export class LiveTail {
   life = 0;
   #kept: Published[] = [];
   #keptCharacters = 0;
-  #wakers: Set<() => void> = new Set();
+  readonly #wakers: Set<() => void> = new Set();
 
   publish(first: number, records: readonly string[]): void {
     if (this.readers === 0) {
@@ -58,17 +58,14 @@ export class LiveTail {
     return undefined;
   }
 
-  /** Calls `wake` once, at the next change. Returns how to take it back. */
+  /** Calls `wake` at every change until it is taken back. */
   onChange(wake: () => void): () => void {
     this.#wakers.add(wake);
     return () => this.#wakers.delete(wake);
   }
 
   #wake(): void {
-    if (this.#wakers.size === 0) return;
-    const wakers = this.#wakers;
-    this.#wakers = new Set();
-    for (const wake of wakers) wake();
+    for (const wake of this.#wakers) wake();
   }
 
   #clear(): void {

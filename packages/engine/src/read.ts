@@ -69,7 +69,7 @@ async function* readAscending(
   let wanted = request.limit ?? Number.POSITIVE_INFINITY;
   let unproven = 0;
   let caughtUp = false;
-  if (live) tail.readers++;
+  const news = live ? new News(stream, signal) : undefined;
   try {
     while (!signal.aborted && position + 1 < end && wanted > 0) {
       if (tail.life !== life) return yield { kind: "deleted", head: stream.head.offset };
@@ -93,16 +93,16 @@ async function* readAscending(
         }
         continue;
       }
-      if (!live) break;
+      if (news === undefined) break;
       if (!caughtUp) {
         caughtUp = true;
         yield { kind: "caught-up", through: position };
         continue;
       }
-      if (!(await somethingNew(stream, signal)) && !signal.aborted) yield { kind: "idle", through: position };
+      if ((await news.next()) === "idle") yield { kind: "idle", through: position };
     }
   } finally {
-    if (live) tail.readers--;
+    news?.stop();
   }
 }
 
@@ -164,20 +164,62 @@ function select(
   return records.length === 0 ? undefined : { kind: "events", first: offsets[0] as number, offsets, records };
 }
 
-/** Resolves true at the next change of the stream, false after a quiet while or when the reader left. */
-function somethingNew(stream: Stream, signal: AbortSignal): Promise<boolean> {
-  return new Promise((resolve) => {
-    const done = (changed: boolean) => {
-      cancelTimer();
-      forget();
-      signal.removeEventListener("abort", leave);
-      resolve(changed);
-    };
-    const leave = () => done(false);
-    const forget = stream.tail.onChange(() => done(true));
-    const cancelTimer = stream.clock.setTimer(idleMs, leave);
-    signal.addEventListener("abort", leave);
-  });
+/** What a live reader waits for: a change of the stream, a quiet while, or its own end. Costs one promise a wait. */
+class News {
+  readonly #stream: Stream;
+  readonly #signal: AbortSignal;
+  readonly #unsubscribe: () => void;
+  #cancelTimer: () => void = () => {};
+  #resolve: ((what: "changed" | "idle") => void) | undefined;
+  #missed = false;
+  #quiet = true;
+
+  constructor(stream: Stream, signal: AbortSignal) {
+    this.#stream = stream;
+    this.#signal = signal;
+    stream.tail.readers++;
+    this.#unsubscribe = stream.tail.onChange(this.#changed);
+    signal.addEventListener("abort", this.#changed);
+    this.#watch();
+  }
+
+  next(): Promise<"changed" | "idle"> | "changed" {
+    if (this.#missed || this.#signal.aborted) {
+      this.#missed = false;
+      return "changed";
+    }
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  stop(): void {
+    this.#stream.tail.readers--;
+    this.#unsubscribe();
+    this.#signal.removeEventListener("abort", this.#changed);
+    this.#cancelTimer();
+  }
+
+  #changed = (): void => {
+    this.#quiet = false;
+    if (this.#resolve === undefined) this.#missed = true;
+    else this.#settle("changed");
+  };
+
+  #settle(what: "changed" | "idle"): void {
+    const resolve = this.#resolve;
+    this.#resolve = undefined;
+    resolve?.(what);
+  }
+
+  /** One timer for each while, however much happens in it. */
+  #watch(): void {
+    this.#cancelTimer = this.#stream.clock.setTimer(idleMs, () => {
+      if (this.#quiet) this.#settle("idle");
+      this.#quiet = true;
+      this.#watch();
+    });
+  }
 }
 
 function beyondTheHead(after: number, head: number): StreamError<"offset_conflict"> {

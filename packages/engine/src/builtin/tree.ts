@@ -44,6 +44,7 @@ export interface Tree {
 
 const roundMax = 500;
 const batchMax = 1_000;
+const pendingMax = 10_000;
 const firstDelayMs = 1_000;
 const longestDelayMs = 3_600_000;
 
@@ -103,7 +104,9 @@ export function createTree(house: TreeHouse): Tree {
       wake();
     },
     owe(due) {
-      pending.push(due);
+      // Beyond the bound it is not remembered here: the claim is on disk, and is found there when this round is done.
+      if (pending.length < pendingMax) pending.push(due);
+      else lookInDirectory = true;
       wake();
     },
     async stop() {
@@ -186,7 +189,7 @@ function announcements(due: DueStream): Entry[] {
 function announcement(due: DueStream, what: string, offset: number, event: EventInput): Entry {
   return {
     event,
-    key: `d:server/tree/${due.streamId}/${what}`,
+    key: `d:tree/${due.streamId}/${what}`,
     digest: "",
     source: { kind: "server", slug: "tree", cause: { streamPath: due.path, offset }, depth: 1 },
   };
