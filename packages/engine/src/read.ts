@@ -35,6 +35,7 @@ export type ReadItem =
 
 const pageEvents = 1_000;
 const pageBytes = 256 * 1024;
+const firstPageBytes = 32 * 1024;
 /** A filtered reader hears how far it is at least this often, so that it never scans the same history twice. */
 const scannedEventsMax = 1_000;
 const idleMs = 15_000;
@@ -69,12 +70,14 @@ async function* readAscending(
   let wanted = request.limit ?? Number.POSITIVE_INFINITY;
   let unproven = 0;
   let caughtUp = false;
+  const history = new History(stream);
   const news = live ? new News(stream, signal) : undefined;
   try {
     while (!signal.aborted && position + 1 < end && wanted > 0) {
       if (tail.life !== life) return yield { kind: "deleted", head: stream.head.offset };
       if (position < stream.head.offset) {
-        const page = tail.at(position + 1) ?? (await readPage(stream, position, Math.min(end - 1, stream.head.offset)));
+        const reachable = Math.min(end - 1, stream.head.offset, request.accepts ? end : position + wanted);
+        const page = tail.at(position + 1) ?? (await history.next(position, reachable));
         if (page.records.length === 0) {
           // Deleted while it was read, or the log has less than it said.
           if (tail.life !== life) continue;
@@ -134,7 +137,12 @@ async function* readDescending(stream: Stream, request: ReadRequest, after: numb
   }
 }
 
-function readPage(stream: Stream, after: number, through: number): Promise<{ first: number; records: string[] }> {
+interface Page {
+  first: number;
+  records: string[];
+}
+
+function readPage(stream: Stream, after: number, through: number): Promise<Page> {
   return stream.log.read({ after, through, maxEvents: pageEvents, maxBytes: pageBytes });
 }
 
@@ -162,6 +170,38 @@ function select(
     records.push(record);
   }
   return records.length === 0 ? undefined : { kind: "events", first: offsets[0] as number, offsets, records };
+}
+
+/**
+ * Pages of the log, one read ahead: while a page is being sent, the next one is on its way from the disk. The first
+ * is small, so that many readers who take little cost little.
+ */
+class History {
+  readonly #stream: Stream;
+  #bytes = firstPageBytes;
+  #ahead: { after: number; page: Promise<Page> } | undefined;
+
+  constructor(stream: Stream) {
+    this.#stream = stream;
+  }
+
+  async next(after: number, through: number): Promise<Page> {
+    const page = await (this.#ahead?.after === after ? this.#ahead.page : this.#read(after, through));
+    this.#ahead = undefined;
+    const reached = page.first + page.records.length - 1;
+    if (page.records.length > 0 && reached < through) {
+      this.#ahead = { after: reached, page: this.#read(reached, through) };
+      // Whoever asks for it hears of its failure; if nobody does, nobody needs to.
+      this.#ahead.page.catch(() => {});
+    }
+    return page;
+  }
+
+  #read(after: number, through: number): Promise<Page> {
+    const maxBytes = this.#bytes;
+    this.#bytes = Math.min(2 * this.#bytes, pageBytes);
+    return this.#stream.log.read({ after, through, maxEvents: pageEvents, maxBytes });
+  }
 }
 
 /** What a live reader waits for: a change of the stream, a quiet while, or its own end. Costs one promise a wait. */
