@@ -89,7 +89,11 @@ async function connectReaders(tools, readers) {
 async function highestRate(tools, live) {
   const durationMs = tools.quick ? 1_500 : 4_000;
   const tried = [];
+  /** A rate that fails is tried once more: a moment of somebody else's work must not decide. */
   async function holds(rate) {
+    return (await holdsOnce(rate)) || (await holdsOnce(rate));
+  }
+  async function holdsOnce(rate) {
     const result = await live.measure(rate, durationMs);
     const held = result.complete && result.latency.p99 < p99Ms && result.achievedPerSecond >= rate * 0.95;
     tools.progress(`${rate} appends/s: p99 ${result.latency.p99} ms, ${held ? "holds" : "does not hold"}`);

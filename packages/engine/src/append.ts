@@ -6,12 +6,13 @@
  * together; so a hot stream costs one record and one sync for many appends, and nobody is ever answered, refused or
  * shown anything from a state that is not on disk.
  */
-import { StreamError } from "@millrace/protocol";
+import type { StreamError } from "@millrace/protocol";
 import { pause } from "./builtin/pause.ts";
 import { type Forming, judge, type Placed, type Verdict } from "./forming.ts";
 import { type Commit, type Committed, HeadConflict, type KeyEntry } from "./ports/log.ts";
 import { encodeSnapshot, sliceOf } from "./state.ts";
 import type { Appended, Stream, Waiting } from "./stream.ts";
+import { unavailable } from "./unavailable.ts";
 
 /** Bounds of one formed commit, beyond its first append: large enough to share a sync, small enough to stay quick. */
 const commitEventsMax = 1_000;
@@ -159,8 +160,4 @@ function refuseAll(stream: Stream, waiting: Waiting[], error: unknown): void {
       : unavailable("The log could not commit. Send it again, with the same idempotency key.");
   refusal.cause = error;
   for (const { reject } of waiting) reject(refusal);
-}
-
-export function unavailable(message: string): StreamError<"unavailable"> {
-  return new StreamError("unavailable", message, { retryAfterSeconds: 1 });
 }

@@ -14,6 +14,7 @@ import { type ReadItem, type ReadRequest, read } from "./read.ts";
 import { type ProcessorState, type StreamState, stateAt, stateOf } from "./state-view.ts";
 import type { Appended, Stream } from "./stream.ts";
 import { Streams } from "./streams.ts";
+import { unavailable } from "./unavailable.ts";
 
 export interface EngineOptions {
   directory: Directory;
@@ -109,13 +110,13 @@ export function createEngine(options: EngineOptions): Engine {
     limits,
 
     append(project, path, inputs, { bytes, source }) {
-      if (closing.signal.aborted) throw stopping();
+      if (closing.signal.aborted) throw unavailable("The server is stopping.");
       const entries = inputs.map((input) => toEntry(input, source));
       return streams.get(project, path).append({ entries, fromServer: false, bytes });
     },
 
     async *read(project, path, request, signal) {
-      if (closing.signal.aborted) throw stopping();
+      if (closing.signal.aborted) throw unavailable("The server is stopping.");
       const stream = streams.get(project, path);
       if (readers >= limits.readersPerProcess) throw tooManyReaders(limits.readersPerProcess, "readers of this server");
       if (request.live && stream.tail.readers >= limits.readersPerStream) {
@@ -196,10 +197,6 @@ async function living(stream: Stream): Promise<Stream> {
     `There is no stream at ${stream.path}. It comes into being with its first append.`,
     {},
   );
-}
-
-function stopping(): StreamError<"unavailable"> {
-  return new StreamError("unavailable", "The server is stopping.", { retryAfterSeconds: 1 });
 }
 
 function tooManyReaders(limit: number, unit: string): StreamError<"rate_limited"> {

@@ -3,13 +3,14 @@
  * it, and may be forgotten and loaded again at any time that nothing waits.
  */
 import { type Limits, StreamError } from "@millrace/protocol";
-import { commitNext, unavailable } from "./append.ts";
+import { commitNext } from "./append.ts";
 import type { AppendRequest, Forming } from "./forming.ts";
 import { LiveTail } from "./live-tail.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Claim, Committed, DueStream, Head, StreamLog } from "./ports/log.ts";
 import { continuesBatch, decodeRecord } from "./record.ts";
 import { decodeSnapshot, fold, initialSlices, type Slices } from "./state.ts";
+import { unavailable } from "./unavailable.ts";
 
 export interface Appended {
   offset: number;

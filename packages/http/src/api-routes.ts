@@ -2,7 +2,7 @@
 import type { Engine, StreamSummary } from "@millrace/engine";
 import { builtinPrefix, contractFor, parsePath } from "@millrace/protocol";
 import type { Incoming, Outgoing } from "./exchange.ts";
-import { invalidRequest } from "./problem.ts";
+import { invalidRequest } from "./refusals.ts";
 import { projectOf, queryOf, toTarget } from "./target.ts";
 
 const listMax = 1_000;

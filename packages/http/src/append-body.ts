@@ -5,9 +5,10 @@
 
 import type { AppendInput } from "@millrace/engine";
 import { type JsonObject, type JsonValue, jsonFault, type Limits, parseEventInput } from "@millrace/protocol";
+import { toBase64 } from "./base64.ts";
 import { elementTexts } from "./element-texts.ts";
 import type { Incoming } from "./exchange.ts";
-import { invalidRequest, tooLarge } from "./problem.ts";
+import { invalidRequest, tooLarge } from "./refusals.ts";
 import { requestMetadata, wrappedPayload } from "./wrap.ts";
 
 export interface AppendBody {
@@ -183,10 +184,4 @@ function isNdjson(contentType: string): boolean {
 
 function isJson(contentType: string): boolean {
   return /^[^;]*\bjson\b/i.test(contentType);
-}
-
-export function toBase64(bytes: Uint8Array): string {
-  let binary = "";
-  for (let i = 0; i < bytes.length; i += 8_192) binary += String.fromCharCode(...bytes.subarray(i, i + 8_192));
-  return btoa(binary);
 }

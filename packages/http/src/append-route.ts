@@ -3,7 +3,7 @@ import { type Appended, type AppendInput, type Engine, linePrefix, toLine } from
 import { type EventSource, idempotencyKeyCharactersMax, parsePath } from "@millrace/protocol";
 import { parseAppendBody } from "./append-body.ts";
 import type { Incoming, Outgoing } from "./exchange.ts";
-import { invalidRequest } from "./problem.ts";
+import { invalidRequest } from "./refusals.ts";
 import { toTarget } from "./target.ts";
 
 export async function appendRoute(engine: Engine, incoming: Incoming, rawPath: string): Promise<Outgoing> {

@@ -3,7 +3,7 @@
  * serves a web-standard `Request` (any host, and every test in process) and a Node request without the cost of
  * building the former, which on the append route is as much as everything else together.
  */
-import { tooLarge } from "./problem.ts";
+import { tooLarge } from "./refusals.ts";
 
 export interface Incoming {
   method: string;

@@ -20,14 +20,6 @@ export function isRefusal(error: unknown): boolean {
   return isStreamError(error);
 }
 
-export function invalidRequest(message: string, field?: string): StreamError<"invalid_request"> {
-  return new StreamError("invalid_request", message, field === undefined ? {} : { field });
-}
-
-export function tooLarge(limit: number, unit: "bytes" | "events" = "bytes"): StreamError<"too_large"> {
-  return new StreamError("too_large", `The limit is ${limit} ${unit}. Send it in several requests.`, { limit, unit });
-}
-
 /** Never a 500: what we did not foresee is "not now", and the cause is in the log of the server. */
 function unexpected(): StreamError<"unavailable"> {
   return new StreamError("unavailable", "The server met a fault of its own; its log says more.", {

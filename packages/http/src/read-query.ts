@@ -2,7 +2,7 @@
 import type { ReadRequest } from "@millrace/engine";
 import { canonicalType } from "@millrace/protocol";
 import type { Incoming } from "./exchange.ts";
-import { invalidRequest } from "./problem.ts";
+import { invalidRequest } from "./refusals.ts";
 
 export type Format = "sse" | "json" | "ndjson" | "yaml" | "html";
 

@@ -4,7 +4,7 @@
  * never do.
  */
 import { type JsonObject, type JsonValue, jsonFault } from "@millrace/protocol";
-import { toBase64 } from "./append-body.ts";
+import { toBase64 } from "./base64.ts";
 import type { Incoming } from "./exchange.ts";
 
 const keptHeaders = /^(?:webhook-|svix-|stripe-signature$|x-hub-signature|x-github-|x-slack-)/;

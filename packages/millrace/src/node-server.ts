@@ -46,7 +46,7 @@ class NodeIncoming implements Incoming {
 
   constructor(request: IncomingMessage, response: ServerResponse) {
     this.method = request.method as string;
-    this.url = request.url as string;
+    this.url = originForm(request.url as string);
     this.#request = request;
     this.#response = response;
   }
@@ -72,6 +72,13 @@ class NodeIncoming implements Incoming {
     }
     return this.#leaving.signal;
   }
+}
+
+/** Proxies may send the whole URL; what counts is what stands behind the host. */
+function originForm(target: string): string {
+  if (target.startsWith("/") || !URL.canParse(target)) return target;
+  const { pathname, search } = new URL(target);
+  return pathname + search;
 }
 
 function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
