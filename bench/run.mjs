@@ -5,16 +5,17 @@
  * that could not be measured makes the exit code 1.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArguments, usage } from "./lib/arguments.mjs";
 import { startMillrace } from "./lib/contenders.mjs";
-import { describeMachine, isRamDisk } from "./lib/machine.mjs";
+import { cpuSeconds, describeMachine, isRamDisk } from "./lib/machine.mjs";
 import { stopEverything } from "./lib/processes.mjs";
 import { table } from "./lib/table.mjs";
 import { scenarios } from "./scenarios/index.mjs";
 
+const otherWorkTold = 0.05;
 const tell = (text) => process.stderr.write(`${text}\n`);
 
 async function main() {
@@ -45,12 +46,18 @@ async function runAll(chosen, directory, options) {
   const raw = {};
   for (const [index, scenario] of chosen.entries()) {
     tell(`[${index + 1}/${chosen.length}] ${scenario.name}: ${scenario.what}`);
+    const others = watchOthers();
     const outcome = await runOne(scenario, directory, options);
-    rows.push(...outcome.rows.map((row) => ({ scenario: scenario.name, ...row })));
+    const otherWork = others.share();
+    if (otherWork > otherWorkTold) tell(`  ${disturbed(otherWork)}`);
+    rows.push(...outcome.rows.map((row) => ({ scenario: scenario.name, otherWork, ...row })));
     raw[scenario.name] = outcome.raw;
   }
   console.log(`\n${headline(machine, options)}\n`);
   console.log(table(rows));
+  for (const [name, share] of new Map(rows.map((row) => [row.scenario, row.otherWork]))) {
+    if (share > otherWorkTold) console.log(`  ${name}: ${disturbed(share)}`);
+  }
   const file = options.json ?? defaultFile(startedAt);
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, `${JSON.stringify({ startedAt, quick: options.quick, machine, rows, raw }, null, 2)}\n`);
@@ -64,9 +71,9 @@ async function runOne(scenario, directory, options) {
   const started = [];
   const tools = {
     quick: options.quick,
-    rounds: options.quick ? 1 : 3,
-    warmupMs: options.quick ? 500 : 1_500,
-    windowMs: options.quick ? 1_000 : 4_000,
+    rounds: options.quick ? 1 : 5,
+    warmupMs: options.quick ? 500 : 1_000,
+    windowMs: options.quick ? 1_000 : 2_500,
     directory: data,
     progress: (text) => tell(`  ${((performance.now() - startedAt) / 1000).toFixed(0).padStart(4)} s  ${text}`),
     async startMillrace(where = data) {
@@ -86,6 +93,24 @@ async function runOne(scenario, directory, options) {
     await stopEverything();
     rmSync(data, { recursive: true, force: true });
   }
+}
+
+/** How much of the machine went to processes that are not ours, as a share from 0 to 1. */
+function watchOthers() {
+  const before = cpuSeconds();
+  const startedAt = performance.now();
+  return {
+    share() {
+      if (before === null) return 0;
+      const after = cpuSeconds();
+      const seconds = ((performance.now() - startedAt) / 1000) * availableParallelism();
+      return Math.max(0, (after.busy - before.busy - (after.own - before.own)) / seconds);
+    },
+  };
+}
+
+function disturbed(share) {
+  return `other work took ${Math.round(share * 100)} % of the machine meanwhile: run it again when it is quiet`;
 }
 
 function headline({ cpu, cores, node, fdatasyncMs }, { quick }) {

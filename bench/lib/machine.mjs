@@ -1,6 +1,7 @@
 /** What the operating system says about processes, files and the machine. */
 import {
   closeSync,
+  existsSync,
   fdatasyncSync,
   openSync,
   readdirSync,
@@ -15,6 +16,7 @@ import { join } from "node:path";
 import { median } from "./rounds.mjs";
 
 const tmpfs = 0x01021994;
+const ticksPerSecond = 100; // USER_HZ, the same on every Linux that Node runs on
 
 /** Resident memory of a process in MB (now, and at its peak), from /proc. @returns {{now: number, peak: number}} */
 export function memoryOf(pid) {
@@ -69,4 +71,16 @@ function fdatasyncMs(directory) {
   closeSync(file);
   unlinkSync(path);
   return Math.round(median(times) * 1000) / 1000;
+}
+
+/**
+ * Seconds of CPU so far: of the whole machine, and of the suite with those of its children that have ended.
+ * @returns {{busy: number, own: number} | null} null where there is no /proc
+ */
+export function cpuSeconds() {
+  if (!existsSync("/proc/self/stat")) return null;
+  const busy = cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys, 0) / 1000;
+  const afterName = readFileSync("/proc/self/stat", "utf8").split(") ")[1].split(" ");
+  const own = afterName.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / ticksPerSecond;
+  return { busy, own };
 }

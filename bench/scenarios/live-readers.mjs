@@ -18,7 +18,7 @@ export const liveReaders = {
   what: "append to SSE with 100 readers: p99 at 100 appends/s, and the highest rate with p99 under 20 ms",
   async run(tools) {
     const live = await connectReaders(tools, 100);
-    const steady = await rounds(tools, () => live.measure(100, tools.quick ? 2_000 : 10_000));
+    const steady = await rounds(tools, () => live.measure(100, tools.quick ? 2_000 : 5_000));
     const highest = await highestRate(tools, live);
     const p99 = median(steady.map((result) => result.latency.p99));
     const p50 = median(steady.map((result) => result.latency.p50));
@@ -35,7 +35,7 @@ export const manyReaders = {
   what: "append to SSE with 1,000 readers at 10 appends/s: p99, and the memory of the server",
   async run(tools) {
     const live = await connectReaders(tools, 1_000);
-    const results = await rounds(tools, () => live.measure(10, tools.quick ? 3_000 : 10_000));
+    const results = await rounds(tools, () => live.measure(10, tools.quick ? 3_000 : 5_000));
     const { now, peak } = memoryOf(live.pid);
     const rows = [
       row({ what: "p99 at 10 appends/s", value: median(results.map((result) => result.latency.p99)), unit: "ms" }),
@@ -87,7 +87,7 @@ async function connectReaders(tools, readers) {
 
 /** Doubling until it no longer holds, then a few bisections between the last two. */
 async function highestRate(tools, live) {
-  const durationMs = tools.quick ? 1_500 : 4_000;
+  const durationMs = tools.quick ? 1_500 : 3_000;
   const tried = [];
   /** A rate that fails is tried once more: a moment of somebody else's work must not decide. */
   async function holds(rate) {

@@ -6,7 +6,6 @@
  * together; so a hot stream costs one record and one sync for many appends, and nobody is ever answered, refused or
  * shown anything from a state that is not on disk.
  */
-import type { StreamError } from "@millrace/protocol";
 import { pause } from "./builtin/pause.ts";
 import { type Forming, judge, type Placed, type Verdict } from "./forming.ts";
 import { type Commit, type Committed, HeadConflict, type KeyEntry } from "./ports/log.ts";

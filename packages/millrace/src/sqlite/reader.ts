@@ -1,6 +1,7 @@
 /**
  * The thread that reads, on a connection of its own: it sees what is committed, and never makes the writer or the
- * server's own thread wait. Every query is bounded in rows and bytes.
+ * server's own thread wait. Every query is bounded in rows and bytes, and sees one state of the database: between two
+ * of its statements nothing is born, removed or purged.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import type { StreamSummary } from "@millrace/engine";
@@ -22,6 +23,8 @@ import type {
 const { file } = workerData as { file: string };
 const db = openConnection(file, true);
 
+const begin = db.prepare("BEGIN");
+const commit = db.prepare("COMMIT");
 const selectProject = db.prepare("SELECT id FROM projects WHERE slug = ?").pluck();
 const selectProjects = db.prepare("SELECT slug FROM projects WHERE slug > ? ORDER BY slug LIMIT ?").pluck();
 const selectLife = db.prepare(
@@ -71,6 +74,7 @@ interface ListRow {
 }
 
 parentPort?.on("message", (queries: { id: number; query: Query }[]) => {
+  begin.run();
   // Small answers travel together; a page of history goes at once, so that many pages never pile up here.
   let answers: ReaderAnswer[] = [];
   for (const { id, query } of queries) {
@@ -80,6 +84,7 @@ parentPort?.on("message", (queries: { id: number; query: Query }[]) => {
       answers = [];
     }
   }
+  commit.run();
   if (answers.length > 0) parentPort?.postMessage(answers);
 });
 
@@ -139,7 +144,8 @@ function read({ row, after, through, maxEvents, maxBytes }: ReadQuery): Answers[
     if (bodies.length === 0) first = last - count + 1;
     bodies.push(body);
     reached = last;
-    if (reached - after >= maxEvents) break;
+    // The statement itself would look through the rest of the stream for more.
+    if (reached >= through || reached - after >= maxEvents) break;
   }
   return { first, bodies };
 }

@@ -1,7 +1,8 @@
 /**
  * The database. One row of `streams` is one life of a path; a deletion leaves the row (its head must never be given
- * again), and the next birth supersedes it. One row of `records` is a run of consecutive events of one commit; its
- * rowid is the position, so appending touches the end of the table, and reading by position is a scan of it.
+ * again), and the next birth supersedes it. Its id is never given twice, because somebody may still hold a head of the
+ * old life and settle what it owed. One row of `records` is a run of consecutive events of one commit; its rowid is
+ * the position, so appending touches the end of the table, and reading by position is a scan of it.
  */
 import type { Database } from "better-sqlite3";
 
@@ -13,7 +14,7 @@ const tables = `
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE projects (id INTEGER PRIMARY KEY, slug TEXT NOT NULL UNIQUE);
 CREATE TABLE streams (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
   project INTEGER NOT NULL,
   path TEXT NOT NULL,
   stream_id TEXT NOT NULL,

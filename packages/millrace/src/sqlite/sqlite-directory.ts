@@ -49,14 +49,14 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
     });
   }
 
-  const { write, drained } = createWriterThread<Write>(writer, (message) => {
+  const { write, finish: finishWrites } = createWriterThread<Write>(writer, (message) => {
     const answer = message as WriterAnswer;
     if (answer.kind === "written") return answer.results;
     if (answer.kind === "failed") return new DatabaseError(answer.code, answer.message);
     onFatal(answer.message);
     return new DatabaseError("", answer.message);
   });
-  const ask = createReaderThread<Query>(reader);
+  const { ask, finish: finishReads } = createReaderThread<Query>(reader);
   const query = <Kind extends Query["kind"]>(question: Extract<Query, { kind: Kind }>): Promise<Answers[Kind]> =>
     ask(question) as Promise<Answers[Kind]>;
 
@@ -86,11 +86,11 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
         return written(toWrite(commit, expected as SqliteHead, project, streamPath), expected, last);
       },
 
-      remove(expected, claim) {
+      async remove(expected, claim) {
         const { row, offset } = expected as SqliteHead;
-        return written({ kind: "remove", row, head: offset, claim }, expected, offset).finally(() => {
-          current = 0;
-        });
+        const removed = await written({ kind: "remove", row, head: offset, claim }, expected, offset);
+        current = 0;
+        return removed;
       },
 
       async read({ after, through, maxEvents, maxBytes }) {
@@ -98,7 +98,7 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
         const page = await query({ kind: "read", row: current, after, through, maxEvents, maxBytes });
         const records = linesOf(page.bodies);
         const from = Math.max(after + 1, page.first);
-        const to = Math.min(through, from + maxEvents - 1);
+        const to = Math.min(through, from + maxEvents - 1, lastWithin(page, from, maxBytes));
         const whole = from === page.first && page.first + records.length - 1 <= to;
         return { first: from, records: whole ? records : records.slice(from - page.first, to - page.first + 1) };
       },
@@ -132,7 +132,7 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
     },
 
     async close() {
-      await drained();
+      await Promise.all([finishWrites(), finishReads()]);
       closing = true;
       await Promise.all([writer.terminate(), reader.terminate()]);
       checkpoint(file);
@@ -223,6 +223,19 @@ function toRuns(records: readonly string[]): Run[] {
 function linesOf(bodies: string[]): string[] {
   if (bodies.length === 1) return (bodies[0] as string).split("\n");
   return bodies.flatMap((body) => body.split("\n"));
+}
+
+/** Up to which offset a page keeps its bytes. Only a page of one run can have more than was asked for. */
+function lastWithin({ first, bodies }: Answers["read"], from: number, maxBytes: number): number {
+  const [body] = bodies;
+  if (bodies.length !== 1 || body === undefined || body.length <= maxBytes) return Number.POSITIVE_INFINITY;
+  let bytes = 0;
+  const lengths = body.split("\n").map((line) => line.length);
+  for (let offset = from; offset < first + lengths.length; offset++) {
+    bytes += lengths[offset - first] as number;
+    if (offset > from && bytes > maxBytes) return offset - 1;
+  }
+  return Number.POSITIVE_INFINITY;
 }
 
 function toDueStream({ row, head: offset, ...due }: DueRow) {

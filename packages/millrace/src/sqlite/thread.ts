@@ -30,13 +30,13 @@ export function createWriterThread<Request>(
   settle: (answer: unknown) => number[] | DatabaseError,
 ): {
   write<Value>(request: Request, convert: (row: number, position: number) => Value): Promise<Value>;
-  drained(): Promise<void>;
+  finish: () => Promise<void>;
 } {
   let requests: Request[] = [];
   let waiting: WriterCall[] = [];
   let inFlight: WriterCall[] | undefined;
   let scheduled = false;
-  const idle: (() => void)[] = [];
+  let whenDone: (() => void) | undefined;
 
   function flush(): void {
     scheduled = false;
@@ -53,28 +53,29 @@ export function createWriterThread<Request>(
     // First the next transaction, then the answers to this one: the disk never waits for the network.
     flush();
     const results = settle(answer);
-    for (let i = 0; i < answered.length; i++) finish(answered[i] as WriterCall, results, i);
-    if (inFlight === undefined && waiting.length === 0) for (const drained of idle.splice(0)) drained();
+    for (let i = 0; i < answered.length; i++) settleCall(answered[i] as WriterCall, results, i);
+    if (inFlight === undefined && waiting.length === 0) whenDone?.();
   });
 
   return {
     write: <Value>(request: Request, convert: (row: number, position: number) => Value) =>
       new Promise<Value>((resolve, reject) => {
+        if (whenDone !== undefined) throw closed();
         requests.push(request);
         waiting.push({ convert, resolve: resolve as (value: unknown) => void, reject });
         if (scheduled || inFlight !== undefined) return;
         scheduled = true;
         setImmediate(flush);
       }),
-    drained: () =>
+    finish: () =>
       new Promise((resolve) => {
+        whenDone = resolve;
         if (inFlight === undefined && waiting.length === 0) resolve();
-        else idle.push(resolve);
       }),
   };
 }
 
-function finish(call: WriterCall, results: number[] | DatabaseError, index: number): void {
+function settleCall(call: WriterCall, results: number[] | DatabaseError, index: number): void {
   if (results instanceof DatabaseError) {
     call.reject(results);
     return;
@@ -86,10 +87,14 @@ function finish(call: WriterCall, results: number[] | DatabaseError, index: numb
   }
 }
 
-export function createReaderThread<Query>(worker: Worker): (query: Query) => Promise<unknown> {
+export function createReaderThread<Query>(worker: Worker): {
+  ask(query: Query): Promise<unknown>;
+  finish: () => Promise<void>;
+} {
   const open = new Map<number, Call>();
   let waiting: { id: number; query: Query }[] = [];
   let lastId = 0;
+  let whenDone: (() => void) | undefined;
 
   function flush(): void {
     worker.postMessage(waiting);
@@ -103,13 +108,26 @@ export function createReaderThread<Query>(worker: Worker): (query: Query) => Pro
       if (error === undefined) call?.resolve(value);
       else call?.reject(new DatabaseError(error.code, error.message));
     }
+    if (open.size === 0) whenDone?.();
   });
 
-  return (query) =>
-    new Promise((resolve, reject) => {
-      const id = ++lastId;
-      open.set(id, { resolve, reject });
-      waiting.push({ id, query });
-      if (waiting.length === 1) setImmediate(flush);
-    });
+  return {
+    ask: (query) =>
+      new Promise((resolve, reject) => {
+        if (whenDone !== undefined) throw closed();
+        const id = ++lastId;
+        open.set(id, { resolve, reject });
+        waiting.push({ id, query });
+        if (waiting.length === 1) setImmediate(flush);
+      }),
+    finish: () =>
+      new Promise((resolve) => {
+        whenDone = resolve;
+        if (open.size === 0) resolve();
+      }),
+  };
+}
+
+function closed(): DatabaseError {
+  return new DatabaseError("", "the log is closed");
 }

@@ -16,7 +16,11 @@ const savepoint = db.prepare("SAVEPOINT one");
 const release = db.prepare("RELEASE one");
 const rollbackToSavepoint = db.prepare("ROLLBACK TO one");
 
-const selectHead = db.prepare("SELECT max(last) FROM records WHERE stream = ?").pluck();
+const selectHead = db
+  .prepare(
+    "SELECT (SELECT max(last) FROM records WHERE stream = id) FROM streams WHERE id = ? AND deleted_head IS NULL",
+  )
+  .pluck();
 const selectProject = db.prepare("SELECT id FROM projects WHERE slug = ?").pluck();
 const insertProject = db.prepare("INSERT INTO projects (slug) VALUES (?)");
 const selectLife = db
@@ -43,7 +47,7 @@ const purgeRecords = db.prepare(
   "DELETE FROM records WHERE position IN (SELECT position FROM records WHERE stream = ? LIMIT 500)",
 );
 const purgeKeys = db.prepare(
-  "DELETE FROM keys WHERE stream = ?1 AND key IN (SELECT key FROM keys WHERE stream = ?1 LIMIT 500)",
+  "DELETE FROM keys WHERE (stream, key) IN (SELECT stream, key FROM keys WHERE stream = ? LIMIT 500)",
 );
 const purgeSnapshot = db.prepare("DELETE FROM snapshots WHERE stream = ?");
 const markPurged = db.prepare("UPDATE streams SET purged = 1 WHERE id = ?");
@@ -195,7 +199,7 @@ function applySettle(write: SettleWrite): number {
 }
 
 function checkHead(row: number, expected: number): void {
-  const head = heads.get(row) ?? (selectHead.get(row) as number | null);
+  const head = heads.get(row) ?? (selectHead.get(row) as number | undefined);
   if (head !== expected) throw new Conflict();
 }
 
@@ -216,9 +220,11 @@ function purgeLater(): void {
   setImmediate(() => {
     try {
       if (purgeSome()) purgeLater();
-    } catch {
-      // A full or failing disk: the next deletion or start goes on.
-      if (db.inTransaction) rollback.run();
+    } catch (error) {
+      // On a full disk the next deletion or start goes on. What is no fault of the disk ends the thread, loudly.
+      if (sqliteCode(error) === "") throw error;
+      const answer = failure(error);
+      if (answer.kind === "fatal") parentPort?.postMessage(answer);
     }
   });
 }

@@ -32,6 +32,7 @@ export class StreamWriter {
   readonly path: string;
   readonly log: StreamLog;
   head: Head = { offset: 0 };
+  #loaded = false;
   #born = false;
   #lives = 0;
 
@@ -43,13 +44,14 @@ export class StreamWriter {
   async load(): Promise<LoadedStream> {
     const loaded = await this.log.load();
     this.head = loaded.head;
+    this.#loaded = true;
     this.#born = loaded.birth !== undefined;
     return loaded;
   }
 
   /** Appends from the head on; the first append of a life is its birth. */
   async append(texts: readonly string[], extras: Partial<Commit> = {}): Promise<Committed> {
-    if (this.head.offset === 0 && !this.#born) await this.load();
+    if (!this.#loaded) await this.load();
     const committed = await this.log.append(this.commit(texts, extras), this.head);
     this.head = committed.head;
     this.#born = true;

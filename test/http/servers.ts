@@ -1,0 +1,134 @@
+/**
+ * Two servers behind one door: the handler in process over the memory log, and a whole server with SQLite behind TCP.
+ * Every behaviour test of this folder runs over both, so nothing can be true of one of them only.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { Readable } from "node:stream";
+import { createEngine, createMemoryDirectory } from "@millrace/engine";
+import { type AccessOptions, createHandler } from "@millrace/http";
+import type { Limits } from "@millrace/protocol";
+import { serve, systemClock, systemRandom } from "millrace";
+import { afterAll, beforeAll, describe } from "vitest";
+
+export interface Sending {
+  method?: string;
+  headers?: Record<string, string>;
+  body?: string | Uint8Array;
+  signal?: AbortSignal;
+}
+
+export interface TestServer {
+  /** @param target path and query, sent as they stand here */
+  send(target: string, sending?: Sending): Promise<Response>;
+  /** What the server reported as faults of its own. */
+  faults: unknown[];
+  close(): Promise<void>;
+}
+
+export interface ServerOptions {
+  access?: AccessOptions;
+  limits?: Partial<Limits>;
+}
+
+export interface Fixture {
+  name: string;
+  /** Whether the target reaches the server as it was written: a `Request` resolves `..` by itself. */
+  sendsTargetsAsTheyAre: boolean;
+  start(options?: ServerOptions): Promise<TestServer>;
+}
+
+const inProcess: Fixture = {
+  name: "in process",
+  sendsTargetsAsTheyAre: false,
+  async start({ access = {}, limits = {} } = {}) {
+    const faults: unknown[] = [];
+    const onFault = (error: unknown) => void faults.push(error);
+    const directory = createMemoryDirectory();
+    const engine = createEngine({ directory, clock: systemClock, random: systemRandom, onFailure: onFault, limits });
+    const handler = createHandler({ engine, access, onFault });
+    return {
+      faults,
+      send: (target, sending = {}) => handler.fetch(new Request(`http://localhost${target}`, requestInit(sending))),
+      close: () => engine.close(),
+    };
+  },
+};
+
+const overTcp: Fixture = {
+  name: "over TCP",
+  sendsTargetsAsTheyAre: true,
+  async start({ access = {}, limits = {} } = {}) {
+    const faults: unknown[] = [];
+    const onFault = (error: unknown) => void faults.push(error);
+    const data = mkdtempSync(path.join(tmpdir(), "millrace-http-"));
+    const server = await serve({ port: 0, host: "127.0.0.1", data, access, limits, onFault, onFatal: onFault });
+    return {
+      faults,
+      send: (target, sending = {}) => sendOverTcp(server.url, target, sending),
+      async close() {
+        await server.close();
+        rmSync(data, { recursive: true, force: true });
+      },
+    };
+  },
+};
+
+export const fixtures: readonly Fixture[] = [inProcess, overTcp];
+
+/** The tests once for each fixture, each with a server of its own; `server()` is it. */
+export function describeEach(
+  title: string,
+  define: (server: () => TestServer, fixture: Fixture) => void,
+  options: ServerOptions = {},
+): void {
+  describe.each(fixtures)(`${title}, $name`, (fixture) => {
+    let server: TestServer;
+    beforeAll(async () => {
+      server = await fixture.start(options);
+    });
+    afterAll(() => server.close());
+    define(() => server, fixture);
+  });
+}
+
+function requestInit({ method = "GET", headers = {}, body, signal }: Sending): RequestInit {
+  return {
+    method,
+    headers,
+    // Bytes, because a string would bring a content type of its own.
+    ...(body === undefined ? {} : { body: bytesOf(body) as BodyInit }),
+    ...(signal === undefined ? {} : { signal }),
+  };
+}
+
+function sendOverTcp(url: string, target: string, sending: Sending): Promise<Response> {
+  const { hostname, port } = new URL(url);
+  const { method = "GET", headers = {}, body, signal } = sending;
+  const options = { hostname, port, path: target, method, headers: { host: "localhost", ...headers }, agent: false };
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ ...options, ...(signal === undefined ? {} : { signal }) }, (incoming) => {
+      resolve(toResponse(incoming, method));
+    });
+    request.on("error", reject);
+    request.end(body === undefined ? undefined : bytesOf(body));
+  });
+}
+
+function toResponse(incoming: IncomingMessage, method: string): Response {
+  const status = incoming.statusCode as number;
+  const headers = Object.entries(incoming.headers).map(([name, value]): [string, string] => [name, String(value)]);
+  // A reader that leaves breaks its own connection; that is no news to anybody.
+  incoming.on("error", () => {});
+  if (method === "HEAD" || status === 204) {
+    incoming.resume();
+    return new Response(null, { status, headers });
+  }
+  return new Response(Readable.toWeb(incoming) as BodyInit, { status, headers });
+}
+
+function bytesOf(body: string | Uint8Array): Uint8Array {
+  return typeof body === "string" ? new TextEncoder().encode(body) : body;
+}
