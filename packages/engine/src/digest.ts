@@ -10,7 +10,7 @@ import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 export function contentDigest(event: EventInput, sentText: string | undefined): string {
   const content =
     sentText === undefined
-      ? sortedJson([event.type, event.payload ?? {}, event.metadata ?? null])
+      ? sortedJson([event.type, event.payload === undefined ? {} : event.payload, event.metadata ?? null])
       : `bytes:${sentText}`;
   return bytesToHex(sha256(utf8ToBytes(content)).subarray(0, 16));
 }

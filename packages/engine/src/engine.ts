@@ -122,11 +122,14 @@ export function createEngine(options: EngineOptions): Engine {
       if (request.live && stream.tail.readers >= limits.readersPerStream) {
         throw tooManyReaders(limits.readersPerStream, "live readers of this stream");
       }
+      // Counted before anything is waited for, so that the limits hold for readers who come all at once.
       readers++;
+      if (request.live) stream.tail.readers++;
       try {
         yield* read(stream, request, AbortSignal.any([signal, closing.signal]));
       } finally {
         readers--;
+        if (request.live) stream.tail.readers--;
       }
     },
 
@@ -149,6 +152,10 @@ export function createEngine(options: EngineOptions): Engine {
     async delete(project, path, { children }) {
       const deleted: Deleted[] = [];
       if (children) {
+        // What was born is told first, and then what that brought into being: so everything is here to be deleted, and
+        // no late news of a birth brings an ancestor back.
+        await tree.told();
+        await tree.told();
         for (let cursor: string | undefined; ; ) {
           const page = await directory.list({
             project,

@@ -60,7 +60,7 @@ export interface Forming {
 
 /** Judges one append. On refusal the forming commit is as it was before. */
 export function judge(forming: Forming, request: AppendRequest): Verdict {
-  const { head, slices, streamId, born } = forming;
+  const { head, slices, streamId, born, characters } = forming;
   const recordsBefore = forming.records.length;
   const added: string[] = [];
   const placed: Placed[] = [];
@@ -90,7 +90,7 @@ export function judge(forming: Forming, request: AppendRequest): Verdict {
     return placed;
   } catch (error) {
     if (!isStreamError(error)) throw error;
-    Object.assign(forming, { head, slices, streamId, born });
+    Object.assign(forming, { head, slices, streamId, born, characters });
     forming.records.length = recordsBefore;
     for (const key of added) forming.keys.delete(key);
     return request.entries.length > 1 ? inBatch(error, element) : error;
@@ -131,7 +131,7 @@ function push(forming: Forming, input: EventInput, source: EventSource | undefin
     streamPath: forming.path,
     offset: ++forming.head,
     type: input.type,
-    payload: input.payload ?? {},
+    payload: input.payload === undefined ? {} : input.payload,
     createdAt,
   };
   if (source !== undefined) event.source = source;

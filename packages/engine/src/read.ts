@@ -89,9 +89,11 @@ async function* readAscending(
         position = through;
         if (item !== undefined) {
           wanted -= item.records.length;
+          news?.spoke();
           yield item;
         } else if (unproven >= scannedEventsMax) {
           unproven = 0;
+          news?.spoke();
           yield { kind: "scanned", through: position };
         }
         continue;
@@ -113,15 +115,18 @@ async function* readDescending(stream: Stream, request: ReadRequest, after: numb
   let position = Math.min(request.before ?? Number.POSITIVE_INFINITY, stream.head.offset + 1);
   let wanted = request.limit ?? Number.POSITIVE_INFINITY;
   const floor = Math.max(after, stream.birthOffset - 1);
+  // The log reads forwards, so a page is asked for by its beginning: fewer events where they are large.
+  let span = pageEvents;
   while (position - 1 > floor && wanted > 0) {
-    const from = Math.max(floor, position - 1 - Math.min(pageEvents, wanted));
-    let records: string[] = [];
-    for (let at = from; at < position - 1; ) {
-      const page = await readPage(stream, at, position - 1);
-      if (page.records.length === 0) return;
-      records = records.length === 0 ? page.records : [...records, ...page.records];
-      at += page.records.length;
+    const count = request.accepts ? span : Math.min(span, wanted);
+    const from = Math.max(floor, position - 1 - count);
+    const { records } = await readPage(stream, from, position - 1);
+    if (records.length === 0) return;
+    if (from + records.length < position - 1) {
+      span = Math.min(records.length, span >> 1);
+      continue;
     }
+    if (span < pageEvents && charactersOf(records) < pageBytes / 2) span *= 2;
     const offsets: number[] = [];
     const chosen: string[] = [];
     for (let i = records.length - 1; i >= 0 && chosen.length < wanted; i--) {
@@ -135,6 +140,12 @@ async function* readDescending(stream: Stream, request: ReadRequest, after: numb
     if (chosen.length > 0) yield { kind: "events", first: offsets[0] as number, offsets, records: chosen };
     else yield { kind: "scanned", through: position };
   }
+}
+
+function charactersOf(records: readonly string[]): number {
+  let characters = 0;
+  for (const record of records) characters += record.length;
+  return characters;
 }
 
 interface Page {
@@ -217,7 +228,6 @@ class News {
   constructor(stream: Stream, signal: AbortSignal) {
     this.#stream = stream;
     this.#signal = signal;
-    stream.tail.readers++;
     this.#unsubscribe = stream.tail.onChange(this.#changed);
     signal.addEventListener("abort", this.#changed);
     this.#watch();
@@ -234,14 +244,17 @@ class News {
   }
 
   stop(): void {
-    this.#stream.tail.readers--;
     this.#unsubscribe();
     this.#signal.removeEventListener("abort", this.#changed);
     this.#cancelTimer();
   }
 
-  #changed = (): void => {
+  /** The reader was given something: not what happens counts for a sign of life, but what it hears of. */
+  spoke(): void {
     this.#quiet = false;
+  }
+
+  #changed = (): void => {
     if (this.#resolve === undefined) this.#missed = true;
     else this.#settle("changed");
   };

@@ -23,7 +23,7 @@ export function encodeRecord(
   source: EventSource | undefined,
   continued: boolean,
 ): string {
-  let record = `${continued ? " " : ""}"type":${JSON.stringify(event.type)},"payload":${JSON.stringify(event.payload ?? {})}`;
+  let record = `${continued ? " " : ""}"type":${JSON.stringify(event.type)},"payload":${JSON.stringify(event.payload === undefined ? {} : event.payload)}`;
   if (event.metadata !== undefined) record += `,"metadata":${JSON.stringify(event.metadata)}`;
   if (event.idempotencyKey !== undefined) record += `,"idempotencyKey":${JSON.stringify(event.idempotencyKey)}`;
   record += `,"createdAt":"${createdAt}"`;

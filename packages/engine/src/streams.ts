@@ -52,15 +52,17 @@ export class Streams {
     return this.#open.size;
   }
 
-  /** From the least recently used on; one that is in use stays, so there may be more than the limit for a while. */
+  /**
+   * From the least recently used on; one that is in use stays, so there may be more than the limit for a while. It
+   * moves to the young end: many that are only read live must not stand in front of all the others for ever.
+   */
   #makeRoom(): void {
     if (this.#open.size < this.#limits.openStreams) return;
     let looked = 0;
     for (const [id, stream] of this.#open) {
-      if (stream.idle) {
-        this.#open.delete(id);
-        if (this.#open.size < this.#limits.openStreams) return;
-      }
+      this.#open.delete(id);
+      if (!stream.idle) this.#open.set(id, stream);
+      else if (this.#open.size < this.#limits.openStreams) return;
       if (++looked > 100) return;
     }
   }

@@ -34,16 +34,14 @@ export function parseAppendBody(
   if (text === undefined) {
     if (bytes.length > limits.eventBytes) throw tooLarge(limits.eventBytes);
     const base64 = toBase64(bytes);
-    return single(
-      invalid(base64, "the body is not UTF-8; rawInput holds it as base64", contentType, base64),
-      incoming,
-      query,
-    );
+    const input = invalid(base64, "the body is not UTF-8; rawInput holds it as base64", contentType, base64);
+    return single(input, base64, incoming, query);
   }
   if (isNdjson(contentType))
     return batchOf(
       text.split(/\r?\n/).filter((line) => line.trim() !== ""),
       undefined,
+      bytes.length,
       contentType,
       limits,
     );
@@ -62,11 +60,11 @@ async function wrapped(
   if (bytes.length > limits.eventBytes) throw tooLarge(limits.eventBytes);
   const contentType = incoming.header("content-type") ?? "";
   const { payload, sentText } = await wrappedPayload(bytes, text, contentType, limits.jsonDepth - 1);
-  const metadata = { request: requestMetadata(incoming, query, query.get("raw") === "true" ? sentText : undefined) };
+  const metadata = { request: requestMetadata(incoming, query, sentText) };
   const parsed = parseEventInput({ type, payload, metadata }, { jsonDepth: limits.jsonDepth });
   const asSent = `${type}\n${sentText}`;
   if (parsed.ok) return { inputs: [{ event: parsed.event, sentText: asSent }], batch: false };
-  return single(invalid(sentText, parsed.error, contentType, asSent), incoming, query);
+  return single(invalid(sentText, parsed.error, contentType, asSent), sentText, incoming, query);
 }
 
 function parseText(
@@ -83,18 +81,15 @@ function parseText(
   } catch (error) {
     if (size > limits.eventBytes) throw tooLarge(limits.eventBytes);
     const reason = text === "" ? "the body is empty" : `the body is not JSON (${(error as Error).message})`;
-    return single(invalid(text, reason, contentType, text), incoming, query);
+    return single(invalid(text, reason, contentType, text), text, incoming, query);
   }
   const elements = elementsOf(value);
-  if (elements !== undefined) return batchOf(elements, text, contentType, limits);
+  if (elements !== undefined) return batchOf(elements, text, size, contentType, limits);
   const unwrapped = soleKey(value, "event") ? (value as { event: unknown }).event : value;
   const input = toInput(unwrapped, text, contentType, limits);
-  if (size > limits.eventBytes) {
-    const limit = input.event.type === dynamicWorker ? 6 * 1024 * 1024 : limits.eventBytes;
-    if (size > limit) throw tooLarge(limit);
-  }
+  checkSize(input, size, limits);
   return input.event.type === invalidType && input.sentText !== undefined
-    ? single(input, incoming, query)
+    ? single(input, text, incoming, query)
     : { inputs: [input], batch: false };
 }
 
@@ -110,7 +105,13 @@ function elementsOf(value: unknown): unknown[] | undefined {
  * @param elements parsed values when `text` is given, else lines of NDJSON
  * @param text the JSON text they come from
  */
-function batchOf(elements: unknown[], text: string | undefined, contentType: string, limits: Limits): AppendBody {
+function batchOf(
+  elements: unknown[],
+  text: string | undefined,
+  size: number,
+  contentType: string,
+  limits: Limits,
+): AppendBody {
   if (elements.length === 0) throw invalidRequest("A batch has at least one event; this one is empty.", "events");
   if (elements.length > limits.batchEvents) throw tooLarge(limits.batchEvents, "events");
   let texts: string[] | undefined;
@@ -120,13 +121,20 @@ function batchOf(elements: unknown[], text: string | undefined, contentType: str
       texts ??= elementTexts(text);
       return texts[index] as string;
     };
-    return toInput(element, textOfElement, contentType, limits);
+    const input = toInput(element, textOfElement, contentType, limits);
+    if (size > limits.eventBytes) checkSize(input, utf8Length(textOfElement()), limits);
+    return input;
   });
   return { inputs, batch: true };
 }
 
 function fromLine(line: string, contentType: string, limits: Limits): AppendInput {
-  if (line.length > limits.eventBytes) throw tooLarge(limits.eventBytes);
+  const input = parseLine(line, contentType, limits);
+  checkSize(input, utf8Length(line), limits);
+  return input;
+}
+
+function parseLine(line: string, contentType: string, limits: Limits): AppendInput {
   let value: unknown;
   try {
     value = JSON.parse(line);
@@ -134,6 +142,23 @@ function fromLine(line: string, contentType: string, limits: Limits): AppendInpu
     return invalid(line, `the line is not JSON (${(error as Error).message})`, contentType, line);
   }
   return toInput(value, line, contentType, limits);
+}
+
+/** An event is as large as what was received for it, alone or in a batch. */
+function checkSize(input: AppendInput, size: number, limits: Limits): void {
+  if (size <= limits.eventBytes) return;
+  const limit = input.event.type === dynamicWorker ? limits.deployedEventBytes : limits.eventBytes;
+  if (size > limit) throw tooLarge(limit);
+}
+
+/** Bytes of a text, without making them: ASCII has one for a character, nothing has more than three. */
+function utf8Length(text: string): number {
+  let length = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) length += code < 0x800 || (code >= 0xd800 && code <= 0xdfff) ? 1 : 2;
+  }
+  return length;
 }
 
 /** @param text what was sent for this value; read only when it is needed */
@@ -159,8 +184,8 @@ function invalid(rawInput: JsonValue, error: string, contentType: string, sentTe
 }
 
 /** A body that is one invalid event keeps what came around it: a webhook's signature, a query. */
-function single(input: AppendInput, incoming: Incoming, query: URLSearchParams): AppendBody {
-  input.event.metadata = { request: requestMetadata(incoming, query, undefined) };
+function single(input: AppendInput, sentText: string, incoming: Incoming, query: URLSearchParams): AppendBody {
+  input.event.metadata = { request: requestMetadata(incoming, query, sentText) };
   return { inputs: [input], batch: false };
 }
 

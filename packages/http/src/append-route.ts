@@ -75,7 +75,7 @@ function parseSlug(slug: string): string {
 function parseCause(cause: string): { streamPath: string; offset: number } {
   const at = cause.lastIndexOf("@");
   const offset = cause.slice(at + 1);
-  if (at <= 0 || !/^[1-9]\d{0,15}$/.test(offset)) {
+  if (at <= 0 || !/^[1-9]\d{0,15}$/.test(offset) || !Number.isSafeInteger(Number(offset))) {
     throw invalidRequest(`Millrace-Cause is <url-encoded path>@<offset>; got "${cause}".`, "Millrace-Cause");
   }
   return { streamPath: parsePath(cause.slice(0, at)), offset: Number(offset) };

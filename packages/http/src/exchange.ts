@@ -38,7 +38,7 @@ export function toIncoming(request: Request): Incoming {
 }
 
 export function toResponse({ status, headers, body }: Outgoing, incoming: Incoming): Response {
-  if (incoming.method === "HEAD") return new Response(null, { status, headers });
+  if (incoming.method === "HEAD" || status === 204) return new Response(null, { status, headers });
   if (typeof body === "string" || body instanceof Uint8Array)
     return new Response(body as BodyInit, { status, headers });
   return new Response(toReadable(body), { status, headers });

@@ -1,7 +1,8 @@
 /**
- * The engine behind a fetch handler. `fetch` answers every request of any host (Hono routes it); `hot` answers append
- * and read straight from a plain request, for hosts that can spare themselves building a `Request`: on the append
- * route that and the framework cost as much as the append itself.
+ * The engine behind a fetch handler. `fetch` answers every request of any host (Hono routes it); `hot` answers what
+ * concerns a stream straight from a plain request, for hosts that can spare themselves building a `Request`: on the
+ * append route that and the framework cost as much as the append itself, and a `Request` would resolve the dots of
+ * `/a/../b`, which is not a path, into another stream.
  */
 import type { Engine } from "@millrace/engine";
 import { StreamError } from "@millrace/protocol";
@@ -32,7 +33,7 @@ export interface HandlerOptions {
 
 export interface Handler {
   fetch(request: Request): Promise<Response>;
-  /** Undefined when the request is not an append or a read of a stream: then `fetch` answers it. */
+  /** Undefined when the URL is no stream: then `fetch` answers it. */
   hot(incoming: Incoming): Promise<Outgoing> | undefined;
 }
 
@@ -57,13 +58,9 @@ export function createHandler({ engine, access = {}, onFault = () => {} }: Handl
   }
 
   function hot(incoming: Incoming): Promise<Outgoing> | undefined {
-    const { method } = incoming;
-    if (method !== "POST" && method !== "GET") return undefined;
     const path = streamPathOf(incoming.url);
     if (path === undefined) return undefined;
-    return guarded(incoming, () =>
-      method === "POST" ? appendRoute(engine, incoming, path) : readRoute(engine, incoming, path, shared),
-    );
+    return guarded(incoming, () => streamRoute(incoming, path));
   }
 
   /** Every URL that is a stream, whatever the method. */
@@ -90,13 +87,7 @@ export function createHandler({ engine, access = {}, onFault = () => {} }: Handl
     return toResponse(await guarded(incoming, () => route(incoming)), incoming);
   };
   const get = (pattern: string, route: (incoming: Incoming) => Promise<Outgoing> | Outgoing) => {
-    app.on(["GET", "HEAD"], pattern, (context) => answer(context, route));
-    app.all(pattern, (context) =>
-      answer(context, ({ method }) => {
-        if (method === "OPTIONS") return { status: 204, headers: { allow: "GET, HEAD, OPTIONS" }, body: "" };
-        throw notAllowed(method, "GET, HEAD, OPTIONS");
-      }),
-    );
+    app.all(pattern, (context) => answer(context, (incoming) => readOnly(incoming.method, () => route(incoming))));
   };
 
   get("/healthz", healthRoute);
@@ -113,8 +104,8 @@ export function createHandler({ engine, access = {}, onFault = () => {} }: Handl
     answer(context, (incoming) => {
       const path = streamPathOf(incoming.url);
       if (path !== undefined) return streamRoute(incoming, path);
-      const document = contractRoute(below(incoming.url, "/events/stream"));
-      if (document !== undefined) return document;
+      const document = documentOf(incoming.url);
+      if (document !== undefined) return readOnly(incoming.method, () => document);
       throw new StreamError(
         "not_found",
         `There is nothing at ${incoming.url.split("?")[0]?.slice(0, 200)}. Streams are at /api/streams/{path}.`,
@@ -124,6 +115,17 @@ export function createHandler({ engine, access = {}, onFault = () => {} }: Handl
   );
 
   return { fetch: async (request) => app.fetch(request), hot };
+}
+
+function readOnly(method: string, route: () => Promise<Outgoing> | Outgoing): Promise<Outgoing> | Outgoing {
+  if (method === "GET" || method === "HEAD") return route();
+  if (method === "OPTIONS") return { status: 204, headers: { allow: "GET, HEAD, OPTIONS" }, body: "" };
+  throw notAllowed(method, "GET, HEAD, OPTIONS");
+}
+
+/** The page of a built-in type, at the path of the type's own URL. */
+function documentOf(url: string): Outgoing | undefined {
+  return url.startsWith("/events/stream/") ? contractRoute(below(url, "/events/stream")) : undefined;
 }
 
 /** What stands behind a prefix in a URL, still encoded. */

@@ -107,12 +107,32 @@ function flag(query: URLSearchParams, name: string): boolean {
 /** `*` matches any characters, in a short form too: a form without a star is first made canonical. */
 function matcherOf(globs: string[]): (type: string) => boolean {
   const exact = new Set<string>();
-  const patterns: RegExp[] = [];
+  const patterns: ((type: string) => boolean)[] = [];
   for (const glob of globs) {
-    if (!glob.includes("*")) exact.add(canonicalType(glob));
-    else patterns.push(new RegExp(`^${glob.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replace(/\*+/g, ".*")}$`, "s"));
+    if (glob.includes("*")) patterns.push(globMatcher(glob));
+    else exact.add(canonicalType(glob));
   }
-  return (type) => exact.has(type) || patterns.some((pattern) => pattern.test(type));
+  return (type) => exact.has(type) || patterns.some((matches) => matches(type));
+}
+
+/**
+ * Finds what stands between the stars one behind the other. The first place for each is as good as any later one, so
+ * it never goes back; a regular expression would, for ever, on a glob with many stars.
+ */
+function globMatcher(glob: string): (type: string) => boolean {
+  const [first = "", ...middle] = glob.split("*");
+  const last = middle.pop() ?? "";
+  return (type) => {
+    const end = type.length - last.length;
+    let at = first.length;
+    if (at > end || !type.startsWith(first) || !type.endsWith(last)) return false;
+    for (const part of middle) {
+      const found = type.indexOf(part, at);
+      if (found === -1) return false;
+      at = found + part.length;
+    }
+    return at <= end;
+  };
 }
 
 function formatOf(query: URLSearchParams, incoming: Incoming): Format {

@@ -23,8 +23,11 @@ export async function readRoute(
   const items = engine.read(target.project, target.path, query.request, incoming.signal);
   // The first item decides between an answer and a refusal, so it is asked for before the status is sent.
   const first = await items.next();
-  if (incoming.method === "HEAD") await items.return(undefined);
   const headers = { "content-type": writer.contentType, "cache-control": "no-cache", "x-accel-buffering": "no" };
+  if (incoming.method === "HEAD") {
+    await items.return(undefined);
+    return { status: 200, headers, body: "" };
+  }
   return { status: 200, headers, body: chunks(items, first, writer) };
 }
 

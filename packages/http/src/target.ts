@@ -34,10 +34,24 @@ export function streamPathOf(url: string): string | undefined {
   const end = url.indexOf("?");
   const path = end === -1 ? url : url.slice(0, end);
   if (path.startsWith(api)) return isReservedBelowApi(path) ? undefined : path.slice(api.length);
-  const slash = path.indexOf("/", 1);
-  if (reserved.has(slash === -1 ? path.slice(1) : path.slice(1, slash))) return undefined;
+  if (reserved.has(firstSegment(path))) return undefined;
   if (path.startsWith(documents) && contractFor(builtinPrefix + path.slice(documents.length))) return undefined;
   return path;
+}
+
+/** However it is written: an encoded letter or slash must not turn a URL of the server into a stream. */
+function firstSegment(path: string): string {
+  const plain = path.includes("%") ? decodeTolerant(path) : path;
+  const slash = plain.indexOf("/", 1);
+  return slash === -1 ? plain.slice(1) : plain.slice(1, slash);
+}
+
+function decodeTolerant(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 /** The talk's own addresses for state and children. */

@@ -29,7 +29,8 @@ export async function wrappedPayload(
   return { payload: text, sentText };
 }
 
-export function requestMetadata(incoming: Incoming, query: URLSearchParams, raw: string | undefined): JsonObject {
+/** @param sentText the body as it came; kept with `raw=true`, so that a signature over it can be checked */
+export function requestMetadata(incoming: Incoming, query: URLSearchParams, sentText: string): JsonObject {
   const request: JsonObject = {};
   const contentType = incoming.header("content-type");
   const userAgent = incoming.header("user-agent");
@@ -42,7 +43,7 @@ export function requestMetadata(incoming: Incoming, query: URLSearchParams, raw:
     if (keptHeaders.test(name)) headers[name] = incoming.header(name) ?? "";
   }
   if (Object.keys(headers).length > 0) request.headers = headers;
-  if (raw !== undefined) request.raw = raw;
+  if (query.get("raw") === "true") request.raw = sentText;
   return request;
 }
 

@@ -16,7 +16,11 @@ const timeoutCheckMs = 2_000;
 const lingerMs = 1_000;
 
 export function createNodeServer(handler: Handler, limits: Limits): Server {
-  const viaFetch = getRequestListener((request) => handler.fetch(request), { overrideGlobalObjects: false });
+  const viaFetch = getRequestListener((request) => handler.fetch(request), {
+    overrideGlobalObjects: false,
+    hostname: "localhost", // for HTTP/1.0, which need not send a Host
+    errorHandler: refuseRequest,
+  });
   const server = createServer(
     {
       maxHeaderSize: limits.headerBytes,
@@ -112,12 +116,17 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Arra
 function send(request: IncomingMessage, response: ServerResponse, outgoing: Outgoing): void {
   const { status, headers, body } = outgoing;
   if (!request.complete) closeAfter(request, response, headers);
-  if (typeof body === "string" || body instanceof Uint8Array) {
+  if (request.method === "HEAD" || status === 204) {
+    response.writeHead(status, headers);
+    response.end();
+  } else if (typeof body === "string" || body instanceof Uint8Array) {
     headers["content-length"] = String(Buffer.byteLength(body));
     response.writeHead(status, headers);
     response.end(body);
   } else {
     response.writeHead(status, headers);
+    // A live reader wants to know that it is let in, though there may be nothing to send for a long time.
+    response.flushHeaders();
     void pump(body, response);
   }
 }
@@ -153,6 +162,13 @@ function drained(response: ServerResponse): Promise<void> {
     response.on("drain", done);
     response.on("close", done);
   });
+}
+
+/** What Node's parser lets through but no `Request` can hold, such as a Host with a space in it. */
+function refuseRequest(error: unknown): Response {
+  const message = `This is not an HTTP request that can be understood (${(error as Error).message}).`;
+  const { status, headers, body } = problem(refusal("invalid_request", message, {}));
+  return new Response(body as string, { status, headers });
 }
 
 function refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket, limits: Limits): void {

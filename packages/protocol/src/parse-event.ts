@@ -91,8 +91,11 @@ function typeFault(type: JsonValue | undefined): string | undefined {
 
 function keyFault(key: JsonValue): string | undefined {
   if (typeof key !== "string") return `expected a string, got ${kindOf(key)}`;
-  if (key.length > 0 && key.length <= idempotencyKeyCharactersMax) return undefined;
-  return `expected 1 to ${idempotencyKeyCharactersMax} characters, got ${key.length}`;
+  if (key.length === 0 || key.length > idempotencyKeyCharactersMax) {
+    return `expected 1 to ${idempotencyKeyCharactersMax} characters, got ${key.length}`;
+  }
+  // Half a surrogate pair has no UTF-8, so a log could not tell one such key from another.
+  return /\p{Surrogate}/u.test(key) ? "expected whole characters, got half of a surrogate pair" : undefined;
 }
 
 function offsetFault(offset: JsonValue): string | undefined {

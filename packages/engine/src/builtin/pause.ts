@@ -22,7 +22,7 @@ export const pause: BuiltinProcessor<PauseState> = {
   beforeAppend({ state, judged }) {
     if (state.offset === 0 || judged.fromServer) return;
     if (contractFor(judged.event.type)?.whilePaused) return;
-    const because = state.reason === undefined ? "" : `: ${state.reason}`;
+    const because = state.reason === undefined ? "" : `: ${state.reason.replace(/\.$/, "")}`;
     throw new StreamError("stream_paused", `The stream is paused since ${state.since}${because}. ${howToResume}`, {
       ...(state.reason === undefined ? {} : { reason: state.reason }),
       since: state.since,

@@ -38,6 +38,8 @@ export interface Tree {
   start(): void;
   /** A commit just created this claim. */
   owe(due: DueStream): void;
+  /** Resolves when all that is owed by now was told, or tried once. */
+  told(): Promise<void>;
   /** Resolves when what is running has ended; nothing more starts. */
   stop(): Promise<void>;
 }
@@ -55,6 +57,10 @@ export function createTree(house: TreeHouse): Tree {
   let stopped = false;
   let failures = 0;
   let cancelTimer = () => {};
+  /** How many were ever put into `pending` and taken out again, and who waits for the latter to reach a number. */
+  let owedCount = 0;
+  let triedCount = 0;
+  let listeners: { count: number; resolve(): void }[] = [];
 
   function wake(): void {
     if (running !== undefined || stopped) return;
@@ -69,11 +75,22 @@ export function createTree(house: TreeHouse): Tree {
   async function run(): Promise<void> {
     while (!stopped) {
       let round = pending.splice(0, roundMax);
-      if (round.length === 0 && lookInDirectory) round = await fromDirectory();
+      const owed = round.length;
+      if (owed === 0 && lookInDirectory) round = await fromDirectory();
       if (round.length === 0) return;
-      if (await announce(house, round)) failures = 0;
-      else retryLater(undefined);
+      try {
+        if (await announce(house, round)) failures = 0;
+        else retryLater(undefined);
+      } finally {
+        tried(owed);
+      }
     }
+  }
+
+  function tried(count: number): void {
+    triedCount += count;
+    for (const listener of listeners) if (listener.count <= triedCount) listener.resolve();
+    listeners = listeners.filter((listener) => listener.count > triedCount);
   }
 
   async function fromDirectory(): Promise<DueStream[]> {
@@ -105,13 +122,23 @@ export function createTree(house: TreeHouse): Tree {
     },
     owe(due) {
       // Beyond the bound it is not remembered here: the claim is on disk, and is found there when this round is done.
-      if (pending.length < pendingMax) pending.push(due);
-      else lookInDirectory = true;
+      if (pending.length < pendingMax) {
+        pending.push(due);
+        owedCount++;
+      } else {
+        lookInDirectory = true;
+      }
       wake();
     },
+    told: () =>
+      new Promise((resolve) => {
+        if (stopped || triedCount >= owedCount) resolve();
+        else listeners.push({ count: owedCount, resolve });
+      }),
     async stop() {
       stopped = true;
       cancelTimer();
+      tried(pending.length);
       pending = [];
       await running;
     },
@@ -176,14 +203,15 @@ function announcements(due: DueStream): Entry[] {
   }
   if (kind === deletion || kind === birthAndDeletion) {
     const head = due.head.offset;
-    const deleted = announcement(due, "deleted", head, {
-      type: "https://events.iterate.com/events/stream/child-stream-deleted",
-      payload: { childPath: due.path, head },
-    });
-    // An ancestor that was deleted with its child must not come back to life over it.
-    entries.push({ ...deleted, onlyIfBorn: true });
+    entries.push(
+      announcement(due, "deleted", head, {
+        type: "https://events.iterate.com/events/stream/child-stream-deleted",
+        payload: { childPath: due.path, head },
+      }),
+    );
   }
-  return entries;
+  // Of a life that is over only the living hear: an ancestor that was deleted with its child must not come back.
+  return kind === birth ? entries : entries.map((entry) => ({ ...entry, onlyIfBorn: true }));
 }
 
 function announcement(due: DueStream, what: string, offset: number, event: EventInput): Entry {

@@ -91,7 +91,8 @@ export function createMemoryDirectory(): Directory {
       async append(commit: Commit, expected: Head): Promise<Committed> {
         checkHead(expected);
         const alive = current()?.deleted === false;
-        if (alive === (commit.birth !== undefined)) throw new HeadConflict(`${path} ${alive ? "lives" : "has no stream"}`);
+        if (alive === (commit.birth !== undefined))
+          throw new HeadConflict(`${path} ${alive ? "lives" : "has no stream"}`);
         const life = commit.birth === undefined ? (current() as Life) : bear(project, path, commit);
         if (commit.birth !== undefined) lives.set(idOf(project, path), life);
         for (const record of commit.records) life.records.push(record);

@@ -98,9 +98,12 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
         const page = await query({ kind: "read", row: current, after, through, maxEvents, maxBytes });
         const records = linesOf(page.bodies);
         const from = Math.max(after + 1, page.first);
-        const to = Math.min(through, from + maxEvents - 1, lastWithin(page, from, maxBytes));
+        const to = Math.min(through, from + maxEvents - 1);
         const whole = from === page.first && page.first + records.length - 1 <= to;
-        return { first: from, records: whole ? records : records.slice(from - page.first, to - page.first + 1) };
+        const found = whole ? records : records.slice(from - page.first, to - page.first + 1);
+        // The first run comes whole, so it alone can be larger than what was asked for.
+        const tooLarge = page.bodies.length === 1 && (page.bodies[0] as string).length > maxBytes;
+        return { first: from, records: tooLarge ? within(found, maxBytes) : found };
       },
 
       async findKeys(keys) {
@@ -225,17 +228,14 @@ function linesOf(bodies: string[]): string[] {
   return bodies.flatMap((body) => body.split("\n"));
 }
 
-/** Up to which offset a page keeps its bytes. Only a page of one run can have more than was asked for. */
-function lastWithin({ first, bodies }: Answers["read"], from: number, maxBytes: number): number {
-  const [body] = bodies;
-  if (bodies.length !== 1 || body === undefined || body.length <= maxBytes) return Number.POSITIVE_INFINITY;
+/** As many as the bytes allow, and at least one. */
+function within(records: string[], maxBytes: number): string[] {
   let bytes = 0;
-  const lengths = body.split("\n").map((line) => line.length);
-  for (let offset = from; offset < first + lengths.length; offset++) {
-    bytes += lengths[offset - first] as number;
-    if (offset > from && bytes > maxBytes) return offset - 1;
-  }
-  return Number.POSITIVE_INFINITY;
+  const end = records.findIndex((record, i) => {
+    bytes += record.length;
+    return i > 0 && bytes > maxBytes;
+  });
+  return end === -1 ? records : records.slice(0, end);
 }
 
 function toDueStream({ row, head: offset, ...due }: DueRow) {

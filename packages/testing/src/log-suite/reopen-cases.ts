@@ -105,6 +105,23 @@ export const reopenCases: readonly LogCase[] = [
     },
   },
   {
+    name: "a close answers whoever still asks",
+    async run(store) {
+      const { directory } = store;
+      const writer = await born(directory, "/a", 3);
+      const asked = [
+        directory.list({ project: "public", prefix: "/", depth: "all", limit: 10 }),
+        directory.projects({ limit: 10 }),
+        directory.due({ now: 1, limit: 10 }),
+        writer.log.load(),
+        writer.log.read({ after: 0, through: 3, maxEvents: 10, maxBytes: 1e6 }),
+        writer.log.findKeys(["c:k"]),
+      ];
+      await reopen(store);
+      await Promise.all(asked);
+    },
+  },
+  {
     name: "a close finishes what was begun",
     async run(store) {
       const writers = Array.from({ length: 20 }, (_, n) => new StreamWriter(store.directory, `/a${n}`));

@@ -1,0 +1,20 @@
+/** Never a lost acknowledgement: SIGKILL in the middle of concurrent keyed appends, round after round. */
+import { expect, test } from "vitest";
+import { createAppendWorkload } from "./append-workload.ts";
+import { crash } from "./harness.ts";
+
+const rounds = Number(process.env.MILLRACE_CRASH_ROUNDS ?? 20);
+const seed = Number(process.env.MILLRACE_CRASH_SEED ?? Date.now() % 1_000_000);
+
+test(
+  `${rounds} crashes lose nothing, double nothing and announce every birth once`,
+  async () => {
+    const appends = createAppendWorkload();
+    await crash({ workloads: [appends], rounds, seed, args: ["--log-level", "error"] });
+    const { intents, acknowledgedAtOnce } = appends.counts();
+    // A kill that came too early or too late everywhere would prove nothing.
+    expect(acknowledgedAtOnce).toBeGreaterThan(rounds * 10);
+    expect(intents - acknowledgedAtOnce).toBeGreaterThan(rounds);
+  },
+  rounds * 15_000 + 60_000,
+);
