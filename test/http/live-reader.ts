@@ -22,7 +22,9 @@ export async function openLive(
 ): Promise<LiveReader> {
   const leaving = new AbortController();
   const response = await inTime(server.send(target, { headers, signal: leaving.signal }), "the answer's head");
-  const chunks = (response.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream() as never).getReader();
+  const chunks = (response.body as ReadableStream<Uint8Array>)
+    .pipeThrough(new TextDecoderStream() as never)
+    .getReader();
   let text = "";
 
   async function frame(): Promise<string | undefined> {
@@ -53,6 +55,7 @@ export async function openLive(
     close() {
       leaving.abort();
       chunks.closed.catch(() => {});
+      chunks.cancel().catch(() => {});
     },
   };
 }

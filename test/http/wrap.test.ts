@@ -42,7 +42,11 @@ describeEach("?type= wraps a body", (server) => {
     const [event] = await storedIn(await post(server(), freshPath(), Buffer.concat(multipart), posting));
     expect(event?.payload).toEqual({
       title: "Hällo",
-      file: { filename: "a.bin", contentType: "image/png", base64: Buffer.from([0x89, 0x50, 0xff, 0]).toString("base64") },
+      file: {
+        filename: "a.bin",
+        contentType: "image/png",
+        base64: Buffer.from([0x89, 0x50, 0xff, 0]).toString("base64"),
+      },
     });
   });
 
@@ -59,7 +63,10 @@ describeEach("?type= wraps a body", (server) => {
   test("a Slack slash command, the way Slack sends it", async () => {
     const body =
       "token=gIkuvaNzQIHg97ATvDxqgjtO&team_id=T0001&command=%2Fweather&text=94070&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2F1234%2F5678";
-    const headers = { "user-agent": "Slackbot 1.0", "x-slack-signature": "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503" };
+    const headers = {
+      "user-agent": "Slackbot 1.0",
+      "x-slack-signature": "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503",
+    };
     const query = "?type=slack-command&raw=true&project=public";
     const [event] = await storedIn(await post(server(), freshPath(), body, { contentType: form, headers, query }));
     expect(asSent(event as never)).toEqual({

@@ -78,7 +78,7 @@ export function judge(forming: Forming, request: AppendRequest): Verdict {
         if (entry.onlyIfBorn) continue;
         giveBirth(forming);
       }
-      gate(forming, entry.event, request);
+      gate(forming, entry.event, request, head);
       last = push(forming, entry.event, entry.source, last !== undefined && entry.source?.cause === undefined);
       placed.push({ offset: forming.head, replayed: false });
       if (entry.key !== undefined) {
@@ -111,13 +111,13 @@ function replayOf(forming: Forming, { key, digest }: Entry): number | undefined 
 }
 
 /** Step 2: everything that may refuse. */
-function gate(forming: Forming, event: EventInput, request: AppendRequest): void {
+function gate(forming: Forming, event: EventInput, request: AppendRequest, headBefore: number): void {
   const offset = forming.head + 1;
   if (event.offset !== undefined && event.offset !== offset) {
     throw new StreamError(
       "offset_conflict",
-      `Expected offset ${event.offset}, but the next event gets ${offset}: the head is ${forming.head}.`,
-      { head: forming.head, expected: event.offset },
+      `Expected offset ${event.offset}, but this event would get ${offset}: the head is ${headBefore}.`,
+      { head: headBefore, expected: event.offset },
     );
   }
   const judged = { event, offset, now: forming.now, fromServer: request.fromServer };

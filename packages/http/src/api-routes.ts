@@ -11,8 +11,9 @@ export async function stateRoute(engine: Engine, incoming: Incoming, rawPath: st
   const { project, path, query } = toTarget(incoming, rawPath);
   allow(query, ["processor", "at"]);
   const slug = query.get("processor");
-  if (slug === null) return json(await engine.state(project, path));
   const at = query.get("at");
+  if (slug === null && at !== null) throw invalidRequest("at goes with processor=<slug>: whose state is meant?", "at");
+  if (slug === null) return json(await engine.state(project, path));
   return json(await engine.processorState(project, path, slug, at === null ? undefined : offsetOf(at)));
 }
 
@@ -58,8 +59,10 @@ export async function readyRoute(engine: Engine): Promise<Outgoing> {
 export function contractRoute(name: string): Outgoing | undefined {
   const contract = contractFor(builtinPrefix + name);
   if (contract === undefined) return undefined;
-  const { type, aliases, summary, documentation, example, serverOnly, whilePaused } = contract;
-  return json({ type, summary, documentation, example: { type, payload: example }, aliases, serverOnly, whilePaused });
+  const { type, aliases, summary, documentation, example, serverOnly, whilePaused, planned } = contract;
+  // The text says what the event is for; `planned` that it is checked and stored, and that nothing acts on it yet.
+  const page = { type, summary, documentation, planned, example: { type, payload: example } };
+  return json({ ...page, aliases, serverOnly, whilePaused });
 }
 
 async function listing(
@@ -70,14 +73,17 @@ async function listing(
   query: URLSearchParams,
   name: "streams" | "children",
 ): Promise<Outgoing> {
+  const { limit, cursor } = page(query);
+  // The prefix sorts before everything below it, so to begin behind it leaves out nothing else.
+  const start = cursor ?? (depth === "below" ? prefix : undefined);
   const { streams, next } = await engine.list({
     project,
     prefix,
     depth: depth === "children" ? "children" : "all",
-    ...page(query),
+    limit,
+    ...(start === undefined ? {} : { cursor: start }),
   });
-  const shown = depth === "below" ? streams.filter(({ path }) => path !== prefix) : streams;
-  return json({ [name]: shown.map(toJson), next });
+  return json({ [name]: streams.map(toJson), next });
 }
 
 function toJson({ path, head, createdAt, lastEventAt, paused }: StreamSummary) {

@@ -4,7 +4,16 @@
  */
 
 import type { AppendInput } from "@millrace/engine";
-import { type JsonObject, type JsonValue, jsonFault, type Limits, parseEventInput } from "@millrace/protocol";
+import {
+  canonicalType,
+  type EventInput,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  jsonFault,
+  type Limits,
+  parseEventInput,
+} from "@millrace/protocol";
 import { toBase64 } from "./base64.ts";
 import { elementTexts } from "./element-texts.ts";
 import type { Incoming } from "./exchange.ts";
@@ -18,7 +27,8 @@ export interface AppendBody {
 
 const invalidType = "https://events.iterate.com/events/stream/invalid-event-appended";
 const dynamicWorker = "https://events.iterate.com/events/stream/dynamic-worker/configured";
-const decoder = new TextDecoder("utf-8", { fatal: true });
+const byteOrderMark = "\uFEFF";
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** @throws StreamError `too_large`, `invalid_request` */
 export function parseAppendBody(
@@ -64,7 +74,8 @@ async function wrapped(
   const parsed = parseEventInput({ type, payload, metadata }, { jsonDepth: limits.jsonDepth });
   const asSent = `${type}\n${sentText}`;
   if (parsed.ok) return { inputs: [{ event: parsed.event, sentText: asSent }], batch: false };
-  return single(invalid(sentText, parsed.error, contentType, asSent), sentText, incoming, query);
+  const rawInput = isForm(contentType) ? sentText : payload;
+  return single(invalid(rawInput, parsed.error, contentType, asSent), sentText, incoming, query);
 }
 
 function parseText(
@@ -77,7 +88,7 @@ function parseText(
 ): AppendBody {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(text.startsWith(byteOrderMark) ? text.slice(1) : text);
   } catch (error) {
     if (size > limits.eventBytes) throw tooLarge(limits.eventBytes);
     const reason = text === "" ? "the body is empty" : `the body is not JSON (${(error as Error).message})`;
@@ -147,8 +158,16 @@ function parseLine(line: string, contentType: string, limits: Limits): AppendInp
 /** An event is as large as what was received for it, alone or in a batch. */
 function checkSize(input: AppendInput, size: number, limits: Limits): void {
   if (size <= limits.eventBytes) return;
-  const limit = input.event.type === dynamicWorker ? limits.deployedEventBytes : limits.eventBytes;
+  const limit =
+    canonicalType(declaredType(input.event)) === dynamicWorker ? limits.deployedEventBytes : limits.eventBytes;
   if (size > limit) throw tooLarge(limit);
+}
+
+/** What the sender meant it to be, also when it turned out not to be that. */
+function declaredType({ type, payload }: EventInput): string {
+  if (type !== invalidType) return type;
+  const { rawInput } = payload as JsonObject;
+  return isJsonObject(rawInput) && typeof rawInput.type === "string" ? rawInput.type : type;
 }
 
 /** Bytes of a text, without making them: ASCII has one for a character, nothing has more than three. */
@@ -173,7 +192,10 @@ function toInput(value: unknown, text: string | (() => string), contentType: str
   const exact =
     typeof value === "object" || isJson(contentType) ? jsonFault(value, limits.jsonDepth - 2, "") === undefined : false;
   const input = invalid(exact ? (value as JsonValue) : sentText, parsed.error, contentType, sentText);
-  if (parsed.idempotencyKey !== undefined) input.idempotencyKey = parsed.idempotencyKey;
+  if (parsed.idempotencyKey !== undefined) {
+    input.idempotencyKey = parsed.idempotencyKey;
+    input.event.idempotencyKey = parsed.idempotencyKey;
+  }
   return input;
 }
 
@@ -205,6 +227,10 @@ function decode(bytes: Uint8Array): string | undefined {
 
 function isNdjson(contentType: string): boolean {
   return /^application\/(?:x-ndjson|ndjson|jsonl|x-jsonlines|jsonlines)\b/i.test(contentType);
+}
+
+function isForm(contentType: string): boolean {
+  return /^(?:multipart\/form-data|application\/x-www-form-urlencoded)\b/i.test(contentType);
 }
 
 function isJson(contentType: string): boolean {

@@ -5,7 +5,8 @@ import type { Incoming, Outgoing } from "./exchange.ts";
 import type { Target } from "./target.ts";
 
 export async function streamPage(engine: Engine, incoming: Incoming, { project, path }: Target): Promise<Outgoing> {
-  const base = `http://${incoming.header("host") ?? "localhost"}`;
+  const scheme = incoming.header("x-forwarded-proto") === "https" ? "https" : "http";
+  const base = `${scheme}://${incoming.header("host") ?? "localhost"}`;
   const url = `${base}/api/streams${path}`;
   const scope = project === "public" ? "" : ` -H 'X-Project-Slug: ${project}'`;
   const body = `<!doctype html>
@@ -36,8 +37,7 @@ export async function streamPage(engine: Engine, incoming: Incoming, { project, 
 async function headLine(engine: Engine, project: string, path: string): Promise<string> {
   try {
     const { head, lastEventAt, paused } = await engine.state(project, path);
-    const last = `${head} ${head === 1 ? "event" : "events"}, the last at ${lastEventAt}`;
-    return `Project ${project}. ${last}${paused ? ". Paused." : "."}`;
+    return `Project ${project}. Head ${head}, the last event at ${lastEventAt}.${paused ? " Paused." : ""}`;
   } catch (error) {
     if (!isStreamError(error, "not_found")) throw error;
     return `Project ${project}. No stream yet: it comes into being with its first event.`;

@@ -27,16 +27,19 @@ export interface EventContract {
   serverOnly: boolean;
   /** Admitted while a stream is paused, because it ends or repairs something. */
   whilePaused: boolean;
+  /** Validated and stored, but nothing in the server acts on it or writes it yet. */
+  planned: boolean;
 }
 
 /** Fills in what most contracts share. Every type gets its short form as an alias; `aliases` adds further ones. */
 export function defineContract(
-  contract: Omit<EventContract, "type" | "aliases" | "serverOnly" | "whilePaused"> &
-    Partial<Pick<EventContract, "aliases" | "serverOnly" | "whilePaused">>,
+  contract: Omit<EventContract, "type" | "aliases" | "serverOnly" | "whilePaused" | "planned"> &
+    Partial<Pick<EventContract, "aliases" | "serverOnly" | "whilePaused" | "planned">>,
 ): EventContract {
   return {
     serverOnly: false,
     whilePaused: false,
+    planned: false,
     ...contract,
     type: builtinPrefix + contract.name,
     aliases: [shortPrefix + contract.name.replaceAll("/", "-"), ...(contract.aliases ?? [])],

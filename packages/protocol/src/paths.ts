@@ -37,8 +37,10 @@ export function isCanonicalPath(path: string): boolean {
 /** A project slug: the characters of one segment. */
 export function parseProject(input: string): string {
   if (segmentPattern.test(input) && input !== "." && input !== "..") return input;
-  throw invalid(
+  throw new StreamError(
+    "invalid_request",
     `A project slug is 1 to ${segmentCharactersMax} characters of A-Z a-z 0-9 . _ ~ @ : + = -; got ${quote(input)}.`,
+    { field: "project" },
   );
 }
 

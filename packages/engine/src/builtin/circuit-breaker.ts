@@ -125,10 +125,12 @@ function resume({ tripped: _, ...state }: CircuitBreakerState, event: StreamEven
 function pausedBecause(cause: JsonObject, event: StreamEvent): EventInput {
   const reason =
     cause.kind === "rate"
-      ? `circuit breaker: more than ${cause.limit} events in a burst. Append "resumed" to go on; append "circuit-breaker-configured" to allow more (burstCapacity 0 switches it off).`
-      : `circuit breaker: ${cause.observed} causes lie behind event ${event.offset}, more than the limit of ${cause.limit}. Look for processors that answer each other; "resumed" allows as many again.`;
+      ? `circuit breaker: more than ${cause.limit} events in a burst. ${howToResume} Append circuit-breaker-configured before it to allow more (burstCapacity 0 switches it off).`
+      : `circuit breaker: ${cause.observed} causes lie behind event ${event.offset}, more than the limit of ${cause.limit}. Look for processors that answer each other. ${howToResume} That allows as many again.`;
   return { type: "https://events.iterate.com/events/stream/paused", payload: { reason, cause } };
 }
+
+const howToResume = 'Append {"type":"https://events.iterate.com/events/stream/resumed"} to go on.';
 
 function numberOr(value: unknown, otherwise: number): number {
   return typeof value === "number" ? value : otherwise;

@@ -46,7 +46,7 @@ export async function serveCommand(args: string[]): Promise<number> {
       process.exit(1);
     },
   });
-  log.info({ url: server.url, data: flags.serve.data, pid: process.pid }, "ready");
+  log.info({ url: server.url, data: flags.serve.data }, "ready");
   process.stdout.write(`listening on ${server.url}\n`);
   const signal = await stopSignal();
   log.info({ signal }, "stopping: answering what was accepted, ending readers");

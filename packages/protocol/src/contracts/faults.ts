@@ -14,13 +14,14 @@ const invalidEventAppended = defineContract({
   summary: "Something was sent that is not a valid event; here it is.",
   documentation:
     "A body that is no valid event is stored as this one and answered with 200, so that any webhook or web form can " +
-    "be pointed at a stream. `rawInput` holds what was sent: the JSON value, the text, the form's fields, or base64 " +
+    "be pointed at a stream. `rawInput` holds what was sent: the JSON value, the text as it came, or base64 " +
     "where the bytes are no UTF-8. `error` names the field that was wrong. A transformer or a processor can turn it " +
     "into the event that was meant.",
 });
 
 const errorOccurred = defineContract({
   name: "error-occurred",
+  planned: true,
   payload: z.strictObject({
     message: text,
     about: z.strictObject({ kind: text, slug, offset: eventOffset }).optional(),

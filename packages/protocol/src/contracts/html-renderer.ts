@@ -5,6 +5,7 @@ import { expression, slug, text } from "./fields.ts";
 
 const htmlRendererConfigured = defineContract({
   name: "html-renderer-configured",
+  planned: true,
   payload: z.strictObject({ slug, matcher: expression, template: text }),
   example: { slug: "greeting", matcher: "type = 'hello-world'", template: "<p>Hello, {{payload.name}}!</p>" },
   summary: "Tells the web UI how to show the events that match.",

@@ -41,6 +41,7 @@ const cron = z.strictObject({
 
 const appendScheduled = defineContract({
   name: "append-scheduled",
+  planned: true,
   aliases: ["https://events.iterate.com/stream-append-scheduled"],
   payload: z.strictObject({
     slug,
@@ -65,6 +66,7 @@ const appendScheduled = defineContract({
 
 const scheduleCancelled = defineContract({
   name: "schedule-cancelled",
+  planned: true,
   whilePaused: true,
   payload: z.strictObject({ slug }),
   example: { slug: "heartbeat" },
@@ -74,6 +76,7 @@ const scheduleCancelled = defineContract({
 
 const scheduleFinished = defineContract({
   name: "schedule-finished",
+  planned: true,
   serverOnly: true,
   payload: z.strictObject({ slug, outcome: z.enum(["succeeded", "failed", "skipped"]) }),
   example: { slug: "reminder", outcome: "succeeded" },

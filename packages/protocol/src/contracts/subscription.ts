@@ -52,6 +52,7 @@ const configuration = z
 
 const configured = defineContract({
   name: "subscription/configured",
+  planned: true,
   aliases: ["https://events.iterate.com/stream-subscription-configured"],
   payload: configuration,
   example: {
@@ -75,6 +76,7 @@ const configured = defineContract({
 
 const removed = defineContract({
   name: "subscription/removed",
+  planned: true,
   whilePaused: true,
   payload: removal,
   example: { slug: "audit" },
@@ -84,6 +86,7 @@ const removed = defineContract({
 
 const halted = defineContract({
   name: "subscription/halted",
+  planned: true,
   serverOnly: true,
   payload: halt,
   example: { slug: "audit", offset: 17, message: "https://example.com answered 500.", attempts: 15 },
@@ -95,6 +98,7 @@ const halted = defineContract({
 
 const resumed = defineContract({
   name: "subscription/resumed",
+  planned: true,
   payload: resumption,
   example: { slug: "audit", from: "cursor" },
   summary: "Lets a halted subscription go on.",
@@ -105,6 +109,7 @@ const resumed = defineContract({
 
 const eventParked = defineContract({
   name: "subscription/event-parked",
+  planned: true,
   serverOnly: true,
   payload: z.strictObject({
     slug,

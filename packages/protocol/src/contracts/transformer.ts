@@ -5,6 +5,7 @@ import { expression, halt, removal, resumption, slug } from "./fields.ts";
 
 const configured = defineContract({
   name: "jsonata-transformer-configured",
+  planned: true,
   payload: z.strictObject({ slug, matcher: expression, transform: expression }),
   example: {
     slug: "slack-command",
@@ -20,6 +21,7 @@ const configured = defineContract({
 
 const removed = defineContract({
   name: "jsonata-transformer-removed",
+  planned: true,
   whilePaused: true,
   payload: removal,
   example: { slug: "slack-command" },
@@ -29,6 +31,7 @@ const removed = defineContract({
 
 const halted = defineContract({
   name: "jsonata-transformer-halted",
+  planned: true,
   serverOnly: true,
   payload: halt,
   example: { slug: "slack-command", offset: 17, message: "The expression did not end within 100 ms.", attempts: 15 },
@@ -40,6 +43,7 @@ const halted = defineContract({
 
 const resumed = defineContract({
   name: "jsonata-transformer-resumed",
+  planned: true,
   payload: resumption,
   example: { slug: "slack-command", from: "cursor" },
   summary: "Lets a halted transformer go on.",

@@ -5,6 +5,7 @@ import { expression, slug } from "./fields.ts";
 
 const webhookResponseConfigured = defineContract({
   name: "webhook-response-configured",
+  planned: true,
   payload: z.strictObject({ slug, matcher: expression, response: expression }),
   example: { slug: "slack-challenge", matcher: "payload.rawInput.challenge", response: "payload.rawInput.challenge" },
   summary: "Answers a POST in the way that a third party expects.",

@@ -1,0 +1,139 @@
+/** A server as users start it: the built command line in a process of its own. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+export interface Exit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface ServerProcess {
+  url: string;
+  port: number;
+  pid: number;
+  output(): { stdout: string; stderr: string };
+  /** Sends the signal and waits for the end. */
+  stop(signal?: NodeJS.Signals): Promise<Exit>;
+  exited: Promise<Exit>;
+}
+
+export interface StartOptions {
+  data: string;
+  args?: string[];
+  env?: Record<string, string>;
+  port?: number;
+}
+
+const main = fileURLToPath(new URL("../../packages/millrace/dist/cli/main.js", import.meta.url));
+const startMs = 20_000;
+
+/** Whatever happens to the tests, no process is left behind. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/** Runs the command line to its end. */
+export function runCommand(args: string[], env: Record<string, string> = {}): Promise<Exit> {
+  return spawnCommand(args, env).exited;
+}
+
+/** Starts a server and waits for its line. */
+export async function startServer({ data, args = [], env = {}, port = 0 }: StartOptions): Promise<ServerProcess> {
+  const all = ["serve", "--port", String(port), "--data", data, "--log-level", "warn", ...args];
+  return whenListening(spawnCommand(all, env));
+}
+
+export async function whenListening(command: Command): Promise<ServerProcess> {
+  const { child, exited, output } = command;
+  const url = await listening(command);
+  return {
+    url,
+    port: Number(new URL(url).port),
+    pid: child.pid as number,
+    output,
+    exited,
+    stop(signal = "SIGKILL") {
+      child.kill(signal);
+      return exited;
+    },
+  };
+}
+
+export interface Command {
+  child: ChildProcess;
+  exited: Promise<Exit>;
+  output(): { stdout: string; stderr: string };
+}
+
+export function spawnCommand(args: string[], env: Record<string, string> = {}): Command {
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { ...withoutOurs(process.env), ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running.add(child);
+  const text = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name]?.setEncoding("utf8").on("data", (chunk: string) => {
+      text[name] += chunk;
+    });
+  }
+  const exited = once(child, "close").then(([code, signal]): Exit => {
+    running.delete(child);
+    return { code, signal, ...text };
+  });
+  return { child, exited, output: () => text };
+}
+
+async function listening({ child, exited, output }: Command): Promise<string> {
+  const line = /^listening on (http:\/\/\S+)\n/;
+  const found = new Promise<string>((resolve) => {
+    child.stdout?.on("data", () => {
+      const url = line.exec(output().stdout)?.[1];
+      if (url !== undefined) resolve(url);
+    });
+  });
+  const ended = exited.then(({ code, signal, stderr }): never => {
+    throw new Error(`the server ended before it listened (code ${code}, signal ${signal}): ${stderr.slice(-2_000)}`);
+  });
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no server within ${startMs} ms: ${output().stderr}`)), startMs);
+  });
+  try {
+    return await Promise.race([found, ended, late]);
+  } catch (error) {
+    child.kill("SIGKILL");
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    ended.catch(() => {});
+  }
+}
+
+/** The settings of whoever runs the tests are not the settings of the server under test. */
+function withoutOurs(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("MILLRACE_")));
+}
+
+/** A directory for a test's data, and how to be rid of it. */
+export function temporaryDirectory(): { directory: string; remove(): void } {
+  const directory = mkdtempSync(path.join(tmpdir(), "millrace-test-"));
+  return { directory, remove: () => rmSync(directory, { recursive: true, force: true }) };
+}
+
+/** Resident memory of a process in bytes; 0 where the system has no /proc. */
+export function residentBytes(pid: number): number {
+  try {
+    const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+    return Number(kibibytes ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
