@@ -11,6 +11,7 @@ import { createIsoTime } from "./iso-time.ts";
 import type { Clock, Random } from "./ports/clock.ts";
 import type { Directory, StreamSummary } from "./ports/log.ts";
 import { type ReadItem, type ReadRequest, read } from "./read.ts";
+import { readSubtree, type SubtreeItem, type SubtreeRequest } from "./read-subtree.ts";
 import { type ProcessorState, type StreamState, stateAt, stateOf } from "./state-view.ts";
 import type { Appended, Stream } from "./stream.ts";
 import { Streams } from "./streams.ts";
@@ -46,6 +47,13 @@ export interface Engine {
   append(project: string, path: string, inputs: readonly AppendInput[], options: AppendOptions): Promise<Appended[]>;
   /** Reads as described in `ReadRequest`. The reader counts against the limits until it ends. */
   read(project: string, path: string, request: ReadRequest, signal: AbortSignal): AsyncGenerator<ReadItem>;
+  /** Reads every stream at and below a path in the order of commits, on one connection. */
+  readSubtree(
+    project: string,
+    prefix: string,
+    request: SubtreeRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<SubtreeItem>;
   /** @throws StreamError `not_found` */
   state(project: string, path: string): Promise<StreamState>;
   /** The state of one built-in, now or at an offset. @throws StreamError `not_found` */
@@ -84,6 +92,9 @@ export function createEngine(options: EngineOptions): Engine {
     claimAtBirth: (now) => claimAtBirth(path, now),
     claimAtRemoval: (open, now) => claimAtRemoval(path, open, now),
     onWork: (due) => tree.owe(due),
+    onPublished() {
+      for (const wake of watchers.get(project) ?? []) wake();
+    },
     onFailure,
   }));
 
@@ -100,6 +111,18 @@ export function createEngine(options: EngineOptions): Engine {
     },
   });
   tree.start();
+
+  /** Who reads whole subtrees live, by project. */
+  const watchers = new Map<string, Set<() => void>>();
+
+  function onChange(project: string, wake: () => void): () => void {
+    const wakers = watchers.get(project) ?? new Set();
+    watchers.set(project, wakers.add(wake));
+    return () => {
+      wakers.delete(wake);
+      if (wakers.size === 0) watchers.delete(project);
+    };
+  }
 
   async function remove(project: string, path: string): Promise<Deleted | undefined> {
     const head = await streams.get(project, path).remove();
@@ -130,6 +153,18 @@ export function createEngine(options: EngineOptions): Engine {
       } finally {
         readers--;
         if (request.live) stream.tail.readers--;
+      }
+    },
+
+    async *readSubtree(project, prefix, request, signal) {
+      if (closing.signal.aborted) throw unavailable("The server is stopping.");
+      if (readers >= limits.readersPerProcess) throw tooManyReaders(limits.readersPerProcess, "readers of this server");
+      readers++;
+      try {
+        const subtree = { directory, clock, project, prefix, onChange: (wake: () => void) => onChange(project, wake) };
+        yield* readSubtree(subtree, request, AbortSignal.any([signal, closing.signal]));
+      } finally {
+        readers--;
       }
     },
 

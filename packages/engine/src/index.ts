@@ -25,6 +25,7 @@ export {
   type StreamSummary,
 } from "./ports/log.ts";
 export type { ReadItem, ReadRequest } from "./read.ts";
+export type { SubtreeCursor, SubtreeEvent, SubtreeItem, SubtreeRequest } from "./read-subtree.ts";
 export { continuesBatch, decodeRecord, linePrefix, toLine, typeOfRecord } from "./record.ts";
 export type { ConsumerState, ProcessorState, StreamState } from "./state-view.ts";
 export type { Appended } from "./stream.ts";

@@ -4,6 +4,7 @@
  * falls back to the log whenever the tail no longer has what comes next. Memory is one page, however slow it is.
  */
 import { StreamError } from "@millrace/protocol";
+import { News } from "./news.ts";
 import { typeOfRecord } from "./record.ts";
 import type { Stream } from "./stream.ts";
 
@@ -38,7 +39,6 @@ const pageBytes = 256 * 1024;
 const firstPageBytes = 32 * 1024;
 /** A filtered reader hears how far it is at least this often, so that it never scans the same history twice. */
 const scannedEventsMax = 1_000;
-const idleMs = 15_000;
 
 /**
  * Ends by itself when finite, deleted or aborted.
@@ -71,7 +71,7 @@ async function* readAscending(
   let unproven = 0;
   let caughtUp = false;
   const history = new History(stream);
-  const news = live ? new News(stream, signal) : undefined;
+  const news = live ? new News((wake) => tail.onChange(wake), stream.clock, signal) : undefined;
   try {
     while (!signal.aborted && position + 1 < end && wanted > 0) {
       if (tail.life !== life) return yield { kind: "deleted", head: stream.head.offset };
@@ -212,66 +212,6 @@ class History {
     const maxBytes = this.#bytes;
     this.#bytes = Math.min(2 * this.#bytes, pageBytes);
     return this.#stream.log.read({ after, through, maxEvents: pageEvents, maxBytes });
-  }
-}
-
-/** What a live reader waits for: a change of the stream, a quiet while, or its own end. Costs one promise a wait. */
-class News {
-  readonly #stream: Stream;
-  readonly #signal: AbortSignal;
-  readonly #unsubscribe: () => void;
-  #cancelTimer: () => void = () => {};
-  #resolve: ((what: "changed" | "idle") => void) | undefined;
-  #missed = false;
-  #quiet = true;
-
-  constructor(stream: Stream, signal: AbortSignal) {
-    this.#stream = stream;
-    this.#signal = signal;
-    this.#unsubscribe = stream.tail.onChange(this.#changed);
-    signal.addEventListener("abort", this.#changed);
-    this.#watch();
-  }
-
-  next(): Promise<"changed" | "idle"> | "changed" {
-    if (this.#missed || this.#signal.aborted) {
-      this.#missed = false;
-      return "changed";
-    }
-    return new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
-  }
-
-  stop(): void {
-    this.#unsubscribe();
-    this.#signal.removeEventListener("abort", this.#changed);
-    this.#cancelTimer();
-  }
-
-  /** The reader was given something: not what happens counts for a sign of life, but what it hears of. */
-  spoke(): void {
-    this.#quiet = false;
-  }
-
-  #changed = (): void => {
-    if (this.#resolve === undefined) this.#missed = true;
-    else this.#settle("changed");
-  };
-
-  #settle(what: "changed" | "idle"): void {
-    const resolve = this.#resolve;
-    this.#resolve = undefined;
-    resolve?.(what);
-  }
-
-  /** One timer for each while, however much happens in it. */
-  #watch(): void {
-    this.#cancelTimer = this.#stream.clock.setTimer(idleMs, () => {
-      if (this.#quiet) this.#settle("idle");
-      this.#quiet = true;
-      this.#watch();
-    });
   }
 }
 

@@ -42,6 +42,8 @@ export interface StreamDependencies {
   claimAtRemoval(open: Claim | null, now: number): Claim | null;
   /** A commit of this stream is on disk, and with it this obligation. */
   onWork(due: DueStream): void;
+  /** Something of this stream became visible. */
+  onPublished(): void;
   onFailure(error: unknown): void;
 }
 
@@ -160,6 +162,7 @@ export class Stream {
     this.lastEventAt = forming.now;
     this.slices = forming.slices;
     this.tail.publish(forming.base + 1, forming.records);
+    this.#dependencies.onPublished();
   }
 
   /** Wakes whoever has to act because of the claim that was just committed. */

@@ -5,12 +5,12 @@
 import { decodeRecord, linePrefix, type ReadItem, toLine } from "@millrace/engine";
 import { stringify } from "yaml";
 
-export interface Writer {
+export interface Writer<Item> {
   contentType: string;
   /** What is sent before the first item. */
   opening: string;
   /** The text of an item, "" for nothing. */
-  write(item: ReadItem): string | Uint8Array;
+  write(item: Item): string | Uint8Array;
 }
 
 type Events = Extract<ReadItem, { kind: "events" }>;
@@ -25,7 +25,7 @@ export function sseWriter(
   path: string,
   options: { markers: boolean; filtered: boolean },
   shared: WeakMap<readonly string[], Uint8Array>,
-): Writer {
+): Writer<ReadItem> {
   const prefix = linePrefix(path);
   return {
     contentType: "text/event-stream",
@@ -65,7 +65,7 @@ function frames(prefix: string, { first, offsets, records }: Events): string {
   return text;
 }
 
-export function ndjsonWriter(path: string): Writer {
+export function ndjsonWriter(path: string): Writer<ReadItem> {
   const prefix = linePrefix(path);
   return {
     contentType: "application/x-ndjson",
@@ -75,7 +75,7 @@ export function ndjsonWriter(path: string): Writer {
 }
 
 /** One document for each event, for people to read. */
-export function yamlWriter(path: string): Writer {
+export function yamlWriter(path: string): Writer<ReadItem> {
   return {
     contentType: "application/yaml; charset=utf-8",
     opening: "",

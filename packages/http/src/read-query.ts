@@ -1,5 +1,5 @@
 /** The parameters of a read. Unknown ones are refused: a misspelt filter must not read everything. */
-import type { ReadRequest } from "@millrace/engine";
+import type { ReadRequest, SubtreeCursor, SubtreeRequest } from "@millrace/engine";
 import { canonicalType } from "@millrace/protocol";
 import type { Incoming } from "./exchange.ts";
 import { invalidRequest } from "./refusals.ts";
@@ -7,8 +7,10 @@ import { invalidRequest } from "./refusals.ts";
 export type Format = "sse" | "json" | "ndjson" | "yaml" | "html";
 
 export interface ReadQuery {
-  request: ReadRequest;
+  /** What is read: one stream, or with `includeChildren` everything below it. */
+  what: { kind: "stream"; request: ReadRequest } | { kind: "subtree"; request: SubtreeRequest };
   format: Format;
+  live: boolean;
   /** Send `event: caught-up` between history and what is new. */
   markers: boolean;
   filtered: boolean;
@@ -23,6 +25,7 @@ const known = new Set([
   "order",
   "type",
   "live",
+  "includeChildren",
   "format",
   "markers",
   "project",
@@ -45,12 +48,43 @@ export function parseReadQuery(query: URLSearchParams, incoming: Incoming, pageE
     throw invalidRequest("A live read is sse, ndjson or yaml; json is one page.", "format");
   if (live && descending) throw invalidRequest("A live read is in ascending order.", "order");
   const types = query.getAll("type");
-  const request: ReadRequest = { after: afterOf(query, incoming, descending), live, descending };
+  const shared = {
+    live,
+    ...(limit === undefined ? {} : { limit }),
+    ...(types.length > 0 ? { accepts: matcherOf(types) } : {}),
+  };
+  const what: ReadQuery["what"] = flag(query, "includeChildren")
+    ? { kind: "subtree", request: { ...shared, after: subtreeCursorOf(query, incoming, descending) } }
+    : { kind: "stream", request: { ...shared, ...rangeOf(query, incoming, descending) } };
+  return { what, format, live, markers: flag(query, "markers"), filtered: types.length > 0 };
+}
+
+function rangeOf(query: URLSearchParams, incoming: Incoming, descending: boolean): ReadRequest {
   const before = beforeOf(query, descending);
-  if (before !== undefined) request.before = before;
-  if (limit !== undefined) request.limit = limit;
-  if (types.length > 0) request.accepts = matcherOf(types);
-  return { request, format, markers: flag(query, "markers"), filtered: types.length > 0 };
+  const after = afterOf(query, incoming, descending);
+  return before === undefined ? { after, descending } : { after, before, descending };
+}
+
+/** A subtree has many streams, so offsets mean nothing in it: it is resumed by the token of its last event. */
+function subtreeCursorOf(query: URLSearchParams, incoming: Incoming, descending: boolean): SubtreeCursor | "end" {
+  if (descending) throw invalidRequest("A subtree is read in the order of commits.", "order");
+  if (query.has("beforeOffset"))
+    throw invalidRequest("A subtree has no offsets of its own; use after=<token>.", "beforeOffset");
+  const token = incoming.header("last-event-id") || query.get("after");
+  if (token) return cursorOf(token);
+  const after = query.get("afterOffset") ?? query.get("offset") ?? "start";
+  if (after === "end") return "end";
+  if (after === "start" || after === "0") return { position: 0, skip: 0 };
+  throw invalidRequest(
+    'A subtree begins at "start", at "end" or after=<token>; it has no offsets of its own.',
+    "afterOffset",
+  );
+}
+
+function cursorOf(token: string): SubtreeCursor {
+  const match = /^(\d{1,15})(?:-(\d{1,9}))?$/.exec(token);
+  if (match) return { position: Number(match[1]), skip: Number(match[2] ?? 0) };
+  throw invalidRequest(`"${token.slice(0, 100)}" is no token of a subtree; take the id of the last event.`, "after");
 }
 
 function afterOf(query: URLSearchParams, incoming: Incoming, descending: boolean): number | "end" {

@@ -1,9 +1,11 @@
 /** `GET /api/streams/{path}` and `GET /{path}`: history, then live, in the format that was asked for. */
-import { type Engine, linePrefix, type ReadItem } from "@millrace/engine";
+import { type Engine, linePrefix, type ReadItem, type ReadRequest } from "@millrace/engine";
 import type { Incoming, Outgoing } from "./exchange.ts";
 import { linesOf, ndjsonWriter, sseWriter, type Writer, yamlWriter } from "./formats.ts";
 import { parseReadQuery, type ReadQuery } from "./read-query.ts";
 import { streamPage } from "./stream-page.ts";
+import { streamed } from "./streamed.ts";
+import { subtreeRoute } from "./subtree-route.ts";
 import { type Target, toTarget } from "./target.ts";
 
 /** Frames that readers of the same stream share; one for each handler. */
@@ -18,38 +20,25 @@ export async function readRoute(
   const target = toTarget(incoming, rawPath);
   const query = parseReadQuery(target.query, incoming, engine.limits.pageEvents);
   if (query.format === "html") return streamPage(engine, incoming, target);
-  if (query.format === "json") return page(engine, incoming, target, query);
+  return query.what.kind === "subtree"
+    ? subtreeRoute(engine, incoming, target, query, query.what.request)
+    : streamRoute(engine, incoming, target, query, query.what.request, shared);
+}
+
+async function streamRoute(
+  engine: Engine,
+  incoming: Incoming,
+  target: Target,
+  query: ReadQuery,
+  request: ReadRequest,
+  shared: SharedFrames,
+): Promise<Outgoing> {
+  if (query.format === "json") return page(engine, incoming, target, request);
   const writer = writerOf(target.path, query, shared);
-  const items = engine.read(target.project, target.path, query.request, incoming.signal);
-  // The first item decides between an answer and a refusal, so it is asked for before the status is sent.
-  const first = await items.next();
-  const headers = { "content-type": writer.contentType, "cache-control": "no-cache", "x-accel-buffering": "no" };
-  if (incoming.method === "HEAD") {
-    await items.return(undefined);
-    return { status: 200, headers, body: "" };
-  }
-  return { status: 200, headers, body: chunks(items, first, writer) };
+  return streamed(engine.read(target.project, target.path, request, incoming.signal), writer, incoming);
 }
 
-type Items = AsyncGenerator<ReadItem>;
-
-async function* chunks(
-  items: Items,
-  first: IteratorResult<ReadItem>,
-  writer: Writer,
-): AsyncGenerator<string | Uint8Array> {
-  try {
-    if (writer.opening !== "") yield writer.opening;
-    for (let next = first; !next.done; next = await items.next()) {
-      const chunk = writer.write(next.value);
-      if (chunk.length > 0) yield chunk;
-    }
-  } finally {
-    await items.return(undefined);
-  }
-}
-
-async function page(engine: Engine, incoming: Incoming, target: Target, { request }: ReadQuery): Promise<Outgoing> {
+async function page(engine: Engine, incoming: Incoming, target: Target, request: ReadRequest): Promise<Outgoing> {
   const { project, path } = target;
   const prefix = linePrefix(path);
   const lines: string[] = [];
@@ -76,7 +65,7 @@ async function page(engine: Engine, incoming: Incoming, target: Target, { reques
   return { status: 200, headers: { "content-type": "application/json", "cache-control": "no-cache" }, body };
 }
 
-function writerOf(path: string, query: ReadQuery, shared: SharedFrames): Writer {
+function writerOf(path: string, query: ReadQuery, shared: SharedFrames): Writer<ReadItem> {
   if (query.format === "ndjson") return ndjsonWriter(path);
   if (query.format === "yaml") return yamlWriter(path);
   return sseWriter(path, query, shared);

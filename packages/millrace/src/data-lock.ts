@@ -2,9 +2,10 @@
  * One server for each data directory. The lock is SQLite's own file lock on a small database, so the operating system
  * takes it back when the process dies, however it dies; a note beside it says who holds it.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import Database from "better-sqlite3";
+import { DataFault, explainDataFault } from "./data-fault.ts";
 import { sqliteCode } from "./sqlite/connection.ts";
 
 export interface DataLock {
@@ -13,29 +14,39 @@ export interface DataLock {
   release(): void;
 }
 
-/** @throws Error that names the holder */
+/** @throws DataFault that names the holder, or says why the directory cannot be used */
 export function lockData(directory: string): DataLock {
-  mkdirSync(directory, { recursive: true });
+  const file = path.join(directory, "lock.db");
   const note = path.join(directory, "server.json");
-  const db = new Database(path.join(directory, "lock.db"), { timeout: 0 });
+  let db: Database.Database | undefined;
   try {
+    mkdirSync(directory, { recursive: true });
+    accessSync(directory, constants.W_OK);
+    db = new Database(file, { timeout: 0 });
     db.exec("BEGIN EXCLUSIVE");
   } catch (error) {
-    db.close();
-    if (!sqliteCode(error).startsWith("SQLITE_BUSY")) throw error;
-    throw new Error(`${directory} is in use by ${holderOf(note)}. Stop it, or choose another --data directory.`);
+    db?.close();
+    if (!sqliteCode(error).startsWith("SQLITE_BUSY")) throw explainDataFault(error, directory, file);
+    throw new DataFault(`${directory} is in use by ${holderOf(note)}. Stop it, or choose another --data directory.`);
   }
-  const write = (url?: string) => {
-    writeFileSync(note, `${JSON.stringify({ pid: process.pid, url, startedAt: new Date().toISOString() })}\n`);
-  };
-  write();
+  write(note);
   return {
-    announce: write,
+    announce: (url) => write(note, url),
     release() {
       rmSync(note, { force: true });
       db.close();
     },
   };
+}
+
+/** Only a message lives on it, so a full disk must not end a server over it. */
+function write(note: string, url?: string): void {
+  const holder = { pid: process.pid, url, startedAt: new Date().toISOString() };
+  try {
+    writeFileSync(note, `${JSON.stringify(holder)}\n`);
+  } catch {
+    rmSync(note, { force: true });
+  }
 }
 
 function holderOf(note: string): string {

@@ -115,14 +115,15 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Arra
 
 function send(request: IncomingMessage, response: ServerResponse, outgoing: Outgoing): void {
   const { status, headers, body } = outgoing;
-  if (!request.complete) closeAfter(request, response, headers);
+  if (!request.complete) headers.connection = "close";
   if (request.method === "HEAD" || status === 204) {
     response.writeHead(status, headers);
     response.end();
   } else if (typeof body === "string" || body instanceof Uint8Array) {
     headers["content-length"] = String(Buffer.byteLength(body));
     response.writeHead(status, headers);
-    response.end(body);
+    if (request.complete) response.end(body);
+    else endAfter(request, response, body);
   } else {
     response.writeHead(status, headers);
     // A live reader wants to know that it is let in, though there may be nothing to send for a long time.
@@ -131,11 +132,18 @@ function send(request: IncomingMessage, response: ServerResponse, outgoing: Outg
   }
 }
 
-/** The body was refused before it had arrived: what still comes is thrown away, for a moment. */
-function closeAfter(request: IncomingMessage, response: ServerResponse, headers: Record<string, string>): void {
-  headers.connection = "close";
+/**
+ * Refused before the body had arrived: what still comes is thrown away, for a moment. The whole answer is sent first,
+ * but the response ends later, because with its end Node closes the connection, and the answer would be lost to a reset.
+ */
+function endAfter(request: IncomingMessage, response: ServerResponse, body: string | Uint8Array): void {
+  response.write(body);
+  const timer = setTimeout(() => response.end(), lingerMs).unref();
+  request.once("close", () => {
+    clearTimeout(timer);
+    response.end();
+  });
   request.resume();
-  response.once("finish", () => setTimeout(() => request.destroy(), lingerMs).unref());
 }
 
 /** One chunk at a time: a receiver that reads nothing holds one chunk and the socket's buffer, nothing more. */

@@ -209,6 +209,10 @@ export function createMemoryDirectory(): Directory {
       return { commits, through: position - 1 };
     },
 
+    async lastPosition() {
+      return positions.length;
+    },
+
     async close() {},
   };
 }

@@ -150,6 +150,8 @@ export interface Directory {
     maxEvents: number;
     maxBytes: number;
   }): Promise<{ commits: PositionedRecords[]; through: number }>;
+  /** The position of the newest commit; 0 before the first. */
+  lastPosition(): Promise<number>;
   /** Finishes what was begun and lets go of the store. */
   close(): Promise<void>;
 }

@@ -1,8 +1,19 @@
 /** How every thread opens the database: durable, patient with its neighbours, never caching what costs memory. */
 import Database from "better-sqlite3";
 
-export function openConnection(file: string, readonly: boolean): Database.Database {
+/** @param check looks at the database before anything about it is changed: it may be somebody else's */
+export function openConnection(
+  file: string,
+  readonly: boolean,
+  check: (db: Database.Database) => void = () => {},
+): Database.Database {
   const db = new Database(file, { readonly, timeout: 5_000 });
+  try {
+    check(db);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
   if (!readonly) {
     db.pragma("journal_mode = WAL");
     // FULL: in WAL mode every commit waits for its fsync. This is the promise "acknowledged means on disk".

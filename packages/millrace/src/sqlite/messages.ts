@@ -105,7 +105,19 @@ export interface PositionsQuery {
   maxBytes: number;
 }
 
-export type Query = LoadQuery | ReadQuery | KeysQuery | ListQuery | ProjectsQuery | DueQuery | PositionsQuery;
+export interface LastPositionQuery {
+  kind: "lastPosition";
+}
+
+export type Query =
+  | LastPositionQuery
+  | LoadQuery
+  | ReadQuery
+  | KeysQuery
+  | ListQuery
+  | ProjectsQuery
+  | DueQuery
+  | PositionsQuery;
 
 export interface Loaded {
   row: number;
@@ -135,6 +147,7 @@ export interface Answers {
   list: { streams: StreamSummary[]; next: string | null };
   projects: { projects: string[]; next: string | null };
   due: { streams: DueRow[]; nextDueAt: number | null };
+  lastPosition: number;
   positions: { commits: { position: number; path: string; first: number; body: string }[]; through: number };
 }
 

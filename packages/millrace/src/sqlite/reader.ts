@@ -53,6 +53,9 @@ const selectPositions = db
 const selectBody = db.prepare("SELECT body FROM records WHERE position = ?").pluck();
 const selectPath = db.prepare("SELECT path, project FROM streams WHERE id = ? AND deleted_head IS NULL").raw();
 
+const selectLastPosition = db.prepare("SELECT max(position) FROM records").pluck();
+const selectPositionFloor = db.prepare("SELECT value FROM counters WHERE name = 'position'").pluck();
+
 const scannedRowsMax = 5_000;
 
 interface LifeRow {
@@ -112,6 +115,8 @@ function run(query: Query): Answers[keyof Answers] {
       return due(query);
     case "positions":
       return positions(query);
+    case "lastPosition":
+      return lastPosition();
   }
 }
 
@@ -253,6 +258,13 @@ function positions(query: PositionsQuery): Answers["positions"] {
     through = position;
   }
   return { commits, through };
+}
+
+function lastPosition(): number {
+  return Math.max(
+    (selectLastPosition.get() as number | null) ?? 0,
+    (selectPositionFloor.get() as number | undefined) ?? 0,
+  );
 }
 
 function pathBelow(stream: number, projectId: number | undefined, prefix: string): string | undefined {

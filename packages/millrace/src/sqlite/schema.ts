@@ -5,6 +5,7 @@
  * the position, so appending touches the end of the table, and reading by position is a scan of it.
  */
 import type { Database } from "better-sqlite3";
+import { DataFault } from "../data-fault.ts";
 
 export const schemaVersion = 1;
 /** "MLRC": tells our file from another program's. */
@@ -50,25 +51,53 @@ CREATE TABLE keys (
 CREATE TABLE snapshots (stream INTEGER PRIMARY KEY, offset INTEGER NOT NULL, state TEXT NOT NULL);
 `;
 
-/** Makes the tables of a new database, or checks that an old one is ours and not newer than this program. */
-export function prepareSchema(db: Database, file: string): void {
+/** Each comes to the end of one tree and reads one row there, however long the tree is. */
+const ends = [
+  "at FROM records ORDER BY position",
+  "at FROM records ORDER BY position DESC",
+  "last FROM records ORDER BY stream DESC, last DESC",
+  "paused FROM streams ORDER BY id DESC",
+  "path FROM streams WHERE superseded = 0 ORDER BY project DESC, path DESC",
+  "due_at FROM streams WHERE due_at IS NOT NULL ORDER BY due_at",
+  "id FROM streams WHERE deleted_head IS NOT NULL AND purged = 0 ORDER BY id",
+  "id FROM projects ORDER BY id DESC",
+  "slug FROM projects ORDER BY slug DESC",
+  "key FROM keys ORDER BY stream DESC, key DESC",
+  "offset FROM snapshots ORDER BY stream DESC",
+  "value FROM counters ORDER BY name",
+  "seq FROM sqlite_sequence",
+];
+
+/** @throws DataFault when it is another program's or a newer Millrace's. Changes nothing. */
+export function checkOwner(db: Database, file: string): void {
+  if (isNew(db)) return;
   const version = db.pragma("user_version", { simple: true }) as number;
-  const application = db.pragma("application_id", { simple: true }) as number;
-  if (version === 0 && application === 0 && isEmpty(db)) {
-    db.transaction(() => {
-      db.exec(tables);
-      db.pragma(`application_id = ${applicationId}`);
-      db.pragma(`user_version = ${schemaVersion}`);
-    })();
-    return;
-  }
-  if (application !== applicationId)
-    throw new Error(`${file} is a database of another program. Choose another --data directory.`);
+  if (db.pragma("application_id", { simple: true }) !== applicationId)
+    throw new DataFault(`${file} is a database of another program. Choose another --data directory.`);
   if (version > schemaVersion) {
-    throw new Error(
+    throw new DataFault(
       `${file} has schema version ${version}; this Millrace knows versions up to ${schemaVersion}. Start a newer Millrace on it, or choose another --data directory.`,
     );
   }
+}
+
+/** Makes the tables of a new database, or looks whether an old one can be read. */
+export function prepareSchema(db: Database): void {
+  if (!isNew(db)) {
+    for (const end of ends) db.prepare(`SELECT ${end} LIMIT 1`).all();
+    return;
+  }
+  db.transaction(() => {
+    db.exec(tables);
+    db.pragma(`application_id = ${applicationId}`);
+    db.pragma(`user_version = ${schemaVersion}`);
+  })();
+}
+
+function isNew(db: Database): boolean {
+  const version = db.pragma("user_version", { simple: true });
+  const application = db.pragma("application_id", { simple: true });
+  return version === 0 && application === 0 && isEmpty(db);
 }
 
 function isEmpty(db: Database): boolean {

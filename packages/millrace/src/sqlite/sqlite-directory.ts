@@ -2,7 +2,7 @@
  * The durable log: SQLite in WAL mode, written by one thread and read by another, so that no query and no sync ever
  * blocks the thread that serves requests. See schema.ts for the tables and writer.ts for what a commit is.
  */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
 import {
@@ -15,9 +15,10 @@ import {
   type KeyEntry,
   type StreamLog,
 } from "@millrace/engine";
-import { openConnection, sqliteCode } from "./connection.ts";
+import { DataFault, explainDataFault } from "../data-fault.ts";
+import { openConnection } from "./connection.ts";
 import type { Answers, CommitWrite, DueRow, Query, Run, Write, WriterAnswer } from "./messages.ts";
-import { prepareSchema } from "./schema.ts";
+import { checkOwner, prepareSchema } from "./schema.ts";
 import { createReaderThread, createWriterThread, DatabaseError } from "./thread.ts";
 
 export interface SqliteOptions {
@@ -43,7 +44,7 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
   const reader = new Worker(new URL("./reader.js", import.meta.url), { workerData: { file } });
   let closing = false;
   for (const worker of [writer, reader]) {
-    worker.on("error", (error) => onFatal(`A database thread ended: ${error.message}`));
+    worker.on("error", (error) => onFatal(`A database thread ended: ${reasonOf(error)}.`));
     worker.on("exit", (code) => {
       if (!closing) onFatal(`A database thread ended with code ${code}.`);
     });
@@ -129,6 +130,8 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
       return write({ kind: "settle", row: (head as SqliteHead).row, from, to }, (row) => row !== 0);
     },
 
+    lastPosition: () => query({ kind: "lastPosition" }),
+
     async readPositions(range) {
       const { commits, through } = await query({ kind: "positions", ...range });
       return { commits: commits.map(({ body, ...commit }) => ({ ...commit, records: body.split("\n") })), through };
@@ -147,33 +150,26 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
 function prepareFile(directory: string, file: string): void {
   try {
     mkdirSync(directory, { recursive: true });
-    const db = openConnection(file, false);
+    // SQLite takes an empty file for a new database; here it is one that lost what was in it.
+    if (statSync(file, { throwIfNoEntry: false })?.size === 0) {
+      throw new DataFault(`${file} is empty. Restore it from a copy, or remove it if nothing was ever kept here.`);
+    }
+    const db = openConnection(file, false, (opened) => checkOwner(opened, file));
     try {
-      prepareSchema(db, file);
+      prepareSchema(db);
       // A write that changes nothing: a read-only disk is found now, not at the first append.
       db.exec("BEGIN IMMEDIATE; DELETE FROM counters WHERE name = ''; COMMIT");
     } finally {
       db.close();
     }
   } catch (error) {
-    throw new Error(explain(error as Error, directory, file));
+    throw explainDataFault(error, directory, file);
   }
 }
 
-function explain(error: Error, directory: string, file: string): string {
-  const code = sqliteCode(error) || ((error as { code?: string }).code ?? "");
-  if (code === "SQLITE_NOTADB")
-    return `${file} is not a database, or is damaged. Restore it from a copy, or choose another --data directory.`;
-  if (code.startsWith("SQLITE_CORRUPT"))
-    return `${file} is damaged (${error.message}). Restore it from a copy, or choose another --data directory.`;
-  if (code.startsWith("SQLITE_READONLY") || code === "EROFS" || code === "EACCES" || code === "EPERM") {
-    return `${directory} cannot be written to (${error.message}). Give this user write access, or choose another --data directory.`;
-  }
-  if (code === "SQLITE_FULL" || code === "ENOSPC")
-    return `The disk of ${directory} is full. Make room, then start again.`;
-  if (code === "SQLITE_CANTOPEN" || code === "ENOTDIR" || code === "EEXIST")
-    return `${file} cannot be opened (${error.message}).`;
-  return code === "" ? error.message : `${file} cannot be used: ${error.message} (${code}).`;
+/** An error that comes from another thread may have lost all but its own properties. */
+function reasonOf(error: Partial<Error> & { code?: string }): string {
+  return error.message ?? error.code ?? String(error);
 }
 
 /** Leaves one file behind instead of a database and its log. What this does not finish, the next start does. */
