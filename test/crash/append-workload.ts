@@ -4,8 +4,8 @@
  * with the stored event, and every birth was announced once to every ancestor.
  */
 import { ancestors, type StreamEvent } from "@millrace/protocol";
+import type { ServerProcess } from "../processes/server-process.ts";
 import { eventually, type Round, type Workload } from "./harness.ts";
-import type { ServerProcess } from "./server-process.ts";
 
 interface Intent {
   project: string;
@@ -20,7 +20,7 @@ interface Intent {
 
 const senders = 24;
 const projects = ["public", "second"];
-const busyPaths = ["/busy/0", "/busy/1", "/busy/2", "/busy/3"];
+export const busyPaths = ["/busy/0", "/busy/1", "/busy/2", "/busy/3"];
 
 export interface AppendWorkload extends Workload {
   /** What was sent and what was acknowledged before a kill: a test asserts that both happened. */
@@ -58,6 +58,7 @@ export function createAppendWorkload(): AppendWorkload {
           try {
             intent.acknowledged = await append(server, intent);
             acknowledgedAtOnce++;
+            round.underway();
           } catch {
             // Not acknowledged: it may be on disk or not. recover() finds out.
             return;
@@ -72,18 +73,31 @@ export function createAppendWorkload(): AppendWorkload {
         if (intent.acknowledged === undefined) intent.acknowledged = await append(server, intent);
       }
       for (let i = 0; i < 20 && intents.length > 0; i++) {
-        const intent = random.pick(intents);
-        const again = await append(server, intent);
-        if (again !== intent.acknowledged) {
-          throw new Error(`a retry was answered with other events: ${again} instead of ${intent.acknowledged}`);
-        }
+        await expectReplay(server, random.pick(intents));
       }
     },
 
     async verify(server) {
       for (const project of projects) await verifyProject(server, project, intents);
+      await replayAll(server, intents);
     },
   };
+}
+
+/** However long ago: every key is answered with what it was answered with first. */
+async function replayAll(server: ServerProcess, intents: Intent[]): Promise<void> {
+  const waiting = [...intents];
+  const replay = async () => {
+    for (let intent = waiting.pop(); intent !== undefined; intent = waiting.pop()) await expectReplay(server, intent);
+  };
+  await Promise.all(Array.from({ length: senders }, replay));
+}
+
+async function expectReplay(server: ServerProcess, intent: Intent): Promise<void> {
+  const again = await append(server, intent);
+  if (again !== intent.acknowledged) {
+    throw new Error(`a retry was answered with other events: ${again} instead of ${intent.acknowledged}`);
+  }
 }
 
 /** The busy streams are meant to be busy. False when the server died meanwhile. */
@@ -119,10 +133,12 @@ async function verifyProject(server: ServerProcess, project: string, intents: In
   // Ancestors come into being by being told of a birth, and are announced in turn.
   for (const path of [...paths]) for (const ancestor of ancestors(path)) paths.add(ancestor);
   await eventually(`births in ${project}`, () => missingBirths(server, project, paths));
+  // A stream whose tree has nothing left to do was announced everywhere, and will not be announced again.
+  for (const path of paths) await eventually(`the tree of ${path}`, () => openAnnouncement(server, project, path));
   for (const path of paths) {
     const events = await history(server, project, path);
     verifyOffsets(path, events);
-    await verifyState(server, project, path, events.length);
+    await verifyState(server, project, path, events);
     verifyBirths(path, events, paths);
     verifyIntents(
       events,
@@ -173,10 +189,32 @@ async function missingBirths(server: ServerProcess, project: string, paths: Set<
   return missing.length === 0 ? undefined : `the root has not heard of ${missing.slice(0, 3).join(", ")} ...`;
 }
 
-async function verifyState(server: ServerProcess, project: string, path: string, head: number): Promise<void> {
+async function openAnnouncement(server: ServerProcess, project: string, path: string): Promise<string | undefined> {
+  const { lag, nextAttemptAt } = (await stateOf(server, project, path)).consumers.tree;
+  return lag === 0 ? undefined : `${lag} events behind, next attempt at ${nextAttemptAt}`;
+}
+
+async function verifyState(server: ServerProcess, project: string, path: string, events: StreamEvent[]): Promise<void> {
+  const state = await stateOf(server, project, path);
+  const birth = events[0]?.payload as { streamId: string };
+  const expected = { path, streamId: birth.streamId, head: events.length, lastEventAt: events.at(-1)?.createdAt };
+  for (const [name, value] of Object.entries(expected)) {
+    const shown = state[name as keyof typeof expected];
+    if (shown !== value) throw new Error(`${path}: state says ${name} ${shown}, history says ${value}`);
+  }
+}
+
+interface State {
+  path: string;
+  streamId: string;
+  head: number;
+  lastEventAt: string;
+  consumers: { tree: { lag: number; nextAttemptAt?: string } };
+}
+
+async function stateOf(server: ServerProcess, project: string, path: string): Promise<State> {
   const response = await fetch(`${server.url}/api/state${path}`, { headers: { "x-project-slug": project } });
-  const state = (await response.json()) as { head: number; consumers: { tree: { lag: number } } };
-  if (state.head !== head) throw new Error(`${path}: state says ${state.head}, history has ${head}`);
+  return (await response.json()) as State;
 }
 
 async function history(server: ServerProcess, project: string, path: string): Promise<StreamEvent[]> {

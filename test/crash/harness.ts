@@ -5,11 +5,8 @@
  * A round is: start, let every workload act at once, SIGKILL at a moment that the seed chooses, start again, let every
  * workload make good what was not acknowledged. After the last round each one verifies the whole.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { createSeededRandom, type SeededRandom } from "@millrace/testing";
-import { type ServerProcess, startServer } from "./server-process.ts";
+import { type Exit, type ServerProcess, startServer, temporaryDirectory } from "../processes/server-process.ts";
 
 export interface Workload {
   name: string;
@@ -24,6 +21,11 @@ export interface Workload {
 export interface Round {
   number: number;
   random: SeededRandom;
+  /**
+   * A workload calls it when the first thing that it did in this round was acknowledged. Most kills come at some moment
+   * after that, so that a slow machine does not move all of them to before anything happened.
+   */
+  underway(): void;
 }
 
 export interface CrashOptions {
@@ -35,44 +37,69 @@ export interface CrashOptions {
   args?: string[];
 }
 
-const earliestKillMs = 20;
 const latestKillMs = 400;
+/** One round in so many is killed without waiting for anything: while the first appends arrive. */
+const earlyKillIn = 5;
+const underwayMs = 10_000;
 
 export async function crash({ workloads, rounds, seed, args = [] }: CrashOptions): Promise<void> {
-  const data = mkdtempSync(path.join(tmpdir(), "millrace-crash-"));
+  const { directory: data, remove } = temporaryDirectory();
   const random = createSeededRandom(seed);
   let server: ServerProcess | undefined;
   try {
     for (let number = 1; number <= rounds; number++) {
-      const round = { number, random };
       server = await startServer({ data, args });
-      await actUntilKilled(server, workloads, round);
+      await actUntilKilled(server, workloads, { number, random });
       server = await startServer({ data, args });
-      for (const workload of workloads) await workload.recover(server, round);
+      for (const workload of workloads) await workload.recover(server, { number, random, underway() {} });
       // Every other round ends as hard as it began, in the middle of whatever recovery set in motion.
-      if (number % 2 === 0) await server.kill();
-      else await server.stop();
+      expectSilence(number % 2 === 0 ? await server.kill() : await server.stop("SIGTERM"));
     }
     server = await startServer({ data, args });
     for (const workload of workloads) await workload.verify(server);
-    await server.stop();
+    expectSilence(await server.stop("SIGTERM"));
   } catch (error) {
     await server?.kill().catch(() => {});
     const { message } = error as Error;
     throw new Error(`${message}\n(seed ${seed}: MILLRACE_CRASH_SEED=${seed} repeats its choices)`, { cause: error });
   } finally {
-    rmSync(data, { recursive: true, force: true });
+    remove();
   }
 }
 
-async function actUntilKilled(server: ServerProcess, workloads: Workload[], round: Round): Promise<void> {
+async function actUntilKilled(
+  server: ServerProcess,
+  workloads: Workload[],
+  { number, random }: Omit<Round, "underway">,
+): Promise<void> {
   const dead = new AbortController();
-  const acting = workloads.map((workload) => workload.act(server, round, dead.signal));
-  const delayMs = earliestKillMs + round.random.integer(latestKillMs - earliestKillMs);
-  await new Promise((resolve) => setTimeout(resolve, delayMs));
-  await server.kill();
+  const delayMs = random.integer(latestKillMs);
+  const isEarly = random.integer(earlyKillIn) === 0;
+  let waitingFor = workloads.length;
+  let allUnderway = () => {};
+  const started = new Promise<void>((resolve) => {
+    allUnderway = resolve;
+  });
+  const acting = workloads.map((workload) => {
+    let underway = () => {
+      underway = () => {};
+      if (--waitingFor === 0) allUnderway();
+    };
+    return workload.act(server, { number, random, underway: () => underway() }, dead.signal);
+  });
+  if (!isEarly) await Promise.race([started, after(underwayMs)]);
+  await after(delayMs);
+  const exit = await server.kill();
   dead.abort();
   await Promise.all(acting);
+  expectSilence(exit);
+}
+
+/** A server that was killed before is in order for the next one, which has nothing to report. */
+function expectSilence({ code, signal, stderr }: Exit): void {
+  if (stderr !== "" || (code !== 0 && signal !== "SIGKILL")) {
+    throw new Error(`a server ended with code ${code}, signal ${signal}, and said: ${stderr.slice(-2_000)}`);
+  }
 }
 
 /** Asks until the answer is yes; for what the server does by itself, some milliseconds after it is asked. */
@@ -86,6 +113,10 @@ export async function eventually(
     const fault = await ask();
     if (fault === undefined) return;
     if (Date.now() > deadline) throw new Error(`${what}: ${fault}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await after(50);
   }
+}
+
+function after(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -1,4 +1,5 @@
 /** The routes beside append and read: state, list, children, projects, delete, health; methods, pages for people. */
+import type { StreamEvent } from "@millrace/protocol";
 import { expect, test } from "vitest";
 import { append, builtin, freshPath, json, post, readAll, readJson, refused } from "./calls.ts";
 import { openLive } from "./live-reader.ts";
@@ -24,7 +25,7 @@ describeEach("state", (server) => {
     expect(state).toEqual({
       projectSlug: "public",
       path,
-      streamId: (birth?.payload as { streamId: string }).streamId,
+      streamId: (birth as StreamEvent<{ streamId: string }>).payload.streamId,
       head: 2,
       createdAt: birth?.createdAt,
       lastEventAt: event?.createdAt,

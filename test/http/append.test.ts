@@ -1,6 +1,19 @@
 /** What a POST means: the text that is sent on the left, what is stored on the right. Nothing that is sent is lost. */
 import { expect, test } from "vitest";
-import { append, asSent, builtin, form, freshPath, json, ndjson, post, readAll, refused, storedIn } from "./calls.ts";
+import {
+  append,
+  asSent,
+  builtin,
+  errorOf,
+  form,
+  freshPath,
+  json,
+  ndjson,
+  post,
+  readAll,
+  refused,
+  storedIn,
+} from "./calls.ts";
 import { describeEach } from "./servers.ts";
 
 const invalidType = builtin("invalid-event-appended");
@@ -83,7 +96,7 @@ describeEach("an append of one event", (server) => {
     const [event] = await storedIn(await post(server(), path, sent, { contentType: json }));
     expect(event).toMatchObject({ streamPath: path, offset: 2, type: invalidType });
     expect(event?.payload).toEqual({ rawInput, error: expect.stringContaining(error), contentType: json });
-    expect((event?.payload as { error: string }).error.indexOf(error)).toBe(0);
+    expect(errorOf(event).indexOf(error)).toBe(0);
     expect((await readAll(server(), path))[1]).toEqual(event);
   });
 
@@ -132,7 +145,7 @@ describeEach("an append of one event", (server) => {
       type: invalidType,
       payload: { rawInput: Buffer.from(bytes).toString("base64"), contentType: "application/pdf" },
     });
-    expect((event?.payload as { error: string }).error).toContain("base64");
+    expect(errorOf(event)).toContain("base64");
   });
 
   test("plain text, a form and multipart are kept as they came", async () => {

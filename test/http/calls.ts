@@ -57,6 +57,11 @@ export function asSent({ streamPath: _path, offset: _offset, createdAt: _at, ...
   return rest;
 }
 
+/** What an invalid event says is wrong. */
+export function errorOf(event: StreamEvent | undefined): string {
+  return (event as StreamEvent<{ error: string }>).payload.error;
+}
+
 /** Everything in a stream. */
 export async function readAll(server: TestServer, path: string, query = ""): Promise<StreamEvent[]> {
   const response = await server.send(`/api/streams${path}?format=ndjson${query}`);

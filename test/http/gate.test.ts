@@ -4,6 +4,7 @@ import {
   append,
   asSent,
   builtin,
+  errorOf,
   freshPath,
   json,
   ndjson,
@@ -177,7 +178,7 @@ describeEach("built-in types", (server) => {
     const sent = { type: builtin(name), payload: { slug: "s" } };
     const [event] = await append(server(), freshPath(), sent);
     expect(event).toMatchObject({ type: builtin("invalid-event-appended"), payload: { rawInput: sent } });
-    expect((event?.payload as { error: string }).error).toBe(`type: only the server may write ${builtin(name)}`);
+    expect(errorOf(event)).toBe(`type: only the server may write ${builtin(name)}`);
   });
 
   test.each<[name: string, payload: unknown, error: RegExp]>([
@@ -191,7 +192,7 @@ describeEach("built-in types", (server) => {
     const sent = { type: builtin(name), payload };
     const [event] = await append(server(), freshPath(), sent);
     expect(event).toMatchObject({ type: builtin("invalid-event-appended"), payload: { rawInput: sent } });
-    expect((event?.payload as { error: string }).error).toMatch(error);
+    expect(errorOf(event)).toMatch(error);
   });
 });
 

@@ -1,6 +1,6 @@
 /** A key makes an append safe to repeat: the same content gives the stored event, other content a conflict. */
 import { expect, test } from "vitest";
-import { append, builtin, form, freshPath, json, ndjson, post, readAll, refused, storedIn } from "./calls.ts";
+import { append, builtin, errorOf, form, freshPath, json, ndjson, post, readAll, refused, storedIn } from "./calls.ts";
 import { describeEach } from "./servers.ts";
 
 const key = (value: string) => ({ "idempotency-key": value });
@@ -209,7 +209,7 @@ describeEach("idempotency", (server) => {
       for (const offset of [2, 3]) {
         const [event] = await storedIn(await post(server(), path, `{"type":"a",${field}}`, { contentType: json }));
         expect(event).toMatchObject({ offset, type: builtin("invalid-event-appended") });
-        expect((event?.payload as { error: string }).error).toMatch(/^idempotencyKey: expected/);
+        expect(errorOf(event)).toMatch(/^idempotencyKey: expected/);
       }
     },
   );

@@ -18,8 +18,10 @@ export interface ServerProcess {
   port: number;
   pid: number;
   output(): { stdout: string; stderr: string };
-  /** Sends the signal and waits for the end. */
+  /** Sends the signal (SIGKILL if none is named) and waits for the end. */
   stop(signal?: NodeJS.Signals): Promise<Exit>;
+  /** SIGKILL: nothing can be said or saved any more. */
+  kill(): Promise<Exit>;
   exited: Promise<Exit>;
 }
 
@@ -53,16 +55,18 @@ export async function startServer({ data, args = [], env = {}, port = 0 }: Start
 export async function whenListening(command: Command): Promise<ServerProcess> {
   const { child, exited, output } = command;
   const url = await listening(command);
+  const stop = (signal: NodeJS.Signals) => {
+    child.kill(signal);
+    return exited;
+  };
   return {
     url,
     port: Number(new URL(url).port),
     pid: child.pid as number,
     output,
     exited,
-    stop(signal = "SIGKILL") {
-      child.kill(signal);
-      return exited;
-    },
+    stop: (signal = "SIGKILL") => stop(signal),
+    kill: () => stop("SIGKILL"),
   };
 }
 

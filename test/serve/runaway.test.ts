@@ -77,7 +77,10 @@ test("105 events with 20 ms between them do not trip it", async () => {
 
 test("burstCapacity 0 switches it off", async () => {
   const path = "/off";
-  await append(server.url, path, { type: builtin("circuit-breaker-configured"), payload: { burstCapacity: 0, refillRatePerMinute: 1 } });
+  await append(server.url, path, {
+    type: builtin("circuit-breaker-configured"),
+    payload: { burstCapacity: 0, refillRatePerMinute: 1 },
+  });
   const all = await Promise.all(Array.from({ length: 500 }, () => append(server.url, path, { type: "n" })));
   expect(new Set(all.map(([event]) => event?.offset)).size).toBe(500);
 });

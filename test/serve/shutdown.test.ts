@@ -22,46 +22,49 @@ function newData(): string {
   return path.join(directory, "data");
 }
 
-test.each(["SIGTERM", "SIGINT"] as const)("%s in the middle of appends loses nothing that was acknowledged", async (signal) => {
-  const data = newData();
-  const server = await start(data);
-  const paths = Array.from({ length: 8 }, (_, n) => `/writer/${n}`);
-  for (const streamPath of paths) await append(server.url, streamPath, breakerOff);
-  const acknowledged = new Map<string, number[]>(paths.map((streamPath) => [streamPath, []]));
-  const refusals: number[] = [];
-  let stopping = false;
-  const write = async (streamPath: string) => {
-    for (let n = 0; ; n++) {
-      let response: Response;
-      try {
-        response = await postJson(server.url, streamPath, { type: "n", payload: n });
-      } catch {
-        return; // the connection was closed
+test.each(["SIGTERM", "SIGINT"] as const)(
+  "%s in the middle of appends loses nothing that was acknowledged",
+  async (signal) => {
+    const data = newData();
+    const server = await start(data);
+    const paths = Array.from({ length: 8 }, (_, n) => `/writer/${n}`);
+    for (const streamPath of paths) await append(server.url, streamPath, breakerOff);
+    const acknowledged = new Map<string, number[]>(paths.map((streamPath) => [streamPath, []]));
+    const refusals: number[] = [];
+    let stopping = false;
+    const write = async (streamPath: string) => {
+      for (let n = 0; ; n++) {
+        let response: Response;
+        try {
+          response = await postJson(server.url, streamPath, { type: "n", payload: n });
+        } catch {
+          return; // the connection was closed
+        }
+        if (response.status !== 200) {
+          refusals.push(response.status);
+          return;
+        }
+        acknowledged.get(streamPath)?.push(((await response.json()) as { event: { offset: number } }).event.offset);
+        if (!stopping && n === 20) {
+          stopping = true;
+          void server.stop(signal);
+        }
       }
-      if (response.status !== 200) {
-        refusals.push(response.status);
-        return;
-      }
-      acknowledged.get(streamPath)?.push(((await response.json()) as { event: { offset: number } }).event.offset);
-      if (!stopping && n === 20) {
-        stopping = true;
-        void server.stop(signal);
-      }
-    }
-  };
-  await Promise.all(paths.map(write));
-  const { code } = await server.exited;
-  expect(code).toBe(0);
-  for (const status of refusals) expect(status).toBe(503);
+    };
+    await Promise.all(paths.map(write));
+    const { code } = await server.exited;
+    expect(code).toBe(0);
+    for (const status of refusals) expect(status).toBe(503);
 
-  const again = await start(data);
-  for (const [streamPath, offsets] of acknowledged) {
-    const events = await readAll(again.url, streamPath);
-    expect(events.map(({ offset }) => offset)).toEqual(events.map((_, index) => index + 1));
-    expect(events.length).toBeGreaterThanOrEqual(offsets.at(-1) as number);
-    for (const [n, offset] of offsets.entries()) expect(events[offset - 1]).toMatchObject({ type: "n", payload: n });
-  }
-});
+    const again = await start(data);
+    for (const [streamPath, offsets] of acknowledged) {
+      const events = await readAll(again.url, streamPath);
+      expect(events.map(({ offset }) => offset)).toEqual(events.map((_, index) => index + 1));
+      expect(events.length).toBeGreaterThanOrEqual(offsets.at(-1) as number);
+      for (const [n, offset] of offsets.entries()) expect(events[offset - 1]).toMatchObject({ type: "n", payload: n });
+    }
+  },
+);
 
 test("live readers of all formats end, and so does the server, at once", async () => {
   const server = await start();

@@ -35,10 +35,21 @@ function lastBody(text: string) {
 describe.concurrent("requests that are in order", () => {
   test("pipelined ones are answered one behind the other", async () => {
     const requests = [0, 1, 2, 3].map((n) => post("/pipelined", `{"type":"n","payload":${n}}`, ""));
-    const text = await exchange(server.port, `${requests.join("")}GET /pipelined?format=json HTTP/1.1\r\n${host}${close}\r\n`);
+    const text = await exchange(
+      server.port,
+      `${requests.join("")}GET /pipelined?format=json HTTP/1.1\r\n${host}${close}\r\n`,
+    );
     expect(statuses(text)).toEqual([200, 200, 200, 200, 200]);
-    const payloads = [...text.matchAll(/\{"event":\{.*?"offset":(\d+).*?"payload":(\d)/g)].map(([, offset, n]) => [offset, n]);
-    expect(payloads).toEqual([["2", "0"], ["3", "1"], ["4", "2"], ["5", "3"]]);
+    const payloads = [...text.matchAll(/\{"event":\{.*?"offset":(\d+).*?"payload":(\d)/g)].map(([, offset, n]) => [
+      offset,
+      n,
+    ]);
+    expect(payloads).toEqual([
+      ["2", "0"],
+      ["3", "1"],
+      ["4", "2"],
+      ["5", "3"],
+    ]);
   });
 
   test("in chunks, torn at every byte", async () => {
@@ -59,27 +70,39 @@ describe.concurrent("requests that are in order", () => {
 
   test("with Expect: 100-continue", async () => {
     const connection = await open(server.port);
-    connection.socket.write(`POST /expecting HTTP/1.1\r\n${host}${close}Expect: 100-continue\r\nContent-Length: ${event.length}\r\n\r\n`);
+    connection.socket.write(
+      `POST /expecting HTTP/1.1\r\n${host}${close}Expect: 100-continue\r\nContent-Length: ${event.length}\r\n\r\n`,
+    );
     await connection.until((text) => text.startsWith("HTTP/1.1 100 Continue\r\n\r\n"));
     connection.socket.write(event);
     expect(statuses(await connection.closed)).toEqual([100, 200]);
   });
 
-  test.each(["GET /healthz", "GET /old?format=ndjson", "GET /api/streams", "HEAD /old", "OPTIONS /old", "OPTIONS /healthz"])(
-    "HTTP/1.0 without Host: %s",
-    async (line) => {
-      const text = await exchange(server.port, `${line} HTTP/1.0\r\n\r\n`);
-      expect(statuses(text)).toEqual([line.startsWith("OPTIONS") ? 204 : 200]);
-    },
-  );
+  test.each([
+    "GET /healthz",
+    "GET /old?format=ndjson",
+    "GET /api/streams",
+    "HEAD /old",
+    "OPTIONS /old",
+    "OPTIONS /healthz",
+  ])("HTTP/1.0 without Host: %s", async (line) => {
+    const text = await exchange(server.port, `${line} HTTP/1.0\r\n\r\n`);
+    expect(statuses(text)).toEqual([line.startsWith("OPTIONS") ? 204 : 200]);
+  });
 
   test("HTTP/1.0 without Host can append", async () => {
-    const text = await exchange(server.port, `POST /old/append HTTP/1.0\r\nContent-Length: ${event.length}\r\n\r\n${event}`);
+    const text = await exchange(
+      server.port,
+      `POST /old/append HTTP/1.0\r\nContent-Length: ${event.length}\r\n\r\n${event}`,
+    );
     expect(statuses(text)).toEqual([200]);
   });
 
   test("the whole URL as target, as proxies send it", async () => {
-    for (const target of ["http://localhost/absolute?format=json", "http://localhost:1/api/streams/absolute?format=json"]) {
+    for (const target of [
+      "http://localhost/absolute?format=json",
+      "http://localhost:1/api/streams/absolute?format=json",
+    ]) {
       const text = await exchange(server.port, `GET ${target} HTTP/1.1\r\n${host}${close}\r\n`);
       expect(statuses(text)).toEqual([200]);
       expect(text).toContain('{"events":[],"next":null}');
@@ -102,7 +125,11 @@ describe.concurrent("requests that are not", () => {
     ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [400]],
     ["HTTP/1.1 without Host", `GET /a HTTP/1.1\r\n${close}\r\n`, [400]],
     ["two lengths", `POST /a HTTP/1.1\r\n${host}${close}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}`, [400]],
-    ["a length and chunks", `POST /a HTTP/1.1\r\n${host}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, [400]],
+    [
+      "a length and chunks",
+      `POST /a HTTP/1.1\r\n${host}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+      [400],
+    ],
     ["a length that is none", `POST /a HTTP/1.1\r\n${host}Content-Length: two\r\n\r\n{}`, [400]],
     ["a negative length", `POST /a HTTP/1.1\r\n${host}Content-Length: -1\r\n\r\n`, [400]],
     ["a chunk that is none", `POST /a HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\nxyz\r\n`, [400]],
@@ -122,14 +149,24 @@ describe.concurrent("requests that are not", () => {
     ["dots", `DELETE /api/streams/a/../b HTTP/1.1\r\n${host}${close}\r\n`, [400]],
     ["TRACE", `TRACE /a HTTP/1.1\r\n${host}${close}\r\n`, [405]],
     ["CONNECT", `CONNECT localhost:80 HTTP/1.1\r\n${host}${close}\r\n`, []],
-    ["an expectation that nobody can meet", `POST /a HTTP/1.1\r\n${host}${close}Expect: money\r\nContent-Length: 2\r\n\r\n{}`, [417]],
-    ["a trailer that ends in the middle", `POST /a HTTP/1.1\r\n${host}${close}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX`, [400]],
+    [
+      "an expectation that nobody can meet",
+      `POST /a HTTP/1.1\r\n${host}${close}Expect: money\r\nContent-Length: 2\r\n\r\n{}`,
+      [417],
+    ],
+    [
+      "a trailer that ends in the middle",
+      `POST /a HTTP/1.1\r\n${host}${close}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX`,
+      [400],
+    ],
   ];
   test.each(mangled)("%s", async (what, bytes, expected) => {
     const connection = await open(server.port);
     connection.socket.write(typeof bytes === "string" ? Buffer.from(bytes, "latin1") : bytes);
     if (what.includes("ends in the middle")) connection.socket.end();
-    const found = statuses(await connection.until((text) => text !== "" || expected.length === 0).then(() => connection.closed));
+    const found = statuses(
+      await connection.until((text) => text !== "" || expected.length === 0).then(() => connection.closed),
+    );
     expect(found.length).toBe(Math.min(expected.length, 1));
     if (found.length > 0) expect(expected).toContain(found[0]);
     connection.socket.destroy();
@@ -152,7 +189,10 @@ describe.concurrent("requests that are not", () => {
   });
 
   test("a header of 15 KB is not too much", async () => {
-    const text = await exchange(server.port, `GET /healthz HTTP/1.1\r\n${host}${close}X-Long: ${"x".repeat(15_000)}\r\n\r\n`);
+    const text = await exchange(
+      server.port,
+      `GET /healthz HTTP/1.1\r\n${host}${close}X-Long: ${"x".repeat(15_000)}\r\n\r\n`,
+    );
     expect(statuses(text)).toEqual([200]);
   });
 
@@ -185,18 +225,21 @@ describe.concurrent("bodies", () => {
   test.each([
     ["that say so before", `Content-Length: ${10 * mebibyte}\r\n\r\n`, (part: string) => part],
     ["in chunks", "Transfer-Encoding: chunked\r\n\r\n", (part: string) => `${part.length.toString(16)}\r\n${part}\r\n`],
-  ])("10 MB %s are 413 and a connection that ends, also for who sends it all before reading", async (_, head, frame) => {
-    const connection = await open(server.port);
-    connection.socket.write(`POST /larger HTTP/1.1\r\n${host}${head}`);
-    for (let sent = 0; sent < 10; sent++) connection.socket.write(frame("x".repeat(mebibyte)));
-    await connection.until((text) => text.includes("too_large"));
-    const text = await connection.closed;
-    expect(statuses(text)).toEqual([413]);
-    expect(text.toLowerCase()).toContain("connection: close");
-    expect(lastBody(text)).toMatchObject({ code: "too_large", limit: 8 * mebibyte });
-    connection.socket.destroy();
-    expect(await readAll(server.url, "/larger")).toEqual([]);
-  });
+  ])(
+    "10 MB %s are 413 and a connection that ends, also for who sends it all before reading",
+    async (_, head, frame) => {
+      const connection = await open(server.port);
+      connection.socket.write(`POST /larger HTTP/1.1\r\n${host}${head}`);
+      for (let sent = 0; sent < 10; sent++) connection.socket.write(frame("x".repeat(mebibyte)));
+      await connection.until((text) => text.includes("too_large"));
+      const text = await connection.closed;
+      expect(statuses(text)).toEqual([413]);
+      expect(text.toLowerCase()).toContain("connection: close");
+      expect(lastBody(text)).toMatchObject({ code: "too_large", limit: 8 * mebibyte });
+      connection.socket.destroy();
+      expect(await readAll(server.url, "/larger")).toEqual([]);
+    },
+  );
 
   test("a program that uses fetch sees the 413 too", async () => {
     const response = await fetch(`${server.url}/larger`, { method: "POST", body: new Uint8Array(10 * mebibyte) });
@@ -206,7 +249,9 @@ describe.concurrent("bodies", () => {
 
   test("10 MB behind Expect: 100-continue are refused", async () => {
     const connection = await open(server.port);
-    connection.socket.write(`POST /larger HTTP/1.1\r\n${host}Expect: 100-continue\r\nContent-Length: ${10 * mebibyte}\r\n\r\n`);
+    connection.socket.write(
+      `POST /larger HTTP/1.1\r\n${host}Expect: 100-continue\r\nContent-Length: ${10 * mebibyte}\r\n\r\n`,
+    );
     expect(statuses(await connection.closed).at(-1)).toBe(413);
   });
 
@@ -214,7 +259,11 @@ describe.concurrent("bodies", () => {
     await append(server.url, "/broken-batch", breakerOff);
     const texts = Array.from({ length: 1_000 }, (_, n) => `{"type":"n","payload":${n}}`);
     texts[499] = '{"type":"n","payload":499,"oops":true}';
-    const stored = await append(server.url, "/broken-batch", texts.map((text) => JSON.parse(text)));
+    const stored = await append(
+      server.url,
+      "/broken-batch",
+      texts.map((text) => JSON.parse(text)),
+    );
     expect(stored).toHaveLength(1_000);
     expect(stored.filter(({ type }) => type !== "n").map(({ offset }) => offset)).toEqual([502]);
   });
@@ -266,7 +315,8 @@ describe.concurrent("bodies", () => {
     expect(await readers()).toBeGreaterThanOrEqual(20);
     for (const { socket } of connections) socket.destroy();
     const deadline = performance.now() + 10_000;
-    while ((await readers()) >= 20 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+    while ((await readers()) >= 20 && performance.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, 20));
     expect(await readers()).toBeLessThan(20);
   });
 

@@ -142,7 +142,8 @@ describe("a batch", () => {
       world.append("/a", { type: "one", idempotencyKey: "k" }),
       world.append("/a", [
         { type: "two", idempotencyKey: "k2" },
-        { type: "three", offset: 1 },
+        { type: builtin("paused") },
+        { type: builtin("resumed"), offset: 1 },
       ]),
       world.append("/a", { type: "four", idempotencyKey: "k2" }),
     ]);

@@ -79,9 +79,13 @@ export function createEngine(options: EngineOptions): Engine {
   const { directory, clock, random } = options;
   const limits: Limits = { ...defaultLimits, ...options.limits };
   const onFailure = options.onFailure ?? (() => {});
-  const closing = new AbortController();
+  let closing = false;
   const isoTime = createIsoTime();
-  let readers = 0;
+  /**
+   * Who reads now. Each has a signal of its own that its caller and `close` abort. `AbortSignal.any` would join the two
+   * as well, but what lives as long as the server would then remember every read there ever was (Node 20 does).
+   */
+  const readers = new Set<AbortController>();
 
   const streams = new Streams(limits, (project, path) => ({
     log: directory.log(project, path),
@@ -124,6 +128,25 @@ export function createEngine(options: EngineOptions): Engine {
     };
   }
 
+  /** Counted before anything is waited for, so that the limit holds for readers who come all at once. */
+  function enter(signal: AbortSignal): { signal: AbortSignal; leave(): void } {
+    if (readers.size >= limits.readersPerProcess) {
+      throw tooManyReaders(limits.readersPerProcess, "readers of this server");
+    }
+    const reader = new AbortController();
+    const abort = () => reader.abort();
+    readers.add(reader);
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort);
+    return {
+      signal: reader.signal,
+      leave() {
+        readers.delete(reader);
+        signal.removeEventListener("abort", abort);
+      },
+    };
+  }
+
   async function remove(project: string, path: string): Promise<Deleted | undefined> {
     const head = await streams.get(project, path).remove();
     return head === undefined ? undefined : { path, head };
@@ -133,38 +156,35 @@ export function createEngine(options: EngineOptions): Engine {
     limits,
 
     append(project, path, inputs, { bytes, source }) {
-      if (closing.signal.aborted) throw unavailable("The server is stopping.");
+      if (closing) throw unavailable("The server is stopping.");
       const entries = inputs.map((input) => toEntry(input, source));
       return streams.get(project, path).append({ entries, fromServer: false, bytes });
     },
 
     async *read(project, path, request, signal) {
-      if (closing.signal.aborted) throw unavailable("The server is stopping.");
+      if (closing) throw unavailable("The server is stopping.");
       const stream = streams.get(project, path);
-      if (readers >= limits.readersPerProcess) throw tooManyReaders(limits.readersPerProcess, "readers of this server");
       if (request.live && stream.tail.readers >= limits.readersPerStream) {
         throw tooManyReaders(limits.readersPerStream, "live readers of this stream");
       }
-      // Counted before anything is waited for, so that the limits hold for readers who come all at once.
-      readers++;
+      const reader = enter(signal);
       if (request.live) stream.tail.readers++;
       try {
-        yield* read(stream, request, AbortSignal.any([signal, closing.signal]));
+        yield* read(stream, request, reader.signal);
       } finally {
-        readers--;
+        reader.leave();
         if (request.live) stream.tail.readers--;
       }
     },
 
     async *readSubtree(project, prefix, request, signal) {
-      if (closing.signal.aborted) throw unavailable("The server is stopping.");
-      if (readers >= limits.readersPerProcess) throw tooManyReaders(limits.readersPerProcess, "readers of this server");
-      readers++;
+      if (closing) throw unavailable("The server is stopping.");
+      const reader = enter(signal);
       try {
         const subtree = { directory, clock, project, prefix, onChange: (wake: () => void) => onChange(project, wake) };
-        yield* readSubtree(subtree, request, AbortSignal.any([signal, closing.signal]));
+        yield* readSubtree(subtree, request, reader.signal);
       } finally {
-        readers--;
+        reader.leave();
       }
     },
 
@@ -210,10 +230,11 @@ export function createEngine(options: EngineOptions): Engine {
       return own === undefined ? deleted : [own, ...deleted];
     },
 
-    gauges: () => ({ openStreams: streams.size, readers }),
+    gauges: () => ({ openStreams: streams.size, readers: readers.size }),
 
     async close() {
-      closing.abort();
+      closing = true;
+      for (const reader of readers) reader.abort();
       await tree.stop();
       await streams.settled();
       await directory.close();

@@ -39,6 +39,28 @@ describe("open streams", () => {
     expect(world.engine.gauges().openStreams, "and then most of them leave").toBeLessThanOrEqual(3);
   });
 
+  test("a stream with a commit in flight stays, and nothing overtakes it", async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const world = createWorld({
+      limits: { openStreams: 1 },
+      async intercept({ operation, path }, proceed) {
+        if (operation === "append" && path === "/slow") await held;
+        return proceed();
+      },
+    });
+    const first = world.append("/slow", { type: "first" });
+    await untilQuiet();
+    for (const n of upTo(10)) await world.append(`/s${n}`, plain);
+    const second = world.append("/slow", { type: "second" });
+    await untilQuiet();
+    release();
+    expect([...(await first), ...(await second)].map(({ offset }) => offset)).toEqual([2, 3]);
+    expect(world.failures).toEqual([]);
+  });
+
   test("a stream that is read live stays, and its reader misses nothing", async () => {
     const world = createWorld({ limits: { openStreams: 3 } });
     await world.append("/read", plain);

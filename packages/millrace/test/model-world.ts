@@ -11,13 +11,21 @@ import { builtin, type ModelEvent, type ModelRead, type Outcome } from "./model.
 /** A store that many runs share, each in its own project. */
 export interface Store {
   name: string;
+  /** How many cases a quick run tries. */
+  runs: number;
   directory: Directory;
   reopen(): Promise<void>;
   dispose(): Promise<void>;
 }
 
 export function memoryStore(): Store {
-  return { name: "memory", directory: createMemoryDirectory(), reopen: async () => {}, dispose: async () => {} };
+  return {
+    name: "memory",
+    runs: 300,
+    directory: createMemoryDirectory(),
+    reopen: async () => {},
+    dispose: async () => {},
+  };
 }
 
 export function sqliteStore(): Store {
@@ -31,6 +39,7 @@ export function sqliteStore(): Store {
     });
   const store: Store = {
     name: "SQLite",
+    runs: 60,
     directory: open(),
     async reopen() {
       await store.directory.close();
@@ -60,7 +69,8 @@ export class ModelWorld {
   /** Few streams may be open, so that they leave and come back all the time. */
   #start(): Engine {
     return createEngine({
-      directory: this.#store.directory,
+      // The store outlives its engines.
+      directory: { ...this.#store.directory, close: async () => {} },
       clock: this.clock,
       random: createSeededRandom(++this.#restarts),
       limits: { openStreams: 2 },
@@ -73,9 +83,8 @@ export class ModelWorld {
     this.#engine = this.#start();
   }
 
-  async close(): Promise<void> {
-    await this.#engine.close();
-    await this.#store.reopen();
+  close(): Promise<void> {
+    return this.#engine.close();
   }
 
   async append(streamPath: string, batch: readonly EventInput[]): Promise<Outcome> {

@@ -40,9 +40,7 @@ export async function serveCommand(args: string[]): Promise<number> {
     onFault: (error) => log.error({ err: error }, "a request or an effect failed"),
     onFatal(message) {
       log.fatal(message);
-      process.stderr.write(
-        `millrace: ${message} Nothing that was acknowledged is lost; start again when the disk is well.\n`,
-      );
+      process.stderr.write(`millrace: ${message}\n`);
       process.exit(1);
     },
   });

@@ -77,17 +77,18 @@ interface ListRow {
 }
 
 parentPort?.on("message", (queries: { id: number; query: Query }[]) => {
-  begin.run();
   // Small answers travel together; a page of history goes at once, so that many pages never pile up here.
   let answers: ReaderAnswer[] = [];
   for (const { id, query } of queries) {
+    // SQLite ends the transaction by itself when a page could not be read.
+    if (!db.inTransaction) begin.run();
     answers.push(answer(id, query));
     if (query.kind === "read" || query.kind === "positions") {
       parentPort?.postMessage(answers);
       answers = [];
     }
   }
-  commit.run();
+  if (db.inTransaction) commit.run();
   if (answers.length > 0) parentPort?.postMessage(answers);
 });
 

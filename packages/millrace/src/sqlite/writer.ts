@@ -89,19 +89,21 @@ function writeAll(writes: Write[]): WriterAnswer {
   }
 }
 
+const whatNow = "Nothing that was acknowledged is lost; start again when the disk is well.";
+
 /** After a failed fsync the kernel may have dropped the pages: what is on disk is unknown, and retrying would lie. */
 function failure(error: unknown): WriterAnswer {
   const code = sqliteCode(error);
   const { message } = error as Error;
   if (code === "SQLITE_IOERR_FSYNC" || code === "SQLITE_IOERR_DIR_FSYNC") {
-    return { kind: "fatal", message: `The disk failed to sync ${file} (${message}).` };
+    return { kind: "fatal", message: `The disk failed to sync ${file} (${message}). ${whatNow}` };
   }
   try {
     if (db.inTransaction) rollback.run();
   } catch (second) {
     return {
       kind: "fatal",
-      message: `The transaction on ${file} could neither commit nor roll back (${(second as Error).message}).`,
+      message: `The transaction on ${file} could neither commit nor roll back (${(second as Error).message}). ${whatNow}`,
     };
   }
   return { kind: "failed", code, message };

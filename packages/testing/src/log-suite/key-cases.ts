@@ -62,16 +62,18 @@ export const keyCases: readonly LogCase[] = [
   {
     name: "keys belong to one stream of one project",
     async run({ directory }) {
-      const [one, other, elsewhere] = [
-        await born(directory, "/a", 1),
-        await born(directory, "/a/b", 1),
-        await born(directory, "/a", 1, "another"),
-      ];
+      const elsewhere = await born(directory, "/a", 1, "another");
+      const before = await born(directory, "/before", 1);
+      const one = await born(directory, "/a", 1);
+      const other = await born(directory, "/a/b", 1);
+      const behind = await born(directory, "/behind", 1);
       await one.append([record(2)], { keys: [{ key: "c:k", offset: 2, digest: "one" }] });
       await other.append([record(2)], { keys: [{ key: "c:k", offset: 2, digest: "other" }] });
       checkEqual((await one.log.findKeys(["c:k"])).get("c:k")?.digest, "one", "in one stream");
       checkEqual((await other.log.findKeys(["c:k"])).get("c:k")?.digest, "other", "in the other stream");
-      checkEqual((await elsewhere.log.findKeys(["c:k"])).size, 0, "in the other project");
+      for (const stream of [elsewhere, before, behind]) {
+        checkEqual((await stream.log.findKeys(["c:k"])).size, 0, `in another stream, ${stream.path}`);
+      }
     },
   },
 ];

@@ -51,6 +51,22 @@ export const positionCases: readonly LogCase[] = [
     },
   },
   {
+    name: "the last position is that of the newest commit, whatever became of it",
+    async run({ directory }) {
+      checkEqual(await directory.lastPosition(), 0, "of an empty store");
+      const steady = await born(directory, "/steady", 1, "other");
+      for (let round = 0; round < 5; round++) {
+        const writer = await born(directory, `/a${round}`, 2);
+        const { position } = await writer.append(records(round + 1, 3));
+        checkEqual(await directory.lastPosition(), position, "after a commit");
+        await writer.remove();
+        check((await directory.lastPosition()) >= position, "after its removal");
+        const next = await steady.append([record(round)]);
+        checkEqual(await directory.lastPosition(), next.position, "after a commit in another project");
+      }
+    },
+  },
+  {
     name: "a page by position holds its bounds and always goes on",
     async run({ directory }) {
       for (let i = 0; i < 10; i++) {

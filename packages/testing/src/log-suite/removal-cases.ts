@@ -15,6 +15,8 @@ export const removalCases: readonly LogCase[] = [
       });
       const { head } = await writer.remove();
       checkEqual(head.offset, 5, "the head of the removal");
+      checkEqual(await writer.all(), [], "records, by the handle that removed it");
+      checkEqual((await writer.log.findKeys(["c:k"])).size, 0, "keys, by the handle that removed it");
       for (const log of [writer.log, directory.log("public", "/a")]) {
         const loaded = await log.load();
         checkEqual(loaded.head.offset, 5, "head");
