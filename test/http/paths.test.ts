@@ -91,6 +91,10 @@ describeEach("paths", (server, { sendsTargetsAsTheyAre }) => {
       await refused(await server().send(target, { method }), "invalid_request");
     }
     expect((await server().send(target, { method: "HEAD" })).status).toBe(400);
+    const below = target.replace("/api/streams", "");
+    for (const route of ["/api/state", "/api/children", "/api/streams/__state"]) {
+      await refused(await server().send(route + below), "invalid_request");
+    }
     expect((await readAll(server(), "/b")).length).toBeGreaterThan(0);
   });
 

@@ -20,6 +20,12 @@ describeEach("?type= wraps a body", (server) => {
     ["hello", "text/plain", "hello"],
     ["", "text/plain", ""],
     ["a=1&b=two+words&b=3&c=%C3%A4", form, { a: "1", b: ["two words", "3"], c: "ä" }],
+    ["a=1", "Application/X-WWW-Form-Urlencoded; charset=utf-8", { a: "1" }],
+    [
+      '--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--b--\r\n',
+      "Multipart/Form-Data; boundary=b",
+      { a: "1" },
+    ],
     ["__proto__=x&a=1", form, JSON.parse('{"__proto__":"x","a":"1"}')],
     ["{not json", json, "{not json"],
     ['{"type":"a"}\n{"type":"b"}\n', ndjson, '{"type":"a"}\n{"type":"b"}\n'],

@@ -18,13 +18,13 @@ export async function wrappedPayload(
   depthMax: number,
 ): Promise<{ payload: JsonValue; sentText: string }> {
   const sentText = text ?? toBase64(bytes);
-  if (contentType.startsWith("multipart/form-data")) {
+  if (/^multipart\/form-data\b/i.test(contentType)) {
     return { payload: (await multipartPayload(bytes, contentType)) ?? sentText, sentText };
   }
   if (text === undefined) return { payload: sentText, sentText };
   const json = parseJson(text, depthMax);
   if (json !== undefined) return { payload: json, sentText };
-  if (contentType.startsWith("application/x-www-form-urlencoded"))
+  if (/^application\/x-www-form-urlencoded\b/i.test(contentType))
     return { payload: fields(new URLSearchParams(text)), sentText };
   return { payload: text, sentText };
 }

@@ -32,12 +32,20 @@ export function createNodeServer(handler: Handler, limits: Limits): Server {
     },
     (request, response) => {
       const answer = handler.hot(new NodeIncoming(request, response));
-      if (answer === undefined) void viaFetch(request, response);
-      else void answer.then((outgoing) => send(request, response, outgoing));
+      if (answer !== undefined) void answer.then((outgoing) => send(request, response, outgoing));
+      else if (dotSegment.test(request.url as string)) send(request, response, problem(dots()));
+      else void viaFetch(request, response);
     },
   );
   server.on("clientError", (error, socket) => refuseUnparsed(error, socket as Socket, limits));
   return server;
+}
+
+/** A `Request` would resolve the dots into another path than the one that was sent. */
+const dotSegment = /^[^?]*\/(?:\.|%2e){1,2}(?:[/?]|$)/i;
+
+function dots(): StreamError {
+  return refusal("invalid_request", "A path has no segments of dots alone.", { field: "path" });
 }
 
 /** A class, because one is made for every request and its methods need not be. */

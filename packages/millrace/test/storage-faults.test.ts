@@ -149,9 +149,7 @@ describe("a disk that cannot be written", () => {
 });
 
 describe("a disk that cannot be read", () => {
-  test("answers 503 for what is not in memory, takes appends to what is, and goes on when it can be", async ({
-    skip,
-  }) => {
+  test("answers 503 for what is not in memory, and goes on when it can be", async ({ skip }) => {
     if (noTraces !== undefined) return skip(noTraces);
     const { server: first, data } = await startOnTemporary();
     const filling = "x".repeat(20_000);
@@ -160,7 +158,7 @@ describe("a disk that cannot be read", () => {
       await append(first.url, `/s${n}`, events);
     }
     await first.stop("SIGTERM");
-    const { url, pid, exited } = await startOn(data);
+    const { url, pid } = await startOn(data);
     await append(url, "/s0", { type: "t" });
     const broken = await trace(pid, "pread64,preadv", "error=EIO");
     for (let n = 1; n < 5; n++) {
@@ -171,12 +169,16 @@ describe("a disk that cannot be read", () => {
       ]);
       expect(statuses).toEqual([503, 503, 503]);
     }
+    // To a stream in memory an append may succeed; that it does not end the server is what counts.
+    const sender = new Sender("/s0");
+    for (let i = 0; i < 10; i++) expect([200, 503]).toContain(await sender.send(url, 10_000));
     await broken.stop();
+    await sender.retry(url, 10_000);
+    await sender.verify(url);
     for (let n = 1; n < 5; n++) {
       expect((await readAll(url, `/s${n}`)).length).toBe(51);
       expect((await append(url, `/s${n}`, { type: "t" }))[0]?.offset).toBe(52);
     }
-    await Promise.race([exited.then(({ stderr }) => expect.fail(stderr)), append(url, "/s0", { type: "t" })]);
   });
 });
 

@@ -80,20 +80,29 @@ parentPort?.on("message", (queries: { id: number; query: Query }[]) => {
   // Small answers travel together; a page of history goes at once, so that many pages never pile up here.
   let answers: ReaderAnswer[] = [];
   for (const { id, query } of queries) {
-    // SQLite ends the transaction by itself when a page could not be read.
-    if (!db.inTransaction) begin.run();
     answers.push(answer(id, query));
     if (query.kind === "read" || query.kind === "positions") {
       parentPort?.postMessage(answers);
       answers = [];
     }
   }
-  if (db.inTransaction) commit.run();
+  endTransaction();
   if (answers.length > 0) parentPort?.postMessage(answers);
 });
 
+function endTransaction(): void {
+  try {
+    if (db.inTransaction) commit.run();
+  } catch (error) {
+    // SQLite says once more that a page could not be read, and ends the transaction all the same.
+    if (db.inTransaction) throw error;
+  }
+}
+
 function answer(id: number, query: Query): ReaderAnswer {
   try {
+    // One transaction for all queries of a message. SQLite may end it by itself when a page could not be read.
+    if (!db.inTransaction) begin.run();
     return { id, value: run(query) };
   } catch (error) {
     return { id, error: { code: sqliteCode(error), message: (error as Error).message } };

@@ -101,10 +101,11 @@ function failure(error: unknown): WriterAnswer {
   try {
     if (db.inTransaction) rollback.run();
   } catch (second) {
-    return {
-      kind: "fatal",
-      message: `The transaction on ${file} could neither commit nor roll back (${(second as Error).message}). ${whatNow}`,
-    };
+    // Some errors are told twice, and the transaction is over all the same.
+    const reason = (second as Error).message;
+    if (db.inTransaction) {
+      return { kind: "fatal", message: `The transaction on ${file} could not be rolled back (${reason}). ${whatNow}` };
+    }
   }
   return { kind: "failed", code, message };
 }
