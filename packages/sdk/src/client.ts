@@ -106,7 +106,7 @@ export function createEventsClient(options: ClientOptions): EventsClient {
   function tail(path: string, options?: StreamOptions): EventStream;
   function tail(path: string, options: StreamOptions, onEvent: OnEvent): Promise<void>;
   function tail(path: string, options: StreamOptions = {}, onEvent?: OnEvent): EventStream | Promise<void> {
-    const events = stream(path, { after: "end", ...options });
+    const events = stream(path, { ...options, after: options.after ?? "end" });
     return onEvent === undefined ? events : each(events, onEvent);
   }
 

@@ -5,7 +5,10 @@
 import type { JsonValue, StreamEvent } from "@millrace/protocol";
 
 export interface EventStream<Payload = JsonValue> extends AsyncIterableIterator<StreamEvent<Payload>> {
-  /** Up to where events were given out: as `after` of another read it goes on behind them. Undefined before any. */
+  /**
+   * Up to where events were given out: as `after` of another read it goes on behind them. Undefined before any. A
+   * subtree that is not read live has one only where a page ended.
+   */
   readonly cursor: string | undefined;
   return(): Promise<IteratorResult<StreamEvent<Payload>>>;
 }

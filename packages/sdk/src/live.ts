@@ -25,9 +25,9 @@ export interface StreamOptions {
   includeChildren?: boolean;
   /** Ends the read by throwing the signal's reason. */
   signal?: AbortSignal;
-  /** All that was there is given out; what comes next is new. Called again after each reconnection. */
+  /** Live: all that was there is given out, what comes next is new. Called again after each reconnection. */
   onCaughtUp?(position: CaughtUp): void;
-  /** The connection was lost, or not made; the next attempt is in `delayMs`. */
+  /** Live: the connection was lost, or not made; the next attempt is in `delayMs`. */
   onDisconnected?(disconnection: Disconnected): void;
 }
 
@@ -61,16 +61,18 @@ export async function* readLive(
   for (;;) {
     let lost: unknown;
     try {
-      for await (const item of openFrames(connection, route, { ...fixed, ...position }, retry, signal)) {
+      for await (const items of openFrames(connection, route, { ...fixed, ...position }, retry, signal)) {
         connected = true;
         failures = 0;
-        if (item.kind === "deleted") return;
-        if (item.cursor !== undefined) {
-          progress.cursor = item.cursor;
-          position = { after: item.cursor };
+        for (const item of items) {
+          if (item.kind === "deleted") return;
+          if (item.cursor !== undefined) {
+            progress.cursor = item.cursor;
+            position = { after: item.cursor };
+          }
+          if (item.kind === "event") yield item.event;
+          else if (item.kind === "caught-up") onCaughtUp?.({ after: item.cursor });
         }
-        if (item.kind === "event") yield item.event;
-        else onCaughtUp?.({ after: item.cursor });
       }
     } catch (error) {
       // Somebody who was connected waits for ever; a server that was never there is rather a wrong address.
@@ -83,50 +85,48 @@ export async function* readLive(
   }
 }
 
-/** The items of one connection, until the server ends it. */
+/** The items of one connection, a chunk of them at a time, until the server ends it. */
 async function* openFrames(
   connection: Connection,
   route: string,
   query: Query,
   retry: Retry,
   signal: AbortSignal,
-): AsyncGenerator<Item> {
-  const closing = new AbortController();
-  const close = () => closing.abort(signal.reason);
-  signal.addEventListener("abort", close, { once: true });
-  try {
-    if (signal.aborted) throw signal.reason;
-    const response = await connection.send(route, {
-      query,
-      headers: { accept: "text/event-stream" },
-      signal: closing.signal,
-    });
-    if (!response.headers.get("content-type")?.startsWith("text/event-stream") || response.body === null) {
-      throw unexpectedAnswer(route, response.status, await response.text());
-    }
-    const parser = createFrameParser((ms) => {
+): AsyncGenerator<Item[]> {
+  const response = await connection.send(route, { query, headers: { accept: "text/event-stream" }, signal });
+  if (!response.headers.get("content-type")?.startsWith("text/event-stream") || response.body === null) {
+    throw unexpectedAnswer(route, response.status, await response.text());
+  }
+  const parser = createFrameParser({
+    filtered: query.type !== undefined,
+    onRetry(ms) {
       if (retry.hearsServer) retry.baseMs = ms;
-    });
-    for await (const text of textOf(response.body, route, closing.signal)) yield* parser.feed(text);
-  } finally {
-    signal.removeEventListener("abort", close);
-    closing.abort();
+    },
+  });
+  for await (const text of textOf(response.body, route, signal)) {
+    const items = parser.feed(text);
+    if (items.length > 0) yield items;
   }
 }
 
 async function* textOf(body: ReadableStream<Uint8Array>, route: string, signal: AbortSignal): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   const reader = body.getReader();
+  // Not left to `fetch` alone: an injected one may not know signals.
+  const cancel = () => void reader.cancel().catch(() => {});
+  signal.addEventListener("abort", cancel);
   try {
     for (;;) {
       const { done, value } = await unlessSilent(reader.read());
+      if (signal.aborted) throw signal.reason;
       if (done) return;
       yield decoder.decode(value, { stream: true });
     }
   } catch (error) {
     throw toUnreachable(error, route, signal);
   } finally {
-    reader.cancel().catch(() => {});
+    signal.removeEventListener("abort", cancel);
+    cancel();
   }
 }
 
