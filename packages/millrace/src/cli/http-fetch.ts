@@ -5,6 +5,9 @@
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { Readable } from "node:stream";
 
+/** An address behind which nobody answers at all would otherwise take the system's two minutes. */
+const connectMs = 10_000;
+
 export async function httpFetch(request: Request): Promise<Response> {
   const body = request.body === null ? undefined : Buffer.from(await request.arrayBuffer());
   const start = request.url.startsWith("https:") ? (await import("node:https")).request : httpRequest;
@@ -13,7 +16,13 @@ export async function httpFetch(request: Request): Promise<Response> {
   const options: RequestOptions = { method: request.method, headers, signal: request.signal };
   const incoming = await new Promise<IncomingMessage>((resolve, reject) => {
     const outgoing = start(request.url, options, resolve);
-    outgoing.on("error", (error: NodeJS.ErrnoException) => reject(named(error)));
+    const late = setTimeout(() => outgoing.destroy(new Error(`no connection within ${connectMs} ms`)), connectMs);
+    const connected = () => clearTimeout(late);
+    outgoing.on("socket", (socket) => (socket.connecting ? socket.once("connect", connected) : connected()));
+    outgoing.on("error", (error: NodeJS.ErrnoException) => {
+      connected();
+      reject(named(error));
+    });
     outgoing.end(body);
   });
   const answered = new Headers();
