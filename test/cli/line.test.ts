@@ -1,7 +1,7 @@
 /** The line itself: help, completion, wrong usage, servers that are not there or say no, readers that leave. */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
@@ -131,6 +131,20 @@ describe("a server that is not there ends with 3", () => {
     expect(stderr).toContain("Welcome");
     expect(stderr).not.toContain("\u001b");
   });
+});
+
+test("a client command loads nothing of the server", async () => {
+  const { directory, remove } = temporaryDirectory();
+  onTestFinished(remove);
+  const env = { MILLRACE_URL: "http://127.0.0.1:1", NODE_V8_COVERAGE: directory };
+  expect((await run(["append", "/a", "x"], env)).code).toBe(3);
+  const loaded = readdirSync(directory)
+    .map((name) => readFileSync(path.join(directory, name), "utf8"))
+    .join();
+  expect(loaded).toContain("append-command.js");
+  for (const name of ["better-sqlite3", "/pino/", "/hono/", "/zod/", "/yaml/", "/engine/"]) {
+    expect(loaded).not.toContain(name);
+  }
 });
 
 test("tokens and projects: refused without, by flag or by variable", async () => {
