@@ -9,10 +9,11 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** What each room may import of the house, and whether it may use Node. */
 const rooms: Record<string, { imports: string[]; node: boolean }> = {
   protocol: { imports: [], node: false },
+  sdk: { imports: ["@millrace/protocol"], node: false },
   engine: { imports: ["@millrace/protocol"], node: false },
   testing: { imports: ["@millrace/protocol", "@millrace/engine"], node: false },
   http: { imports: ["@millrace/protocol", "@millrace/engine"], node: false },
-  millrace: { imports: ["@millrace/protocol", "@millrace/engine", "@millrace/http"], node: true },
+  millrace: { imports: ["@millrace/protocol", "@millrace/engine", "@millrace/http", "@millrace/sdk"], node: true },
 };
 
 const sources = Object.keys(rooms).flatMap((room) =>

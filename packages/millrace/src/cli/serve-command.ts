@@ -1,82 +1,71 @@
-/** `millrace serve`: one line on stdout when ready, logs on stderr, a clean end on SIGTERM and SIGINT. */
+/** `millrace serve`: its flags and their environment. What runs is loaded when they are right. */
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
-import { parseArgs } from "node:util";
-import { pino } from "pino";
-import { type RunningServer, type ServeOptions, serve } from "../serve.ts";
+import type { ServeOptions } from "../serve.ts";
+import { type Command, helpOption, parseCommand } from "./command.ts";
 import { UsageError } from "./usage.ts";
 
-const help = `Usage: millrace serve [options]
+const options = {
+  port: { type: "string", value: "PORT", help: "where to listen, 0 for any free port   (MILLRACE_PORT, default 4040)" },
+  host: {
+    type: "string",
+    value: "HOST",
+    help: "which address to bind                  (MILLRACE_HOST, default 127.0.0.1)",
+  },
+  data: {
+    type: "string",
+    value: "DIR",
+    help: "where events are kept, or :memory:     (MILLRACE_DATA, default ./millrace-data)",
+  },
+  "token-file": {
+    type: "string",
+    value: "FILE",
+    help: "ask for the bearer token in this file, everywhere but at the health routes",
+  },
+  insecure: { type: "boolean", help: "bind to more than loopback without a token" },
+  "public-url": { type: "string", value: "URL", help: "under which name the server is reached from outside" },
+  "allow-host": { type: "string", multiple: true, value: "NAME", help: "a further Host to answer to" },
+  "cors-origin": { type: "string", multiple: true, value: "ORIGIN", help: "let pages of this origin read and write" },
+  "allow-forms-from": {
+    type: "string",
+    multiple: true,
+    value: "ORIGIN",
+    help: "let web forms of this origin be sent here",
+  },
+  "log-level": {
+    type: "string",
+    value: "LEVEL",
+    help: "trace, debug, info, warn, error or silent (default info)",
+  },
+  ...helpOption,
+} as const;
 
-Runs the server until it is stopped with Ctrl-C or SIGTERM.
-
-Options:
-  --port PORT              where to listen, 0 for any free port   (MILLRACE_PORT, default 4040)
-  --host HOST              which address to bind                  (MILLRACE_HOST, default 127.0.0.1)
-  --data DIR               where events are kept, or :memory:     (MILLRACE_DATA, default ./millrace-data)
-  --token-file FILE        ask for the bearer token in this file, everywhere but at the health routes
-  --insecure               bind to more than loopback without a token
-  --public-url URL         under which name the server is reached from outside
-  --allow-host NAME        a further Host to answer to (repeatable)
-  --cors-origin ORIGIN     let pages of this origin read and write (repeatable)
-  --allow-forms-from ORIGIN  let web forms of this origin be sent here (repeatable)
-  --log-level LEVEL        trace, debug, info, warn, error or silent (default info)
-  --help                   this text
-
-Example:
-  millrace serve --port 4040 --data ./millrace-data
-  curl --json '{"type":"hello-world"}' http://127.0.0.1:4040/api/streams/me/hello
-`;
-
-export async function serveCommand(args: string[]): Promise<number> {
-  const flags = parseFlags(args);
-  if (flags.help) {
-    process.stdout.write(help);
-    return 0;
-  }
-  const log = pino({ level: flags.logLevel }, pino.destination({ fd: 2, sync: true }));
-  const server = await serve({
-    ...flags.serve,
-    onFault: (error) => log.error({ err: error }, "a request or an effect failed"),
-    onFatal(message) {
-      log.fatal(message);
-      process.stderr.write(`millrace: ${message}\n`);
-      process.exit(1);
-    },
-  });
-  log.info({ url: server.url, data: flags.serve.data }, "ready");
-  process.stdout.write(`listening on ${server.url}\n`);
-  const signal = await stopSignal();
-  log.info({ signal }, "stopping: answering what was accepted, ending readers");
-  await closeOrGiveUp(server);
-  log.info("stopped");
-  return 0;
-}
-
-function stopSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve(signal));
-  });
-}
-
-/** A second signal ends it at once: whoever sends it twice means it. */
-async function closeOrGiveUp(server: RunningServer): Promise<void> {
-  const again = stopSignal().then(() => process.exit(1));
-  await Promise.race([server.close(), again]);
-}
+export const serveCommand: Command = {
+  usage: "serve [options]",
+  about: "Runs the server until it is stopped with Ctrl-C or SIGTERM.",
+  options,
+  examples: [
+    "millrace serve --port 4040 --data ./millrace-data",
+    `curl --json '{"type":"hello-world"}' http://127.0.0.1:4040/api/streams/me/hello`,
+  ],
+  async run(args) {
+    const flags = parseFlags(args);
+    const { runServer } = await import("./run-server.ts");
+    return runServer(flags.serve, flags.logLevel);
+  },
+};
 
 interface Flags {
-  help: boolean;
   logLevel: string;
   serve: Omit<ServeOptions, "onFatal">;
 }
 
 function parseFlags(args: string[]): Flags {
-  const { values } = parse(args);
+  const { values } = parseCommand("serve", args, options, { min: 0, max: 0 });
   const env = process.env;
   const host = values.host ?? env.MILLRACE_HOST ?? "127.0.0.1";
   const token = values["token-file"] === undefined ? undefined : readToken(values["token-file"]);
-  if (!isLoopback(host) && token === undefined && !values.insecure && !values.help) {
+  if (!isLoopback(host) && token === undefined && !values.insecure) {
     throw new UsageError(
       `--host ${host} can be reached by others. Give --token-file FILE, so that they need a token, or --insecure if everybody may read and write.`,
     );
@@ -85,7 +74,6 @@ function parseFlags(args: string[]): Flags {
   if (isIP(host) === 0) hosts.push(host);
   if (values["public-url"] !== undefined) hosts.push(hostOf(values["public-url"]));
   return {
-    help: values.help ?? false,
     logLevel: levelOf(values["log-level"] ?? "info"),
     serve: {
       host,
@@ -99,29 +87,6 @@ function parseFlags(args: string[]): Flags {
       },
     },
   };
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      options: {
-        port: { type: "string" },
-        host: { type: "string" },
-        data: { type: "string" },
-        "token-file": { type: "string" },
-        insecure: { type: "boolean" },
-        "public-url": { type: "string" },
-        "allow-host": { type: "string", multiple: true },
-        "cors-origin": { type: "string", multiple: true },
-        "allow-forms-from": { type: "string", multiple: true },
-        "log-level": { type: "string" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}\nSee millrace serve --help.`);
-  }
 }
 
 function portOf(text: string): number {

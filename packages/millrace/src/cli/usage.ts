@@ -1,4 +1,5 @@
-/** The command line was wrong: the message says what was expected, and the exit code is 2. */
+/** The command line was wrong: the message says what was expected. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
+  readonly exitCode = 2;
 }

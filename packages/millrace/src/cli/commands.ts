@@ -1,0 +1,58 @@
+/** Every command, loaded when it is asked for: `millrace append` never loads the server. */
+import type { Command } from "./command.ts";
+
+export interface CommandEntry {
+  summary: string;
+  load(): Promise<Command>;
+}
+
+export const commands: Record<string, CommandEntry> = {
+  serve: {
+    summary: "run the server",
+    load: async () => (await import("./serve-command.ts")).serveCommand,
+  },
+  append: {
+    summary: "append an event, or a batch of them",
+    load: async () => (await import("./append-command.ts")).appendCommand,
+  },
+  tail: {
+    summary: "follow streams live",
+    load: async () => (await import("./tail-command.ts")).tailCommand,
+  },
+  read: {
+    summary: "print what is in a stream",
+    load: async () => (await import("./read-command.ts")).readCommand,
+  },
+  state: {
+    summary: "print the state of a stream",
+    load: async () => (await import("./state-command.ts")).stateCommand,
+  },
+  streams: {
+    summary: "list streams, as a tree",
+    load: async () => (await import("./streams-command.ts")).streamsCommand,
+  },
+  delete: {
+    summary: "delete a stream",
+    load: async () => (await import("./delete-command.ts")).deleteCommand,
+  },
+  pause: {
+    summary: "stop appends to a stream",
+    load: async () => (await import("./pause-command.ts")).pauseCommand,
+  },
+  resume: {
+    summary: "let a paused stream go on",
+    load: async () => (await import("./pause-command.ts")).resumeCommand,
+  },
+  export: {
+    summary: "write stored events as NDJSON",
+    load: async () => (await import("./export-command.ts")).exportCommand,
+  },
+  import: {
+    summary: "append the events of an export",
+    load: async () => (await import("./import-command.ts")).importCommand,
+  },
+  completion: {
+    summary: "print a completion script for bash, zsh or fish",
+    load: async () => (await import("./completion-command.ts")).completionCommand,
+  },
+};

@@ -1,0 +1,59 @@
+/**
+ * What goes to stdout: YAML for people, one JSON value in a line for programs. The YAML library costs 40 ms of start,
+ * so it is loaded only where it is used.
+ */
+import { once } from "node:events";
+
+export interface Output {
+  /** One of many: a YAML document that begins with `---`, or a line of JSON. */
+  item(value: unknown): Promise<void>;
+  /** The only one. */
+  value(value: unknown): Promise<void>;
+}
+
+export async function createOutput(json: boolean | undefined): Promise<Output> {
+  if (json) {
+    const line = (value: unknown) => writeOut(`${escapeControls(JSON.stringify(value))}\n`);
+    return { item: line, value: line };
+  }
+  const { toYaml } = await import("./yaml.ts");
+  const colours = wantsColours(process.stdout);
+  return {
+    item: (value) => writeOut(`${colours ? "\x1b[2m---\x1b[0m" : "---"}\n${toYaml(value, colours)}`),
+    value: (value) => writeOut(toYaml(value, colours)),
+  };
+}
+
+/** Colours are for terminals, and for those who have not said no: https://no-color.org */
+export function wantsColours(stream: NodeJS.WriteStream): boolean {
+  return stream.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
+}
+
+/** Waits when the reader is slower than the stream. */
+export async function writeOut(text: string): Promise<void> {
+  if (!process.stdout.write(text)) await once(process.stdout, "drain");
+}
+
+export function note(text: string): void {
+  process.stderr.write(`millrace: ${escapeControls(text)}\n`);
+}
+
+/** Events come from anybody: none of them may steer the terminal. JSON and YAML escape what lies below a blank. */
+export function escapeControls(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not get through
+  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
+/**
+ * A reader that has seen enough (`| head`) is no failure: end, and say nothing.
+ */
+export function endQuietlyWithoutReader(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit(0);
+      throw error;
+    });
+  }
+}

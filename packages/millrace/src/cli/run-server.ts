@@ -1,0 +1,35 @@
+/** The server in the foreground: one line on stdout when ready, logs on stderr, a clean end on SIGTERM and SIGINT. */
+import { pino } from "pino";
+import { type RunningServer, type ServeOptions, serve } from "../serve.ts";
+
+export async function runServer(options: Omit<ServeOptions, "onFatal">, logLevel: string): Promise<number> {
+  const log = pino({ level: logLevel }, pino.destination({ fd: 2, sync: true }));
+  const server = await serve({
+    ...options,
+    onFault: (error) => log.error({ err: error }, "a request or an effect failed"),
+    onFatal(message) {
+      log.fatal(message);
+      process.stderr.write(`millrace: ${message}\n`);
+      process.exit(1);
+    },
+  });
+  log.info({ url: server.url, data: options.data }, "ready");
+  process.stdout.write(`listening on ${server.url}\n`);
+  const signal = await stopSignal();
+  log.info({ signal }, "stopping: answering what was accepted, ending readers");
+  await closeOrGiveUp(server);
+  log.info("stopped");
+  return 0;
+}
+
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+/** A second signal ends it at once: whoever sends it twice means it. */
+async function closeOrGiveUp(server: RunningServer): Promise<void> {
+  const again = stopSignal().then(() => process.exit(1));
+  await Promise.race([server.close(), again]);
+}

@@ -1,0 +1,16 @@
+/** Events as people read them: YAML, with the keys and the type coloured on a terminal. */
+import { stringify } from "yaml";
+import { escapeControls } from "./output.ts";
+
+export function toYaml(value: unknown, colours: boolean): string {
+  const text = escapeControls(stringify(value, { lineWidth: 0 }));
+  return colours ? text.replace(/^(type: )(.*)$|^([\w-]+):(?=$| )/gm, colour) : text;
+}
+
+/** Only lines at the margin: deeper ones may be text of somebody's that looks like keys. */
+function colour(line: string, typeKey: string | undefined, type: string, key: string): string {
+  return typeKey === undefined ? `${cyan(key)}:${line.slice(key.length + 1)}` : `${cyan("type")}: ${bold(type)}`;
+}
+
+const cyan = (text: string): string => `\x1b[36m${text}\x1b[0m`;
+const bold = (text: string): string => `\x1b[1;32m${text}\x1b[0m`;

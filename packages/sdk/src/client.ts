@@ -1,0 +1,137 @@
+/** The client of a Millrace server: what each method asks, in one object. Needs nothing but `fetch`. */
+import type { JsonObject, JsonValue, StreamEvent } from "@millrace/protocol";
+import { type Append, createAppend } from "./append.ts";
+import { type ClientOptions, createConnection, readJson } from "./connection.ts";
+import { createEventStream, type EventStream } from "./event-stream.ts";
+import { readLive, type StreamOptions } from "./live.ts";
+import { listPages, type ReadOptions, readPages } from "./pages.ts";
+
+export interface EventsClient {
+  /** Appends one event or a batch; resolves when it is on disk. */
+  append: Append;
+  /** History: what is there now. */
+  read(path: string, options?: ReadOptions): EventStream;
+  /** History, then what is new, for as long as the stream lives. */
+  stream(path: string, options?: StreamOptions): EventStream;
+  /** What is new from now on. */
+  tail(path: string, options?: StreamOptions): EventStream;
+  /** The same, each event given to a function, whose promise is waited for. Resolves when the stream is deleted. */
+  tail(path: string, options: StreamOptions, onEvent: OnEvent): Promise<void>;
+  /** @throws MillraceError `not_found` when there is no stream */
+  state(path: string, options?: CallOptions): Promise<StreamState>;
+  /** The folded state of one processor, now or at an offset. */
+  state(path: string, options: ProcessorStateOptions): Promise<ProcessorState>;
+  /** The stream at the prefix and everything below it, by path. */
+  streams(options?: StreamsOptions): AsyncGenerator<StreamSummary, void, undefined>;
+  /** What lies one segment below a path, or with `deep` everything below. */
+  children(path: string, options?: ChildrenOptions): AsyncGenerator<StreamSummary, void, undefined>;
+  /** Sent once, never again by itself: a repetition could delete what was born in between. */
+  delete(path: string, options?: DeleteOptions): Promise<Deletion>;
+  projects(options?: CallOptions): AsyncGenerator<{ slug: string }, void, undefined>;
+}
+
+export type OnEvent = (event: StreamEvent) => void | Promise<void>;
+
+export interface CallOptions {
+  signal?: AbortSignal;
+}
+
+export interface ProcessorStateOptions extends CallOptions {
+  processor: string;
+  at?: number;
+}
+
+export interface StreamsOptions extends CallOptions {
+  /** Below `pathPrefix`, like every path. */
+  prefix?: string;
+}
+
+export interface ChildrenOptions extends CallOptions {
+  deep?: boolean;
+}
+
+export interface DeleteOptions extends CallOptions {
+  /** Everything below it as well. */
+  children?: boolean;
+}
+
+/** Paths in answers are whole: `pathPrefix` is in them. */
+export interface StreamSummary {
+  path: string;
+  head: number;
+  createdAt: string;
+  lastEventAt: string;
+  paused: boolean;
+}
+
+export interface StreamState {
+  projectSlug: string;
+  path: string;
+  streamId: string;
+  head: number;
+  createdAt: string;
+  lastEventAt: string;
+  paused: boolean;
+  /** Only while paused: the event that paused it. */
+  pause?: { offset: number; since: string; reason?: string; cause?: JsonValue };
+  metadata: JsonObject;
+  consumers: Record<string, { kind: string; cursor: number; lag: number; nextAttemptAt?: string }>;
+}
+
+export interface ProcessorState {
+  state: JsonValue;
+  /** The last event that is folded in. */
+  offset: number;
+  version: string;
+}
+
+export interface Deletion {
+  /** What there was, the path itself first. */
+  deleted: { path: string; head: number }[];
+  count: number;
+}
+
+export function createEventsClient(options: ClientOptions): EventsClient {
+  const connection = createConnection(options);
+  const { at, get, send } = connection;
+
+  const read = (path: string, options: ReadOptions = {}): EventStream =>
+    createEventStream((progress, signal) => readPages(connection, path, options, progress, signal), options.signal);
+
+  const stream = (path: string, options: StreamOptions = {}): EventStream =>
+    options.live === false
+      ? read(path, options)
+      : createEventStream((progress, signal) => readLive(connection, path, options, progress, signal), options.signal);
+
+  function tail(path: string, options?: StreamOptions): EventStream;
+  function tail(path: string, options: StreamOptions, onEvent: OnEvent): Promise<void>;
+  function tail(path: string, options: StreamOptions = {}, onEvent?: OnEvent): EventStream | Promise<void> {
+    const events = stream(path, { ...options, after: options.after ?? "end" });
+    return onEvent === undefined ? events : each(events, onEvent);
+  }
+
+  function state(path: string, { signal, ...query }: Partial<ProcessorStateOptions> = {}) {
+    return get<never>(at("/api/state", path), query, signal);
+  }
+
+  return {
+    append: createAppend(connection),
+    read,
+    stream,
+    tail,
+    state,
+    streams: ({ prefix = "", signal } = {}) =>
+      listPages(connection, "/api/streams", "streams", { prefix: connection.pathOf(prefix) }, signal),
+    children: (path, { deep, signal } = {}) =>
+      listPages(connection, at("/api/children", path), "children", { deep }, signal),
+    async delete(path, { children, signal } = {}) {
+      const route = at("/api/streams", path);
+      return readJson(await send(route, { method: "DELETE", query: { children }, signal }), signal);
+    },
+    projects: ({ signal } = {}) => listPages(connection, "/api/projects", "projects", {}, signal),
+  };
+}
+
+async function each(events: EventStream, onEvent: OnEvent): Promise<void> {
+  for await (const event of events) await onEvent(event);
+}

@@ -1,0 +1,121 @@
+/** One request to the server, with everything that all requests share: address, project, token, errors. */
+import { isMillraceError, MillraceError } from "./errors.ts";
+import { joinPath, urlPath } from "./paths.ts";
+import { toError, unexpectedAnswer } from "./problem.ts";
+import { type Retry, type RetryOptions, retrying, toRetry } from "./retry.ts";
+
+export interface ClientOptions {
+  /** Where the server is, such as `http://127.0.0.1:4040`; it may have a path, if a proxy puts the server below one. */
+  baseUrl: string | URL;
+  /** The project; `public` without one. */
+  projectSlug?: string;
+  /** Every path of this client is below this one, with or without a slash in front. */
+  pathPrefix?: string;
+  /** Sent as `Authorization: Bearer`. */
+  token?: string;
+  /** Instead of the global `fetch`: a handler in the same process, a proxy, a fetch with a trace. */
+  fetch?: (request: Request) => Promise<Response>;
+  /** Further headers for every request. */
+  headers?: Record<string, string>;
+  /** How failed requests are repeated; `false` for never (live reads still reconnect). */
+  retry?: RetryOptions | false;
+}
+
+/** A parameter of a query; what is undefined is left out, a list is repeated. */
+export type Query = Record<string, string | number | boolean | readonly string[] | undefined>;
+
+export interface Call {
+  method?: string;
+  query?: Query;
+  headers?: Record<string, string>;
+  body?: string;
+  signal?: AbortSignal | undefined;
+}
+
+export interface Connection {
+  retry: Retry;
+  /** The address of a stream below a route such as `/api/state`. */
+  at(route: string, path: string): string;
+  /** The path on the server. */
+  pathOf(path: string): string;
+  /** One request. @throws MillraceError for every answer but 200 and for no answer, or the signal's reason */
+  send(route: string, call?: Call): Promise<Response>;
+  /** The same, sent again while the failure is transient, and parsed. Only for what may be sent twice. */
+  get<Answer>(route: string, query: Query, signal?: AbortSignal): Promise<Answer>;
+}
+
+export function createConnection(options: ClientOptions): Connection {
+  const base = String(options.baseUrl).replace(/\/+$/, "");
+  const prefix = options.pathPrefix ?? "";
+  const retry = options.retry === false ? toRetry({ attempts: 0 }) : toRetry(options.retry);
+  const headers: Record<string, string> = { ...options.headers };
+  if (options.projectSlug !== undefined) headers["x-project-slug"] = options.projectSlug;
+  if (options.token !== undefined) headers.authorization = `Bearer ${options.token}`;
+  // Looked up at each call: who replaces the global `fetch` later, a test or a tracer, is heard as well.
+  const doFetch = options.fetch ?? ((request: Request) => fetch(request));
+
+  async function send(route: string, { method = "GET", query = {}, body, signal, ...call }: Call = {}) {
+    const url = `${base}${route}${toSearch(query)}`;
+    const request = new Request(url, {
+      method,
+      headers: { ...headers, ...call.headers },
+      ...(body === undefined ? {} : { body }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    let response: Response;
+    try {
+      response = await doFetch(request);
+    } catch (error) {
+      throw toUnreachable(error, url, signal);
+    }
+    if (response.status === 200) return response;
+    const error = await toError(response, url);
+    throw signal?.aborted ? signal.reason : error;
+  }
+
+  return {
+    retry,
+    pathOf: (path) => joinPath(prefix, path),
+    at: (route, path) => route + urlPath(joinPath(prefix, path)),
+    send,
+    get: (route, query, signal) =>
+      retrying(retry, signal, async () => readJson(await send(route, { query, signal }), signal)),
+  };
+}
+
+/** The body of an answer. A connection that breaks in the middle of it is a failure like one before it. */
+export async function readJson<Answer>(response: Response, signal?: AbortSignal): Promise<Answer> {
+  let text: string;
+  try {
+    text = await response.text();
+  } catch (error) {
+    throw toUnreachable(error, response.url || "the server", signal);
+  }
+  try {
+    return JSON.parse(text) as Answer;
+  } catch {
+    throw unexpectedAnswer(response.url || "the server", response.status, text);
+  }
+}
+
+export function toUnreachable(error: unknown, url: string, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted) return signal.reason;
+  if (isMillraceError(error)) return error;
+  const why = reasonOf(error);
+  return new MillraceError("unreachable", `No answer from ${url}: ${why}`, { url }, { cause: error });
+}
+
+/** Node's fetch says only "fetch failed"; what failed stands in the cause. */
+function reasonOf(error: unknown): string {
+  const { message, cause } = error as { message?: string; cause?: { message?: string; code?: string } };
+  return cause?.message || cause?.code || message || String(error);
+}
+
+function toSearch(query: Query): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (Array.isArray(value)) for (const one of value) search.append(name, one);
+    else if (value !== undefined) search.append(name, String(value));
+  }
+  return search.size === 0 ? "" : `?${search}`;
+}

@@ -1,0 +1,188 @@
+/** The line itself: help, completion, wrong usage, servers that are not there or say no, readers that leave. */
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import path from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { append } from "../processes/http.ts";
+import { startServer, temporaryDirectory } from "../processes/server-process.ts";
+import { run, start } from "./run.ts";
+
+const names = [
+  ...["serve", "append", "tail", "read", "state", "streams", "delete", "pause", "resume", "export", "import"],
+  "completion",
+];
+
+const flagsIn = (help: string) => [...help.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag as string);
+
+describe("help", () => {
+  test("names every command, and the exit codes", async () => {
+    const { stdout, code } = await run(["--help"]);
+    expect(code).toBe(0);
+    expect([...stdout.matchAll(/^ {2}(\w+) {2,}\S/gm)].map(([, name]) => name)).toEqual(names);
+    expect(stdout).toContain("3 server not reached");
+  });
+
+  test.each(names)("%s: usage, flags, an example", async (name) => {
+    const { stdout, code, stderr } = await run([name, "--help"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(new RegExp(`^Usage: millrace ${name}`));
+    expect(stdout).toMatch(/\nExamples?:\n {2}\S/);
+    if (name !== "serve" && name !== "completion") {
+      for (const text of ["MILLRACE_URL", "MILLRACE_PROJECT", "MILLRACE_TOKEN"]) expect(stdout).toContain(text);
+    }
+    for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(120);
+  });
+
+  test("the version is the package's", async () => {
+    const manifest = readFileSync(new URL("../../packages/millrace/package.json", import.meta.url), "utf8");
+    const { version } = JSON.parse(manifest) as { version: string };
+    expect((await run(["--version"])).stdout).toBe(`millrace ${version}\n`);
+  });
+});
+
+describe("completion", () => {
+  test.each(["bash", "zsh", "fish"])("%s: every command and every flag", async (shell) => {
+    const { stdout } = await run(["completion", shell]);
+    for (const name of names) expect(stdout).toContain(name);
+    const flags = flagsIn((await run(["import", "--help"])).stdout);
+    expect(flags).toContain("--control");
+    for (const flag of flags) expect(stdout).toContain(shell === "fish" ? `-l ${flag.slice(2)}` : flag);
+  });
+
+  test("bash understands it", async () => {
+    const { stdout } = await run(["completion", "bash"]);
+    const complete = (...words: string[]) =>
+      execFileSync("bash", [
+        "-c",
+        `${stdout}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _millrace; echo "\${COMPREPLY[*]}"`,
+        "bash",
+        "millrace",
+        ...words,
+      ])
+        .toString()
+        .trim();
+    expect(complete("de")).toBe("delete");
+    expect(complete("import", "--co")).toBe("--control");
+    expect(complete("completion", "z")).toBe("zsh");
+    expect(complete("tail", "/me")).toBe("");
+  });
+});
+
+describe("wrong usage ends with 2 and one that helps", () => {
+  test.each<[string[], string]>([
+    [["nonsense"], 'There is no command "nonsense"'],
+    [["--url", "x", "read", "/a"], "Options stand behind the command"],
+    [["append"], 'Something is missing behind "append"'],
+    [["append", "/a"], "A type, an event as JSON, or - for stdin is expected"],
+    [["append", "", "x"], "A path is expected"],
+    [["append", "/a", "x", "y"], '"y" is one word too many'],
+    [["append", "/a", "{x"], "is not JSON"],
+    [["append", "/a", "x", "--payload", "{"], "--payload is not JSON"],
+    [["append", "/a", "x", "--payload", "12345678901234567890"], "beyond 2^53"],
+    [["append", "/a", "x", "--payload", "1e400"], "beyond 2^53"],
+    [["append", "/a", "x", "--type", "y"], "not both"],
+    [["append", "/a", "[]", "--offset", "1"], "for one event"],
+    [["append", "/a", "x", "--offset", "0"], "--offset is a whole number from 1"],
+    [["append", "/a", "--file", "/nowhere/file"], "/nowhere/file cannot be read"],
+    [["append", "/a", "-"], "stdin is empty"],
+    [["read", "/a", "--limit", "some"], '--limit is a whole number from 1; got "some"'],
+    [["read", "/a", "--tpye", "x"], "--tpye"],
+    [["tail"], 'Something is missing behind "tail"'],
+    [["tail", "/a", "/b", "--from", "3"], "with several paths it is start or end"],
+    [["state", "/a", "--at", "1"], "--at needs --processor"],
+    [["import", "/a", "/nowhere/file"], "/nowhere/file cannot be read"],
+    [["export", "/a", "--out", "/nowhere/file"], "--out /nowhere/file cannot be written"],
+    [["completion", "tcsh"], "bash, zsh and fish"],
+    [["read", "/a", "--url", "localhost:4040"], "--url (MILLRACE_URL) is a URL"],
+  ])("%j", async (args, words) => {
+    const { code, stdout, stderr } = await run(args, { MILLRACE_URL: "http://127.0.0.1:1" });
+    expect(stderr).toContain(words);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).not.toContain("    at ");
+  });
+});
+
+describe("a server that is not there ends with 3", () => {
+  test.each([["append", "/a", "x"], ["tail", "/a", "/b"], ["streams"], ["delete", "/a", "--yes"]])(
+    "%s %s",
+    async (...args) => {
+      const { code, stdout, stderr } = await run(args, { MILLRACE_URL: "http://127.0.0.1:1" });
+      expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
+      expect(stderr).toContain("http://127.0.0.1:1");
+      expect(stderr).toContain("millrace serve");
+      expect(stderr).toContain("--url");
+      expect(stderr.trim().split("\n")).toHaveLength(2);
+    },
+  );
+
+  test("and so does one that is no Millrace", async () => {
+    const other = createServer((_request, response) => response.end("<h1>\u001b[31mWelcome</h1>")).listen(
+      0,
+      "127.0.0.1",
+    );
+    await once(other, "listening");
+    onTestFinished(() => void other.close());
+    const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
+    const { code, stderr } = await run(["state", "/a", "--url", url]);
+    expect(code).toBe(3);
+    expect(stderr).toContain("Welcome");
+    expect(stderr).not.toContain("\u001b");
+  });
+});
+
+test("a client command loads nothing of the server", async () => {
+  const { directory, remove } = temporaryDirectory();
+  onTestFinished(remove);
+  const env = { MILLRACE_URL: "http://127.0.0.1:1", NODE_V8_COVERAGE: directory };
+  expect((await run(["append", "/a", "x"], env)).code).toBe(3);
+  const loaded = readdirSync(directory)
+    .map((name) => readFileSync(path.join(directory, name), "utf8"))
+    .join();
+  expect(loaded).toContain("append-command.js");
+  for (const name of ["better-sqlite3", "/pino/", "/hono/", "/zod/", "/yaml/", "/engine/"]) {
+    expect(loaded).not.toContain(name);
+  }
+});
+
+test("tokens and projects: refused without, by flag or by variable", async () => {
+  const { directory, remove } = temporaryDirectory();
+  onTestFinished(remove);
+  const file = path.join(directory, "token");
+  writeFileSync(file, "correct-horse-battery-staple\n");
+  const server = await startServer({ data: ":memory:", args: ["--token-file", file] });
+  onTestFinished(async () => void (await server.stop("SIGTERM")));
+  const url = ["--url", server.url];
+  const refused = await run(["append", "/a", "x", ...url]);
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain("MILLRACE_TOKEN");
+  const token = { MILLRACE_TOKEN: "correct-horse-battery-staple" };
+  expect((await run(["append", "/a", "x", ...url, "--project", "demo"], token)).code).toBe(0);
+  const flagWins = ["--token", "correct-horse-battery-staple", ...url];
+  const env = { MILLRACE_TOKEN: "another", MILLRACE_PROJECT: "demo" };
+  expect((await run(["streams", "--json", ...flagWins], env)).stdout).toContain('"/a"');
+  expect((await run(["append", "/a", "x", "--project", "no good", ...url], token)).code).toBe(1);
+  expect((await run(["append", "/a//b", "x", ...url], token)).stderr).toContain("empty segment");
+});
+
+test("a reader that leaves ends it quietly", async () => {
+  const server = await startServer({ data: ":memory:" });
+  onTestFinished(async () => void (await server.stop("SIGTERM")));
+  await append(
+    server.url,
+    "/long",
+    Array.from({ length: 1_000 }, () => ({ type: "a", payload: "x".repeat(1_000) })),
+  );
+  for (const args of [
+    ["read", "/long"],
+    ["export", "/long"],
+    ["tail", "/long", "--from", "start", "--json"],
+  ]) {
+    const leaving = start([...args, "--url", server.url]);
+    leaving.child.stdout?.once("data", () => leaving.child.stdout?.destroy());
+    const { code, stderr } = await leaving.exited;
+    expect({ args, code, stderr }).toEqual({ args, code: 0, stderr: "" });
+  }
+});
