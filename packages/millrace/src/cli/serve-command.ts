@@ -37,7 +37,10 @@ export async function serveCommand(args: string[]): Promise<number> {
   const log = pino({ level: flags.logLevel }, pino.destination({ fd: 2, sync: true }));
   const server = await serve({
     ...flags.serve,
-    onFault: (error) => log.error({ err: error }, "a request or an effect failed"),
+    onFault: (error, request) => log.error({ err: error, ...request }, "a request or an effect failed"),
+    onRefusal({ code, status, message }, request) {
+      log.debug({ code, status, detail: message, ...request }, "refused");
+    },
     onFatal(message) {
       log.fatal(message);
       process.stderr.write(
