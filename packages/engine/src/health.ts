@@ -50,7 +50,7 @@ export async function troublesOf({ meter, clock, directory, stopping }: HealthHo
 function discreet(message: string): string {
   return message
     .replaceAll(/\s+/g, " ")
-    .replaceAll(/(?:[A-Za-z]:)?[\\/]\S*/g, "<path>")
+    .replaceAll(/\S*[\\/]\S*/g, (word) => (word === "I/O" ? word : "<path>"))
     .slice(0, messageCharactersMax);
 }
 

@@ -7,7 +7,7 @@ import type { Directory, StreamLog } from "@millrace/engine";
 import type { Handler, Incoming } from "@millrace/http";
 import {
   context,
-  ProxyTracerProvider,
+  type ProxyTracerProvider,
   propagation,
   type Span,
   SpanKind,
@@ -22,7 +22,10 @@ const scope = "millrace";
 /** Undefined while no provider is registered. */
 export function registeredTracer(): Tracer | undefined {
   const provider = trace.getTracerProvider();
-  return provider instanceof ProxyTracerProvider ? provider.getDelegateTracer(scope) : provider.getTracer(scope);
+  // The API hands out a proxy; what stands behind it is there only once somebody registered it.
+  return "getDelegateTracer" in provider
+    ? (provider as ProxyTracerProvider).getDelegateTracer(scope)
+    : provider.getTracer(scope);
 }
 
 /** A request's span ends with the head of the answer: a live read may go on for days. */

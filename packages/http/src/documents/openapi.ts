@@ -93,7 +93,7 @@ function parameters(): JsonObject {
       in: "path",
       required: true,
       description: "The stream: segments of `A-Z a-z 0-9 . _ ~ @ : + = -`, joined by slashes.",
-      schema: { type: "string", pattern: "^/?[A-Za-z0-9._~@:+=-]+(/[A-Za-z0-9._~@:+=-]+)*/?$" },
+      schema: { type: "string", pattern: "^[A-Za-z0-9._~@:+=-]+(/[A-Za-z0-9._~@:+=-]+)*/?$" },
       example: "me/hello",
     },
     name: {
