@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 const needed = [
   { program: "curl", package: "curl", for: "the README's curl tour" },
   { program: "jq", package: "jq", for: "the README's curl tour" },
+  { program: "chromium", package: "chromium", for: "the test that opens the documents in a browser" },
   { program: "strace", package: "strace", for: "the tests that count and fail disk syncs" },
 ];
 

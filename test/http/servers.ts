@@ -8,9 +8,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { Readable } from "node:stream";
 import { createEngine, createMemoryDirectory } from "@millrace/engine";
-import { type AccessOptions, createHandler } from "@millrace/http";
+import { type AccessOptions, createHandler, type RequestNote } from "@millrace/http";
 import type { Limits } from "@millrace/protocol";
-import { serve, systemClock, systemRandom } from "millrace";
+import { createDocumentationAssets, serve, systemClock, systemRandom } from "millrace";
 import { afterAll, beforeAll, describe } from "vitest";
 
 export interface Sending {
@@ -25,6 +25,8 @@ export interface TestServer {
   send(target: string, sending?: Sending): Promise<Response>;
   /** What the server reported as faults of its own. */
   faults: unknown[];
+  /** The requests that were refused, as the log would name them. */
+  refusals: RequestNote[];
   close(): Promise<void>;
 }
 
@@ -48,9 +50,12 @@ const inProcess: Fixture = {
     const onFault = (error: unknown) => void faults.push(error);
     const directory = createMemoryDirectory();
     const engine = createEngine({ directory, clock: systemClock, random: systemRandom, onFailure: onFault, limits });
-    const handler = createHandler({ engine, access, onFault });
+    const refusals: RequestNote[] = [];
+    const onRefusal = (_: unknown, request: RequestNote) => void refusals.push(request);
+    const handler = createHandler({ engine, access, onFault, onRefusal, assets: createDocumentationAssets() });
     return {
       faults,
+      refusals,
       send: (target, sending = {}) => handler.fetch(new Request(`http://localhost${target}`, requestInit(sending))),
       close: () => engine.close(),
     };
@@ -64,9 +69,13 @@ const overTcp: Fixture = {
     const faults: unknown[] = [];
     const onFault = (error: unknown) => void faults.push(error);
     const data = mkdtempSync(path.join(tmpdir(), "millrace-http-"));
-    const server = await serve({ port: 0, host: "127.0.0.1", data, access, limits, onFault, onFatal: onFault });
+    const refusals: RequestNote[] = [];
+    const onRefusal = (_: unknown, request: RequestNote) => void refusals.push(request);
+    const reports = { onFault, onRefusal, onFatal: onFault };
+    const server = await serve({ port: 0, host: "127.0.0.1", data, access, limits, ...reports });
     return {
       faults,
+      refusals,
       send: (target, sending = {}) => sendOverTcp(server.url, target, sending),
       async close() {
         await server.close();

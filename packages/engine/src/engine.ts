@@ -7,7 +7,10 @@ import { claimAtBirth, claimAtRemoval, createTree, type Tree } from "./builtin/t
 import { builtins } from "./builtins.ts";
 import { contentDigest } from "./digest.ts";
 import type { Entry } from "./forming.ts";
+import { type Trouble, troublesOf } from "./health.ts";
 import { createIsoTime } from "./iso-time.ts";
+import { createMeter, type Meter } from "./meter.ts";
+import { meteredLog } from "./metered-log.ts";
 import type { Clock, Random } from "./ports/clock.ts";
 import type { Directory, StreamSummary } from "./ports/log.ts";
 import { type ReadItem, type ReadRequest, read } from "./read.ts";
@@ -62,10 +65,24 @@ export interface Engine {
   projects: Directory["projects"];
   /** Empties a path, with `children` everything below it too. Answers what there was. */
   delete(project: string, path: string, options: { children: boolean }): Promise<Deleted[]>;
-  /** What is open and read, for health and metrics. */
-  gauges(): { openStreams: number; readers: number };
+  /** What was counted since the start. Only the engine writes it. */
+  readonly meter: Readonly<Meter>;
+  /** What is open, read and waiting now. */
+  gauges(): Gauges;
+  /** What keeps it from doing its work; empty when all is well. */
+  troubles(): Promise<Trouble[]>;
   /** Ends readers, finishes what was begun, closes the log. */
   close(): Promise<void>;
+}
+
+export interface Gauges {
+  openStreams: number;
+  readers: number;
+  /** Appends that wait for their turn, and their bytes. */
+  waitingAppends: number;
+  waitingBytes: number;
+  /** Births and deletions that ancestors are yet to hear of, as far as they are remembered in memory. */
+  waitingAnnouncements: number;
 }
 
 export interface AppendOptions {
@@ -81,6 +98,7 @@ export function createEngine(options: EngineOptions): Engine {
   const onFailure = options.onFailure ?? (() => {});
   let closing = false;
   const isoTime = createIsoTime();
+  const meter = createMeter();
   /**
    * Who reads now. Each has a signal of its own that its caller and `close` abort. `AbortSignal.any` would join the two
    * as well, but what lives as long as the server would then remember every read there ever was (Node 20 does).
@@ -88,7 +106,7 @@ export function createEngine(options: EngineOptions): Engine {
   const readers = new Set<AbortController>();
 
   const streams = new Streams(limits, (project, path) => ({
-    log: directory.log(project, path),
+    log: meteredLog(directory.log(project, path), meter, clock),
     clock,
     limits,
     newStreamId: () => random.id(),
@@ -158,7 +176,9 @@ export function createEngine(options: EngineOptions): Engine {
     append(project, path, inputs, { bytes, source }) {
       if (closing) throw unavailable("The server is stopping.");
       const entries = inputs.map((input) => toEntry(input, source));
-      return streams.get(project, path).append({ entries, fromServer: false, bytes });
+      const appending = streams.get(project, path).append({ entries, fromServer: false, bytes });
+      meter.appends++;
+      return appending;
     },
 
     async *read(project, path, request, signal) {
@@ -168,6 +188,7 @@ export function createEngine(options: EngineOptions): Engine {
         throw tooManyReaders(limits.readersPerStream, "live readers of this stream");
       }
       const reader = enter(signal);
+      meter.reads++;
       if (request.live) stream.tail.readers++;
       try {
         yield* read(stream, request, reader.signal);
@@ -180,6 +201,7 @@ export function createEngine(options: EngineOptions): Engine {
     async *readSubtree(project, prefix, request, signal) {
       if (closing) throw unavailable("The server is stopping.");
       const reader = enter(signal);
+      meter.reads++;
       try {
         const subtree = { directory, clock, project, prefix, onChange: (wake: () => void) => onChange(project, wake) };
         yield* readSubtree(subtree, request, reader.signal);
@@ -230,7 +252,14 @@ export function createEngine(options: EngineOptions): Engine {
       return own === undefined ? deleted : [own, ...deleted];
     },
 
-    gauges: () => ({ openStreams: streams.size, readers: readers.size }),
+    meter,
+    gauges: () => ({
+      openStreams: streams.size,
+      readers: readers.size,
+      ...streams.waiting(),
+      waitingAnnouncements: tree.waiting(),
+    }),
+    troubles: () => troublesOf({ meter, clock, directory, stopping: closing }),
 
     async close() {
       closing = true;

@@ -6,8 +6,11 @@ export {
   type Deleted,
   type Engine,
   type EngineOptions,
+  type Gauges,
 } from "./engine.ts";
+export type { Trouble } from "./health.ts";
 export { createMemoryDirectory } from "./memory/memory-directory.ts";
+export { createHistogram, type Histogram, type Meter, observe } from "./meter.ts";
 export type { Clock, Random } from "./ports/clock.ts";
 export {
   type Claim,

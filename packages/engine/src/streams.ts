@@ -48,6 +48,17 @@ export class Streams {
     for (const stream of this.#open.values()) await stream.settled();
   }
 
+  /** What waits for its turn, over all streams. Looks at each: for whoever asks now and then. */
+  waiting(): { waitingAppends: number; waitingBytes: number } {
+    let waitingAppends = 0;
+    let waitingBytes = 0;
+    for (const stream of this.#open.values()) {
+      waitingAppends += stream.queue.length;
+      waitingBytes += stream.waitingBytes;
+    }
+    return { waitingAppends, waitingBytes };
+  }
+
   get size(): number {
     return this.#open.size;
   }

@@ -25,6 +25,11 @@ export interface Outgoing {
   body: string | Uint8Array | AsyncIterable<string | Uint8Array>;
 }
 
+export function toJson(value: unknown): Outgoing {
+  const headers = { "content-type": "application/json", "cache-control": "no-cache" };
+  return { status: 200, headers, body: `${JSON.stringify(value)}\n` };
+}
+
 export function toIncoming(request: Request): Incoming {
   const { pathname, search } = new URL(request.url);
   return {

@@ -5,55 +5,82 @@
  * `/a/../b`, which is not a path, into another stream.
  */
 import type { Engine } from "@millrace/engine";
-import { StreamError } from "@millrace/protocol";
+import { type ErrorCode, errorStatus, StreamError } from "@millrace/protocol";
 import { type Context, Hono } from "hono";
-import {
-  childrenRoute,
-  contractRoute,
-  deleteRoute,
-  healthRoute,
-  listRoute,
-  projectsRoute,
-  readyRoute,
-  stateRoute,
-} from "./api-routes.ts";
+import { childrenRoute, deleteRoute, listRoute, projectsRoute, stateRoute } from "./api-routes.ts";
 import { appendRoute } from "./append-route.ts";
+import type { Assets } from "./documents/docs-page.ts";
+import { documentRoutes } from "./documents/document-routes.ts";
+import { eventRoute } from "./documents/event-pages.ts";
 import { type Incoming, type Outgoing, toIncoming, toResponse } from "./exchange.ts";
 import { type AccessOptions, corsHeaders, createGuard } from "./guard.ts";
-import { isRefusal, problem } from "./problem.ts";
+import { healthRoute, readyRoute } from "./health-routes.ts";
+import type { Metric } from "./metrics/exposition.ts";
+import { metricsRoute, type RequestMeter } from "./metrics/metrics-route.ts";
+import { isRefusal, problem, toRefusal } from "./problem.ts";
 import { readRoute, type SharedFrames } from "./read-route.ts";
-import { streamPathOf } from "./target.ts";
+import { requestIdOf } from "./request-id.ts";
+import { documentedTypeOf, streamPathOf } from "./target.ts";
 
 export interface HandlerOptions {
   engine: Engine;
   access?: AccessOptions;
+  /** The files of `swagger-ui-dist`; without them there are no interactive documents. */
+  assets?: Assets;
+  /** What the host knows of the process, for `/metrics`. */
+  metrics?(): readonly Metric[];
   /** Hears of faults that are ours: an answer went out as 503, this is why. */
-  onFault?(error: unknown): void;
+  onFault?(error: unknown, request?: RequestNote): void;
+  /** Hears of every refusal. */
+  onRefusal?(refusal: StreamError, request: RequestNote): void;
+}
+
+/** What a log line says of a request. The query is not in it: it may hold a token. */
+export interface RequestNote {
+  requestId: string;
+  method: string;
+  path: string;
 }
 
 export interface Handler {
   fetch(request: Request): Promise<Response>;
   /** Undefined when the URL is no stream: then `fetch` answers it. */
   hot(incoming: Incoming): Promise<Outgoing> | undefined;
+  /** The answer to what the host itself has to refuse, because it never became a request. */
+  refuse(error: StreamError): Outgoing;
 }
 
 const streamMethods = "GET, HEAD, POST, DELETE, OPTIONS";
 
-export function createHandler({ engine, access = {}, onFault = () => {} }: HandlerOptions): Handler {
+export function createHandler(options: HandlerOptions): Handler {
+  const { engine, access = {}, onFault = () => {}, onRefusal = () => {} } = options;
   const shared: SharedFrames = new WeakMap();
+  const meter: RequestMeter = { requests: 0, refused: noRefusals() };
   const checkAccess = createGuard(access);
 
   async function guarded(incoming: Incoming, route: () => Promise<Outgoing> | Outgoing): Promise<Outgoing> {
     let outgoing: Outgoing;
+    meter.requests++;
     try {
       checkAccess(incoming);
       outgoing = await route();
     } catch (error) {
-      if (!isRefusal(error)) onFault(error);
-      outgoing = problem(error);
+      outgoing = refused(error, incoming);
     }
     const cors = corsHeaders(incoming, access);
-    if (cors !== undefined) Object.assign(outgoing.headers, cors);
+    if (cors !== undefined) addHeaders(outgoing, cors);
+    return outgoing;
+  }
+
+  function refused(error: unknown, incoming: Incoming): Outgoing {
+    const requestId = requestIdOf(incoming);
+    const note = { requestId, method: incoming.method, path: pathOf(incoming.url) };
+    const refusal = toRefusal(error);
+    meter.refused[refusal.code]++;
+    if (isRefusal(error)) onRefusal(refusal, note);
+    else onFault(error, note);
+    const outgoing = problem(refusal);
+    outgoing.headers["x-request-id"] = requestId;
     return outgoing;
   }
 
@@ -90,6 +117,8 @@ export function createHandler({ engine, access = {}, onFault = () => {} }: Handl
     app.all(pattern, (context) => answer(context, (incoming) => readOnly(incoming.method, () => route(incoming))));
   };
 
+  for (const [path, route] of Object.entries(documentRoutes(options.assets))) get(path, route);
+  get("/metrics", () => metricsRoute(engine, meter, options.metrics?.() ?? []));
   get("/healthz", healthRoute);
   get("/readyz", () => readyRoute(engine));
   get("/api/projects", (incoming) => projectsRoute(engine, incoming));
@@ -104,17 +133,25 @@ export function createHandler({ engine, access = {}, onFault = () => {} }: Handl
     answer(context, (incoming) => {
       const path = streamPathOf(incoming.url);
       if (path !== undefined) return streamRoute(incoming, path);
-      const document = documentOf(incoming.url);
-      if (document !== undefined) return readOnly(incoming.method, () => document);
+      const contract = documentedTypeOf(pathOf(incoming.url));
+      if (contract !== undefined) return readOnly(incoming.method, () => eventRoute(incoming, contract));
       throw new StreamError(
         "not_found",
-        `There is nothing at ${incoming.url.split("?")[0]?.slice(0, 200)}. Streams are at /api/streams/{path}.`,
+        `There is nothing at ${pathOf(incoming.url).slice(0, 200)}. Streams are at /api/streams/{path}.`,
         {},
       );
     }),
   );
 
-  return { fetch: async (request) => app.fetch(request), hot };
+  return {
+    fetch: async (request) => app.fetch(request),
+    hot,
+    refuse(error) {
+      meter.requests++;
+      meter.refused[error.code]++;
+      return problem(error);
+    },
+  };
 }
 
 function readOnly(method: string, route: () => Promise<Outgoing> | Outgoing): Promise<Outgoing> | Outgoing {
@@ -123,14 +160,23 @@ function readOnly(method: string, route: () => Promise<Outgoing> | Outgoing): Pr
   throw notAllowed(method, "GET, HEAD, OPTIONS");
 }
 
-/** The page of a built-in type, at the path of the type's own URL. */
-function documentOf(url: string): Outgoing | undefined {
-  return url.startsWith("/events/stream/") ? contractRoute(below(url, "/events/stream")) : undefined;
+function addHeaders(outgoing: Outgoing, more: Record<string, string>): void {
+  const { vary } = outgoing.headers;
+  Object.assign(outgoing.headers, more);
+  if (vary !== undefined) outgoing.headers.vary = `${vary}, ${more.vary}`;
+}
+
+function noRefusals(): Record<ErrorCode, number> {
+  return Object.fromEntries(Object.keys(errorStatus).map((code) => [code, 0])) as Record<ErrorCode, number>;
+}
+
+function pathOf(url: string): string {
+  return url.split("?")[0] as string;
 }
 
 /** What stands behind a prefix in a URL, still encoded. */
 function below(url: string, prefix: string): string {
-  return (url.split("?")[0] as string).slice(prefix.length + 1);
+  return pathOf(url).slice(prefix.length + 1);
 }
 
 function notAllowed(method: string, allow: string): StreamError<"method_not_allowed"> {

@@ -3,7 +3,7 @@ import { errorStatus, isStreamError, StreamError } from "@millrace/protocol";
 import type { Outgoing } from "./exchange.ts";
 
 export function problem(error: unknown): Outgoing {
-  const refusal = isStreamError(error) ? error : unexpected();
+  const refusal = toRefusal(error);
   const { code, message, data } = refusal;
   const headers: Record<string, string> = { "content-type": "application/problem+json" };
   if (isStreamError(refusal, "unavailable")) headers["retry-after"] = String(refusal.data.retryAfterSeconds);
@@ -20,14 +20,18 @@ export function isRefusal(error: unknown): boolean {
   return isStreamError(error);
 }
 
+export function toRefusal(error: unknown): StreamError {
+  return isStreamError(error) ? error : unexpected();
+}
+
 /** Never a 500: what we did not foresee is "not now", and the cause is in the log of the server. */
-function unexpected(): StreamError<"unavailable"> {
+function unexpected(): StreamError {
   return new StreamError("unavailable", "The server met a fault of its own; its log says more.", {
     retryAfterSeconds: 1,
   });
 }
 
-function titleOf(code: string): string {
+export function titleOf(code: string): string {
   const words = code.replaceAll("_", " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -2,6 +2,7 @@
 import type { ReadRequest, SubtreeCursor, SubtreeRequest } from "@millrace/engine";
 import { canonicalType } from "@millrace/protocol";
 import type { Incoming } from "./exchange.ts";
+import { allow, isTrue, readParameters } from "./parameters.ts";
 import { invalidRequest } from "./refusals.ts";
 
 export type Format = "sse" | "json" | "ndjson" | "yaml" | "html";
@@ -16,32 +17,13 @@ export interface ReadQuery {
   filtered: boolean;
 }
 
-const known = new Set([
-  "afterOffset",
-  "beforeOffset",
-  "offset",
-  "after",
-  "limit",
-  "order",
-  "type",
-  "live",
-  "includeChildren",
-  "format",
-  "markers",
-  "project",
-  "token",
-]);
 const formats = new Set(["sse", "json", "ndjson", "yaml"]);
 
 /** @throws StreamError `invalid_request`, naming the parameter */
 export function parseReadQuery(query: URLSearchParams, incoming: Incoming, pageEvents: number): ReadQuery {
-  for (const name of query.keys()) {
-    if (!known.has(name)) {
-      throw invalidRequest(`Unknown query parameter "${name}". A read knows ${[...known].join(", ")}.`, name);
-    }
-  }
+  allow(query, readParameters);
   const format = formatOf(query, incoming);
-  const live = flag(query, "live");
+  const live = isTrue(query, "live");
   const descending = orderOf(query);
   const limit = limitOf(query, format === "json" ? pageEvents : undefined);
   if (live && format === "json")
@@ -53,10 +35,10 @@ export function parseReadQuery(query: URLSearchParams, incoming: Incoming, pageE
     ...(limit === undefined ? {} : { limit }),
     ...(types.length > 0 ? { accepts: matcherOf(types) } : {}),
   };
-  const what: ReadQuery["what"] = flag(query, "includeChildren")
+  const what: ReadQuery["what"] = isTrue(query, "includeChildren")
     ? { kind: "subtree", request: { ...shared, after: subtreeCursorOf(query, incoming, descending) } }
     : { kind: "stream", request: { ...shared, ...rangeOf(query, incoming, descending) } };
-  return { what, format, live, markers: flag(query, "markers"), filtered: types.length > 0 };
+  return { what, format, live, markers: isTrue(query, "markers"), filtered: types.length > 0 };
 }
 
 function rangeOf(query: URLSearchParams, incoming: Incoming, descending: boolean): ReadRequest {
@@ -129,13 +111,6 @@ function orderOf(query: URLSearchParams): boolean {
   if (order === null || order === "asc") return false;
   if (order === "desc") return true;
   throw invalidRequest(`order is "asc" or "desc"; got "${order.slice(0, 100)}".`, "order");
-}
-
-function flag(query: URLSearchParams, name: string): boolean {
-  const value = query.get(name);
-  if (value === null || value === "false" || value === "0") return false;
-  if (value === "true" || value === "1") return true;
-  throw invalidRequest(`${name} is "true" or "false"; got "${value.slice(0, 100)}".`, name);
 }
 
 /** `*` matches any characters, in a short form too: a form without a star is first made canonical. */

@@ -2,36 +2,23 @@
 import type { Engine } from "@millrace/engine";
 import { isStreamError } from "@millrace/protocol";
 import type { Incoming, Outgoing } from "./exchange.ts";
+import { baseOf, curlFlags, escapeHtml, hrefOf, toPage } from "./page.ts";
 import type { Target } from "./target.ts";
 
-export async function streamPage(engine: Engine, incoming: Incoming, { project, path }: Target): Promise<Outgoing> {
-  const scheme = incoming.header("x-forwarded-proto") === "https" ? "https" : "http";
-  const base = `${scheme}://${incoming.header("host") ?? "localhost"}`;
-  const url = `${base}/api/streams${path}`;
-  const scope = project === "public" ? "" : ` -H 'X-Project-Slug: ${project}'`;
-  const body = `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>${escapeHtml(path)} - Millrace</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:3rem auto;padding:0 1rem}pre{background:#8881;padding:.75rem;overflow:auto}</style>
-<h1>${escapeHtml(path)}</h1>
+export async function streamPage(engine: Engine, incoming: Incoming, target: Target): Promise<Outgoing> {
+  const { project, path, query } = target;
+  const url = `${baseOf(incoming)}/api/streams${path}`;
+  const flags = curlFlags(incoming, query, project);
+  const body = `<h1>${escapeHtml(path)}</h1>
 <p>${escapeHtml(await headLine(engine, project, path))}</p>
 <p>Append an event:</p>
-<pre>${escapeHtml(`curl --json '{"type":"hello-world"}'${scope} ${url}`)}</pre>
+<pre>${escapeHtml(`curl --json '{"type":"hello-world"}'${flags} ${url}`)}</pre>
 <p>Read what there is:</p>
-<pre>${escapeHtml(`curl -s${scope} '${url}?format=yaml'`)}</pre>
+<pre>${escapeHtml(`curl -s${flags} '${url}?format=yaml'`)}</pre>
 <p>Follow it live:</p>
-<pre>${escapeHtml(`curl -sN${scope} '${url}?live=true' | sed -nu 's/^data: //p' | jq .`)}</pre>
-</html>
-`;
-  const headers = {
-    "content-type": "text/html; charset=utf-8",
-    "cache-control": "no-cache",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "x-content-type-options": "nosniff",
-  };
-  return { status: 200, headers, body };
+<pre>${escapeHtml(`curl -sN${flags} '${url}?live=true' | sed -nu 's/^data: //p' | jq .`)}</pre>
+<p><a href="${hrefOf("/api/docs", query)}">All calls</a>, <a href="${hrefOf("/api/docs/events", query)}">built-in events</a></p>`;
+  return toPage({ title: path, body });
 }
 
 async function headLine(engine: Engine, project: string, path: string): Promise<string> {
@@ -42,8 +29,4 @@ async function headLine(engine: Engine, project: string, path: string): Promise<
     if (!isStreamError(error, "not_found")) throw error;
     return `Project ${project}. No stream yet: it comes into being with its first event.`;
   }
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }

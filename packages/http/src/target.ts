@@ -2,7 +2,7 @@
  * Which stream a URL means. An agent's URL is its path, so everything at the root of the server is a stream except a
  * closed list of first segments; `/api/streams/...` reaches all streams, those too.
  */
-import { builtinPrefix, contractFor, parsePath, parseProject } from "@millrace/protocol";
+import { builtinPrefix, contractFor, type EventContract, parsePath, parseProject } from "@millrace/protocol";
 import type { Incoming } from "./exchange.ts";
 
 export interface Target {
@@ -35,8 +35,15 @@ export function streamPathOf(url: string): string | undefined {
   const path = end === -1 ? url : url.slice(0, end);
   if (path.startsWith(api)) return isReservedBelowApi(path) ? undefined : path.slice(api.length);
   if (reserved.has(firstSegment(path))) return undefined;
-  if (path.startsWith(documents) && contractFor(builtinPrefix + path.slice(documents.length))) return undefined;
+  if (documentedTypeOf(path) !== undefined) return undefined;
   return path;
+}
+
+/** The built-in type whose page a URL's path is, its slashes encoded or not. */
+export function documentedTypeOf(path: string): EventContract | undefined {
+  return path.startsWith(documents)
+    ? contractFor(builtinPrefix + decodeTolerant(path.slice(documents.length)))
+    : undefined;
 }
 
 /** However it is written: an encoded letter or slash must not turn a URL of the server into a stream. */

@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
-import { type Handler, type Incoming, type Outgoing, problem } from "@millrace/http";
+import type { Handler, Incoming, Outgoing } from "@millrace/http";
 import { type ErrorCode, type ErrorData, type Limits, StreamError } from "@millrace/protocol";
 
 const keepAliveMs = 60_000;
@@ -19,7 +19,7 @@ export function createNodeServer(handler: Handler, limits: Limits): Server {
   const viaFetch = getRequestListener((request) => handler.fetch(request), {
     overrideGlobalObjects: false,
     hostname: "localhost", // for HTTP/1.0, which need not send a Host
-    errorHandler: refuseRequest,
+    errorHandler: (error) => refuseRequest(error, handler),
   });
   const server = createServer(
     {
@@ -33,11 +33,11 @@ export function createNodeServer(handler: Handler, limits: Limits): Server {
     (request, response) => {
       const answer = handler.hot(new NodeIncoming(request, response));
       if (answer !== undefined) void answer.then((outgoing) => send(request, response, outgoing));
-      else if (dotSegment.test(request.url as string)) send(request, response, problem(dots()));
+      else if (dotSegment.test(request.url as string)) send(request, response, handler.refuse(dots()));
       else void viaFetch(request, response);
     },
   );
-  server.on("clientError", (error, socket) => refuseUnparsed(error, socket as Socket, limits));
+  server.on("clientError", (error, socket) => refuseUnparsed(error, socket as Socket, handler, limits));
   return server;
 }
 
@@ -181,18 +181,18 @@ function drained(response: ServerResponse): Promise<void> {
 }
 
 /** What Node's parser lets through but no `Request` can hold, such as a Host with a space in it. */
-function refuseRequest(error: unknown): Response {
+function refuseRequest(error: unknown, handler: Handler): Response {
   const message = `This is not an HTTP request that can be understood (${(error as Error).message}).`;
-  const { status, headers, body } = problem(refusal("invalid_request", message, {}));
+  const { status, headers, body } = handler.refuse(refusal("invalid_request", message, {}));
   return new Response(body as string, { status, headers });
 }
 
-function refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket, limits: Limits): void {
+function refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket, handler: Handler, limits: Limits): void {
   if (!socket.writable || (socket.bytesWritten > 0 && error.code === "ECONNRESET")) {
     socket.destroy();
     return;
   }
-  const { status, headers, body } = problem(refusalOf(error, limits));
+  const { status, headers, body } = handler.refuse(refusalOf(error, limits));
   const lines = Object.entries({
     ...headers,
     "content-length": Buffer.byteLength(body as string),

@@ -1,12 +1,15 @@
 /** A whole server: picks the log, the clock, chance and the HTTP host, and nothing else does. */
 import type { AddressInfo } from "node:net";
 import { createEngine, createMemoryDirectory, type Directory, type Engine } from "@millrace/engine";
-import { type AccessOptions, createHandler } from "@millrace/http";
-import type { Limits } from "@millrace/protocol";
+import { type AccessOptions, createHandler, type RequestNote } from "@millrace/http";
+import type { Limits, StreamError } from "@millrace/protocol";
 import { type DataLock, lockData } from "./data-lock.ts";
+import { createDocumentationAssets } from "./documentation-assets.ts";
 import { createNodeServer } from "./node-server.ts";
+import { createProcessMetrics } from "./process-metrics.ts";
 import { createSqliteDirectory } from "./sqlite/sqlite-directory.ts";
 import { systemClock, systemRandom } from "./system.ts";
+import { registeredTracer, traceDirectory, traceHandler } from "./tracing.ts";
 
 export interface ServeOptions {
   /** 0 picks a free one. */
@@ -16,8 +19,10 @@ export interface ServeOptions {
   data: string;
   access?: AccessOptions;
   limits?: Partial<Limits>;
-  /** Hears of every fault behind an answer. */
-  onFault?(error: unknown): void;
+  /** Hears of every fault behind an answer, and of which request if it was one. */
+  onFault?(error: unknown, request?: RequestNote): void;
+  /** Hears of every refusal. */
+  onRefusal?(refusal: StreamError, request: RequestNote): void;
   /** What is on disk is not known any more: the process has to end, and nothing is acknowledged from here on. */
   onFatal(message: string): void;
 }
@@ -51,15 +56,24 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
 
 async function listen(options: ServeOptions, directory: Directory, lock: DataLock | undefined): Promise<RunningServer> {
   const { onFault = () => {}, access = {} } = options;
+  // Decided once: without a tracer provider nothing is wrapped, and tracing costs nothing.
+  const tracer = registeredTracer();
   const engine = createEngine({
-    directory,
+    directory: tracer === undefined ? directory : traceDirectory(directory, tracer),
     clock: systemClock,
     random: systemRandom,
-    onFailure: onFault,
+    onFailure: (error) => onFault(error),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
-  const handler = createHandler({ engine, access, onFault });
-  const server = createNodeServer(handler, engine.limits);
+  const handler = createHandler({
+    engine,
+    access,
+    onFault,
+    assets: createDocumentationAssets(),
+    metrics: createProcessMetrics(),
+    ...(options.onRefusal === undefined ? {} : { onRefusal: options.onRefusal }),
+  });
+  const server = createNodeServer(tracer === undefined ? handler : traceHandler(handler, tracer), engine.limits);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => reject(new Error(explainListen(error, options))));
     server.listen({ port: options.port, host: options.host, backlog: 4_096 }, resolve);

@@ -42,7 +42,8 @@ export interface ErrorData {
   stream_paused: { reason?: string; since: string; howToResume: string; element?: number };
   rate_limited: { limit: number; unit: string };
   headers_too_large: { limit: number };
-  unavailable: { retryAfterSeconds: number };
+  /** `troubles` is there where the health of the server was asked for. */
+  unavailable: { retryAfterSeconds: number; troubles?: readonly { what: string; since?: string; message: string }[] };
 }
 
 export class StreamError<Code extends ErrorCode = ErrorCode> extends Error {

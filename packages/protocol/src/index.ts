@@ -10,6 +10,7 @@ export { type ParsedEvent, type ParseOptions, parseEventInput } from "./parse-ev
 export { builtinPrefix, defineContract, type EventContract, shortPrefix } from "./contract.ts";
 export { compileCron } from "./contracts/cron.ts";
 export { canonicalType, contractFor, contracts, isUnderPrefix } from "./contracts.ts";
+export { payloadSchema } from "./json-schema.ts";
 
 // Processors
 

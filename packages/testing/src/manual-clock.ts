@@ -38,6 +38,7 @@ export function createManualClock(start: number = manualClockStart): ManualClock
 
   return {
     now: () => wall,
+    elapsedMs: () => elapsed,
     setTimer(delayMs, run) {
       const timer = { at: elapsed + Math.max(delayMs, 0), run };
       timers.add(timer);

@@ -38,6 +38,8 @@ export interface Tree {
   start(): void;
   /** A commit just created this claim. */
   owe(due: DueStream): void;
+  /** How many births and deletions are remembered here and not yet told. */
+  waiting(): number;
   /** Resolves when all that is owed by now was told, or tried once. */
   told(): Promise<void>;
   /** Resolves when what is running has ended; nothing more starts. */
@@ -130,6 +132,7 @@ export function createTree(house: TreeHouse): Tree {
       }
       wake();
     },
+    waiting: () => owedCount - triedCount,
     told: () =>
       new Promise((resolve) => {
         if (stopped || triedCount >= owedCount) resolve();

@@ -2,6 +2,8 @@
 export interface Clock {
   /** Milliseconds since 1970. May jump in either direction; nothing may break when it does. */
   now(): number;
+  /** Milliseconds since some moment, as finely as can be had. For durations: it never jumps. */
+  elapsedMs(): number;
   /** Calls `run` once, `delayMs` from now at the earliest. Returns how to cancel it. A timer never keeps a process alive. */
   setTimer(delayMs: number, run: () => void): () => void;
 }

@@ -6,7 +6,10 @@ export async function runServer(options: Omit<ServeOptions, "onFatal">, logLevel
   const log = pino({ level: logLevel }, pino.destination({ fd: 2, sync: true }));
   const server = await serve({
     ...options,
-    onFault: (error) => log.error({ err: error }, "a request or an effect failed"),
+    onFault: (error, request) => log.error({ err: error, ...request }, "a request or an effect failed"),
+    onRefusal({ code, status, message }, request) {
+      log.debug({ code, status, detail: message, ...request }, "refused");
+    },
     onFatal(message) {
       log.fatal(message);
       process.stderr.write(`millrace: ${message}\n`);

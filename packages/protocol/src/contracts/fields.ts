@@ -31,13 +31,17 @@ export const stringRecord: z.ZodType<Record<string, string>> = z
 
 export const canonicalPath: z.ZodType<string> = z
   .string()
-  .refine(isCanonicalPath, "expected a canonical stream path, such as /team/inbox");
+  .refine(isCanonicalPath, "expected a canonical stream path, such as /team/inbox")
+  .describe("A canonical stream path, such as `/team/inbox`.");
 
 /** JSONata that compiles. Whether it ever finds anything is not known before an event is there. */
-export const expression: z.ZodType<string> = z.string().superRefine((source, context) => {
-  const fault = expressionFault(source);
-  if (fault !== undefined) context.addIssue({ code: "custom", message: fault });
-});
+export const expression: z.ZodType<string> = z
+  .string()
+  .superRefine((source, context) => {
+    const fault = expressionFault(source);
+    if (fault !== undefined) context.addIssue({ code: "custom", message: fault });
+  })
+  .describe(`JSONata that compiles, at most ${expressionCharactersMax} characters.`);
 
 /** Where a consumer begins. */
 export const startFrom: z.ZodType<"start" | "end" | number> = place("start", "end", "begin");

@@ -1,0 +1,120 @@
+/** Every call of the API, as the OpenAPI document tells it. The parameters are those that the routes accept. */
+import type { ErrorCode, JsonObject } from "@millrace/protocol";
+import {
+  appendParameters,
+  childrenParameters,
+  deleteParameters,
+  listParameters,
+  type Parameter,
+  projectsParameters,
+  readParameters,
+  stateParameters,
+} from "../parameters.ts";
+import { appendBody, appended, jsonAnswer, readAnswer, textAnswer } from "./bodies.ts";
+import { ref } from "./schemas.ts";
+
+export interface Operation {
+  method: "get" | "post" | "delete";
+  /** Several where the same is at several addresses; the first is the one to use. */
+  paths: readonly string[];
+  id: string;
+  tag: "events" | "streams" | "documents" | "health";
+  summary: string;
+  query: readonly Parameter[];
+  /** Names of header parameters, beside the project. */
+  headers: readonly string[];
+  body?: JsonObject;
+  ok: JsonObject;
+  /** Beside those that any request may meet. */
+  codes: readonly ErrorCode[];
+  /** Whether the project matters. */
+  scoped: boolean;
+  /** Asks for no token. */
+  open: boolean;
+}
+
+const appendHeaders = ["idempotency-key", "millrace-cause", "millrace-depth", "millrace-processor"];
+
+export function operations(): Operation[] {
+  return [
+    {
+      ...stream("post", ["/api/streams/{path}", "/{path}"], "append", "Append events"),
+      tag: "events",
+      query: appendParameters,
+      headers: appendHeaders,
+      body: appendBody(),
+      ok: appended(),
+      codes: ["idempotency_conflict", "offset_conflict", "too_large", "stream_paused", "rate_limited"],
+    },
+    {
+      ...stream("get", ["/api/streams/{path}", "/{path}"], "read", "Read events, and follow them live"),
+      tag: "events",
+      query: readParameters,
+      headers: ["last-event-id"],
+      ok: readAnswer(),
+      codes: ["offset_conflict", "rate_limited"],
+    },
+    {
+      ...stream("delete", ["/api/streams/{path}"], "delete", "Empty a path"),
+      query: deleteParameters,
+      ok: jsonAnswer("What there was.", ref("Deleted")),
+    },
+    {
+      ...stream("get", ["/api/state/{path}", "/api/__state/{path}", "/api/streams/__state/{path}"], "state", "State"),
+      query: stateParameters,
+      ok: jsonAnswer("Of the stream, or of one processor.", { oneOf: [ref("StreamState"), ref("ProcessorState")] }),
+      codes: ["not_found", "offset_conflict"],
+    },
+    {
+      ...stream("get", ["/api/streams"], "list", "List streams"),
+      query: listParameters,
+      ok: jsonAnswer("A page, in the order of paths.", ref("StreamList")),
+    },
+    {
+      ...stream("get", ["/api/children/{path}", "/api/streams/__children/{path}"], "children", "List what lies below"),
+      query: childrenParameters,
+      ok: jsonAnswer("A page, in the order of paths.", ref("ChildList")),
+    },
+    {
+      ...stream("get", ["/api/projects"], "projects", "List projects"),
+      query: projectsParameters,
+      ok: jsonAnswer("A page, in the order of slugs.", ref("ProjectList")),
+    },
+    document(["/events/stream/{name}"], "contract", "A built-in event type", {
+      ...jsonAnswer("Its contract; a page for a browser.", ref("Contract")),
+    }),
+    document(["/api/docs/events"], "contracts", "All built-in event types", {
+      ...jsonAnswer("The index; a page for a browser.", ref("ContractList")),
+    }),
+    document(["/openapi.json", "/api/openapi.json"], "openapi", "This document", jsonAnswer("OpenAPI 3.1.", {})),
+    document(["/api/docs", "/apidocs"], "docs", "This document as a page", textAnswer("The page.", "text/html")),
+    health("/healthz", "healthz", "Whether the process answers", jsonAnswer("It does.", ref("Healthy"))),
+    health("/readyz", "readyz", "Whether it can do its work", jsonAnswer("It can.", ref("Ready"))),
+    {
+      ...health("/metrics", "metrics", "Metrics for Prometheus", textAnswer("The text format 0.0.4.", "text/plain")),
+      open: false,
+    },
+  ];
+}
+
+type Basics = Omit<Operation, "ok">;
+
+function stream(method: Operation["method"], paths: readonly string[], id: string, summary: string): Basics {
+  return { method, paths, id, tag: "streams", summary, query: [], headers: [], codes: [], scoped: true, open: false };
+}
+
+function document(paths: readonly string[], id: string, summary: string, ok: JsonObject): Operation {
+  const withPages = { ...ok, content: { ...(ok.content as JsonObject), "text/html": { schema: { type: "string" } } } };
+  const hasPage = id === "contract" || id === "contracts";
+  return {
+    ...stream("get", paths, id, summary),
+    tag: "documents",
+    ok: hasPage ? withPages : ok,
+    scoped: false,
+    codes: id === "docs" || id === "contract" ? ["not_found"] : [],
+  };
+}
+
+function health(path: string, id: string, summary: string, ok: JsonObject): Operation {
+  return { ...stream("get", [path], id, summary), tag: "health", ok, scoped: false, open: true };
+}

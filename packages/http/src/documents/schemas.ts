@@ -1,0 +1,142 @@
+/** What is sent and answered, as JSON Schema: the envelope, the built-in events, and the answers of the API. */
+import {
+  contracts,
+  idempotencyKeyCharactersMax,
+  type JsonObject,
+  payloadSchema,
+  typeCharactersMax,
+} from "@millrace/protocol";
+import { problemSchemas } from "./problems.ts";
+
+const text: JsonObject = { type: "string" };
+const time: JsonObject = { type: "string", format: "date-time" };
+const flag: JsonObject = { type: "boolean" };
+const offset: JsonObject = { type: "integer", minimum: 1 };
+const head: JsonObject = { type: "integer", minimum: 0 };
+const next: JsonObject = { type: ["string", "null"], description: "Of the next page; null at the end." };
+
+export function ref(name: string): JsonObject {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+export function object(properties: JsonObject, optional: readonly string[] = []): JsonObject {
+  const required = Object.keys(properties).filter((name) => !optional.includes(name));
+  return { type: "object", required, properties };
+}
+
+export function list(items: JsonObject): JsonObject {
+  return { type: "array", items };
+}
+
+export function schemas(): JsonObject {
+  return { ...envelope(), ...answers(), ...builtins(), ...problemSchemas() };
+}
+
+function envelope(): JsonObject {
+  const type = { type: "string", minLength: 1, maxLength: typeCharactersMax, pattern: "\\S" };
+  const payload = { description: "Any JSON value; `{}` when it is left out. Strict for built-in types." };
+  const metadata = { type: "object" };
+  const idempotencyKey = { type: "string", minLength: 1, maxLength: idempotencyKeyCharactersMax };
+  const sent = object({ type, payload, metadata, idempotencyKey, offset }, [
+    "payload",
+    "metadata",
+    "idempotencyKey",
+    "offset",
+  ]);
+  const cause = object({ streamPath: text, offset });
+  const kind = { enum: ["processor", "schedule", "subscription", "server", "remote"] };
+  return {
+    EventInput: { ...sent, additionalProperties: false, description: "What a client sends." },
+    BuiltinEvent: {
+      description: "A built-in event that a client may send: its payload is strict.",
+      anyOf: contracts.filter(({ serverOnly }) => !serverOnly).map(({ name }) => ref(eventName(name))),
+    },
+    EventSource: {
+      ...object({ kind, slug: text, cause, depth: head }, ["slug", "cause"]),
+      description: "Who wrote it.",
+    },
+    Event: {
+      ...object(
+        {
+          streamPath: text,
+          offset,
+          type,
+          payload,
+          metadata,
+          idempotencyKey,
+          createdAt: time,
+          source: ref("EventSource"),
+        },
+        ["metadata", "idempotencyKey", "source"],
+      ),
+      description: "What is stored.",
+    },
+  };
+}
+
+/** Component schemas `event.<name>`, with dots for slashes: a built-in type with its payload. */
+function builtins(): JsonObject {
+  return Object.fromEntries(
+    contracts.map((contract) => {
+      const { type, name, summary, planned, serverOnly, example } = contract;
+      const notes = `${planned ? " Planned: nothing acts on it yet." : ""}${serverOnly ? " Only the server writes it." : ""}`;
+      const schema = {
+        ...object({ type: { const: type }, payload: payloadSchema(contract) }),
+        description: summary + notes,
+      };
+      return [eventName(name), { ...schema, examples: [{ type, payload: example }] }];
+    }),
+  );
+}
+
+function eventName(name: string): string {
+  return `event.${name.replaceAll("/", ".")}`;
+}
+
+function answers(): JsonObject {
+  const streamList = list(ref("StreamSummary"));
+  const pause = object({ offset, since: time, reason: text, cause: {} }, ["reason", "cause"]);
+  const consumer = object({ kind: { const: "builtin" }, cursor: head, lag: head, nextAttemptAt: time }, [
+    "nextAttemptAt",
+  ]);
+  const deleted = list(object({ path: text, head: offset }));
+  const brief = { type: text, summary: text, planned: flag };
+  return {
+    Appended: object({ event: ref("Event") }),
+    AppendedBatch: object({ events: list(ref("Event")) }),
+    Page: object({ events: list(ref("Event")), next }),
+    StreamSummary: object({ path: text, head: offset, createdAt: time, lastEventAt: time, paused: flag }),
+    StreamList: object({ streams: streamList, next }),
+    ChildList: object({ children: streamList, next }),
+    ProjectList: object({ projects: list(object({ slug: text })), next }),
+    Deleted: object({ deleted, count: head }),
+    StreamState: object(
+      {
+        projectSlug: text,
+        path: text,
+        streamId: text,
+        head: offset,
+        createdAt: time,
+        lastEventAt: time,
+        paused: flag,
+        pause,
+        metadata: { type: "object" },
+        consumers: { type: "object", additionalProperties: consumer },
+      },
+      ["pause"],
+    ),
+    ProcessorState: object({ state: {}, offset: head, version: text }),
+    Contract: object({
+      ...brief,
+      documentation: text,
+      example: object({ type: text, payload: {} }),
+      aliases: list(text),
+      serverOnly: flag,
+      whilePaused: flag,
+      payload: { type: "object", description: "JSON Schema of the payload." },
+    }),
+    ContractList: object({ events: list(object({ ...brief, path: text })) }),
+    Healthy: object({ status: { const: "ok" } }),
+    Ready: object({ status: { const: "ready" }, openStreams: head, readers: head }),
+  };
+}

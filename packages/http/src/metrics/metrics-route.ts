@@ -1,0 +1,58 @@
+/** `/metrics`: what the engine and the handler counted, and what the host knows of the process. No path, no slug. */
+import type { Engine } from "@millrace/engine";
+import type { ErrorCode } from "@millrace/protocol";
+import type { Outgoing } from "../exchange.ts";
+import { counter, expositionType, gauge, type Metric, toExposition } from "./exposition.ts";
+
+/** What the handler counts by itself. */
+export interface RequestMeter {
+  requests: number;
+  /** Refusals of every code, from 0. */
+  refused: Record<ErrorCode, number>;
+}
+
+export function metricsRoute(engine: Engine, meter: RequestMeter, ofHost: readonly Metric[]): Outgoing {
+  const body = toExposition([...requestMetrics(meter), ...engineMetrics(engine), ...ofHost]);
+  return { status: 200, headers: { "content-type": expositionType, "cache-control": "no-cache" }, body };
+}
+
+function requestMetrics({ requests, refused }: RequestMeter): Metric[] {
+  const samples = Object.entries(refused).map(([code, value]) => ({ labels: { code }, value }));
+  return [
+    counter("millrace_requests_total", "Requests, of whatever kind.", requests),
+    { name: "millrace_refused_total", help: "Requests that were refused, by error code.", type: "counter", samples },
+  ];
+}
+
+function engineMetrics(engine: Engine): Metric[] {
+  const { meter } = engine;
+  const gauges = engine.gauges();
+  return [
+    counter("millrace_appends_total", "Requests to append that a stream took on.", meter.appends),
+    counter("millrace_events_total", "Events on disk since the start, those of the server too.", meter.events),
+    counter("millrace_reads_total", "Reads that began.", meter.reads),
+    counter("millrace_commit_failures_total", "Commits that failed; their outcome is unknown.", meter.commitFailures),
+    {
+      name: "millrace_commit_events",
+      help: "Events of each commit; 0 is a deletion.",
+      type: "histogram",
+      histogram: meter.commitEvents,
+    },
+    {
+      name: "millrace_commit_seconds",
+      help: "Time until a commit is on disk, its sync and its wait for the one before included.",
+      type: "histogram",
+      histogram: meter.commitSeconds,
+    },
+    gauge("millrace_log_failing", "1 while the last commit failed, else 0.", meter.failing === undefined ? 0 : 1),
+    gauge("millrace_open_streams", "Streams in memory.", gauges.openStreams),
+    gauge("millrace_readers", "Reads that are running.", gauges.readers),
+    gauge("millrace_waiting_appends", "Appends that wait for their turn in a stream.", gauges.waitingAppends),
+    gauge("millrace_waiting_bytes", "Bytes of the appends that wait.", gauges.waitingBytes),
+    gauge(
+      "millrace_waiting_announcements",
+      "Births and deletions that ancestors are yet to hear of.",
+      gauges.waitingAnnouncements,
+    ),
+  ];
+}

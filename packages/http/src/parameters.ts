@@ -1,0 +1,163 @@
+/**
+ * What may stand in a query, for each route: the routes refuse what is not listed here, and the OpenAPI document lists
+ * it, so neither can know a parameter that the other does not.
+ */
+import { type JsonObject, segmentCharactersMax } from "@millrace/protocol";
+import { invalidRequest } from "./refusals.ts";
+
+export interface Parameter {
+  name: string;
+  description: string;
+  /** JSON Schema of one value. */
+  schema: JsonObject;
+  example?: string | number | boolean;
+  repeatable?: boolean;
+}
+
+/** The most that a page of a list has. */
+export const listMax = 1_000;
+
+const offset: JsonObject = { anyOf: [{ type: "integer", minimum: 0 }, { enum: ["start", "end"] }] };
+const cursor: Parameter = { name: "cursor", description: "The `next` of the page before.", schema: { type: "string" } };
+const limit: Parameter = {
+  name: "limit",
+  description: `At most so many entries; ${listMax} without it.`,
+  schema: { type: "integer", minimum: 1, maximum: listMax },
+  example: 100,
+};
+
+/** Every route takes these. */
+export const commonParameters: readonly Parameter[] = [
+  {
+    name: "project",
+    description: "The project, where no header can be set; `X-Project-Slug` wins. `public` without either.",
+    schema: { type: "string", minLength: 1, maxLength: segmentCharactersMax, pattern: "^[A-Za-z0-9._~@:+=-]+$" },
+    example: "public",
+  },
+];
+/** Documented as a security scheme. */
+const tokenName = "token";
+
+export const readParameters: readonly Parameter[] = [
+  {
+    name: "afterOffset",
+    description: "Exclusive: an offset, `start` (default) or `end`. Beyond the head: 412.",
+    schema: offset,
+    example: "start",
+  },
+  {
+    name: "beforeOffset",
+    description: "Exclusive: an offset, `start`, or `end` (default: no bound).",
+    schema: offset,
+    example: "end",
+  },
+  { name: "offset", description: "The same as `afterOffset`, which wins.", schema: offset, example: 0 },
+  {
+    name: "after",
+    description: "The `next` of a page, or of a subtree the id of its last event. Wins over `afterOffset`.",
+    schema: { type: "string", pattern: "^\\d{1,15}(-\\d{1,9})?$" },
+    example: "0",
+  },
+  {
+    name: "limit",
+    description: "At most so many events; for `json` at most 1,000, which is also its default.",
+    schema: { type: "integer", minimum: 1 },
+    example: 100,
+  },
+  {
+    name: "order",
+    description: "`desc` is newest first; not with `live` and not with `includeChildren`.",
+    schema: { enum: ["asc", "desc"], default: "asc" },
+    example: "desc",
+  },
+  {
+    name: "type",
+    description: "Only these types. `*` matches any characters.",
+    schema: { type: "string" },
+    example: "hello-*",
+    repeatable: true,
+  },
+  flag("live", "Go on with what is appended from now on. Not with `json`."),
+  flag("includeChildren", "The stream and everything below it, in the order of commits."),
+  {
+    name: "format",
+    description: "Wins over `Accept`.",
+    schema: { enum: ["sse", "json", "ndjson", "yaml"] },
+    example: "json",
+  },
+  flag("markers", "In a live SSE read, say where history ends with `event: caught-up`."),
+];
+
+export const stateParameters: readonly Parameter[] = [
+  {
+    name: "processor",
+    description: "The folded state of one built-in instead.",
+    schema: { enum: ["lifecycle", "pause", "circuit-breaker"] },
+    example: "lifecycle",
+  },
+  {
+    name: "at",
+    description: "With `processor`: its state at this offset.",
+    schema: { type: "integer", minimum: 0 },
+    example: 1,
+  },
+];
+
+export const listParameters: readonly Parameter[] = [
+  {
+    name: "prefix",
+    description: "This path and everything below it, by whole segments.",
+    schema: { type: "string", default: "/" },
+    example: "/team",
+  },
+  cursor,
+  limit,
+];
+
+export const childrenParameters: readonly Parameter[] = [
+  flag("deep", "Everything below, not only the next segment."),
+  cursor,
+  limit,
+];
+
+export const projectsParameters: readonly Parameter[] = [cursor, limit];
+
+export const deleteParameters: readonly Parameter[] = [
+  flag("children", "Everything below the path too."),
+  flag("destroyChildren", "The same as `children`."),
+];
+
+/** Only a POST takes any others: they go to `metadata.request`. */
+export const appendParameters: readonly Parameter[] = [
+  {
+    name: "type",
+    description: "Takes any body as the payload of one event of this type.",
+    schema: { type: "string", minLength: 1 },
+  },
+  flag("raw", "Where the server wraps the body: keep its text in `metadata.request.raw` too. Only `true` counts."),
+];
+
+/** @throws StreamError `invalid_request` for what this route does not know: a misspelt filter must not read everything */
+export function allow(query: URLSearchParams, parameters: readonly Parameter[]): void {
+  for (const name of query.keys()) {
+    if (isKnown(name, parameters) || isKnown(name, commonParameters) || name === tokenName) continue;
+    const known = [...parameters, ...commonParameters].map((parameter) => parameter.name).join(", ");
+    throw invalidRequest(`Unknown query parameter "${name.slice(0, 100)}". This route knows ${known}.`, name);
+  }
+}
+
+/** @throws StreamError `invalid_request` for what is neither true nor false */
+export function isTrue(query: URLSearchParams, name: string): boolean {
+  const value = query.get(name);
+  if (value === null || value === "false" || value === "0") return false;
+  if (value === "true" || value === "1") return true;
+  throw invalidRequest(`${name} is "true" or "false"; got "${value.slice(0, 100)}".`, name);
+}
+
+function isKnown(name: string, parameters: readonly Parameter[]): boolean {
+  return parameters.some((parameter) => parameter.name === name);
+}
+
+function flag(name: string, description: string): Parameter {
+  return { name, description, schema: { type: "boolean", default: false }, example: false };
+}
