@@ -2,16 +2,14 @@
  * Two servers behind one door: the handler in process over the memory log, and a whole server with SQLite behind TCP.
  * Every behaviour test of this folder runs over both, so nothing can be true of one of them only.
  */
-import { mkdtempSync, rmSync } from "node:fs";
 import { request as httpRequest, type IncomingMessage } from "node:http";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { Readable } from "node:stream";
 import { createEngine, createMemoryDirectory } from "@millrace/engine";
 import { type AccessOptions, createHandler, type RequestNote } from "@millrace/http";
 import type { Limits } from "@millrace/protocol";
 import { createDocumentationAssets, serve, systemClock, systemRandom } from "millrace";
 import { afterAll, beforeAll, describe } from "vitest";
+import { temporaryDirectory } from "../processes/server-process.ts";
 
 export interface Sending {
   method?: string;
@@ -68,18 +66,20 @@ const overTcp: Fixture = {
   async start({ access = {}, limits = {} } = {}) {
     const faults: unknown[] = [];
     const onFault = (error: unknown) => void faults.push(error);
-    const data = mkdtempSync(path.join(tmpdir(), "millrace-http-"));
+    const { directory: data, remove } = temporaryDirectory();
     const refusals: RequestNote[] = [];
     const onRefusal = (_: unknown, request: RequestNote) => void refusals.push(request);
     const reports = { onFault, onRefusal, onFatal: onFault };
-    const server = await serve({ port: 0, host: "127.0.0.1", data, access, limits, ...reports });
+    const serving = serve({ port: 0, host: "127.0.0.1", data, access, limits, ...reports });
+    serving.catch(remove);
+    const server = await serving;
     return {
       faults,
       refusals,
       send: (target, sending = {}) => sendOverTcp(server.url, target, sending),
       async close() {
         await server.close();
-        rmSync(data, { recursive: true, force: true });
+        remove();
       },
     };
   },
@@ -94,12 +94,12 @@ export function describeEach(
   options: ServerOptions = {},
 ): void {
   describe.each(fixtures)(`${title}, $name`, (fixture) => {
-    let server: TestServer;
+    let server: TestServer | undefined;
     beforeAll(async () => {
       server = await fixture.start(options);
     });
-    afterAll(() => server.close());
-    define(() => server, fixture);
+    afterAll(() => server?.close());
+    define(() => server as TestServer, fixture);
   });
 }
 

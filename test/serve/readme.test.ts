@@ -1,8 +1,8 @@
 /** The tour of README.md, typed line by line against a fresh server: what a new user sees in the first ten minutes. */
 import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { type ServerProcess, startServer, temporaryDirectory } from "../processes/server-process.ts";
+import { expect, test } from "vitest";
+import { sharedServer } from "../processes/shared-server.ts";
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 const commands = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)]
@@ -10,15 +10,7 @@ const commands = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)]
   .filter((line) => /\bcurl\b/.test(line));
 
 const ready = ["curl", "jq"].every((program) => spawnSync(program, ["--version"]).status === 0);
-const { directory, remove } = temporaryDirectory();
-let server: ServerProcess;
-beforeAll(async () => {
-  server = await startServer({ data: directory });
-});
-afterAll(async () => {
-  await server.kill();
-  remove();
-});
+const server = sharedServer();
 
 /** What the text around the commands promises, in the order of the tour. */
 const promises: [command: string, output: RegExp][] = [

@@ -1,19 +1,11 @@
 /** The circuit breaker as it ships: a runaway is stopped, a busy day is not, and a thousand births are no runaway. */
 import type { StreamEvent } from "@millrace/protocol";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { append, builtin, follow, getJson, readAll } from "../processes/http.ts";
-import { type ServerProcess, startServer, temporaryDirectory } from "../processes/server-process.ts";
+import { sharedServer } from "../processes/shared-server.ts";
 import { open, statuses } from "./sockets.ts";
 
-const { directory, remove } = temporaryDirectory();
-let server: ServerProcess;
-beforeAll(async () => {
-  server = await startServer({ data: directory });
-});
-afterAll(async () => {
-  await server.stop();
-  remove();
-});
+const server = sharedServer();
 
 const invalid = builtin("invalid-event-appended");
 

@@ -1,19 +1,12 @@
 /** A client that reads nothing costs a bounded piece of memory, holds up nobody, and misses nothing when it goes on. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { append, breakerOff, follow, readAll } from "../processes/http.ts";
-import { residentBytes, type ServerProcess, startServer, temporaryDirectory } from "../processes/server-process.ts";
+import { residentBytes } from "../processes/server-process.ts";
+import { sharedServer } from "../processes/shared-server.ts";
 import { type Connection, open } from "./sockets.ts";
 
 const mebibyte = 1024 * 1024;
-const { directory, remove } = temporaryDirectory();
-let server: ServerProcess;
-beforeAll(async () => {
-  server = await startServer({ data: directory });
-});
-afterAll(async () => {
-  await server.stop();
-  remove();
-});
+const server = sharedServer();
 
 const path = "/huge";
 const batch = Array.from({ length: 1_000 }, () => ({ type: "n", payload: "x".repeat(6_000) }));

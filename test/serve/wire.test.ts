@@ -2,19 +2,12 @@
  * Bytes as they come, from clients that are careless, slow or broken: any request gets an answer or a closed connection
  * within 35 seconds, and never a 500. All run beside each other, because one of them takes half a minute.
  */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { append, breakerOff, getJson, postJson, readAll } from "../processes/http.ts";
-import { type ServerProcess, startServer, temporaryDirectory } from "../processes/server-process.ts";
+import { sharedServer } from "../processes/shared-server.ts";
 import { exchange, open, statuses } from "./sockets.ts";
 
-const { directory, remove } = temporaryDirectory();
-let server: ServerProcess;
-beforeAll(async () => {
-  server = await startServer({ data: directory });
-});
-afterAll(async () => {
-  const { stderr } = await server.stop("SIGTERM");
-  remove();
+const server = sharedServer(({ stderr }) => {
   // None of all this is a fault of the server, so its log has nothing to say.
   expect(stderr).toBe("");
 });

@@ -1,5 +1,5 @@
 /** A whole server: picks the log, the clock, chance and the HTTP host, and nothing else does. */
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { createEngine, createMemoryDirectory, type Directory, type Engine } from "@millrace/engine";
 import { type AccessOptions, createHandler, type RequestNote } from "@millrace/http";
 import type { Limits, StreamError } from "@millrace/protocol";
@@ -74,6 +74,11 @@ async function listen(options: ServeOptions, directory: Directory, lock: DataLoc
     ...(options.onRefusal === undefined ? {} : { onRefusal: options.onRefusal }),
   });
   const server = createNodeServer(tracer === undefined ? handler : traceHandler(handler, tracer), engine.limits);
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => reject(new Error(explainListen(error, options))));
     server.listen({ port: options.port, host: options.host, backlog: 4_096 }, resolve);
@@ -89,7 +94,11 @@ async function listen(options: ServeOptions, directory: Directory, lock: DataLoc
       const closed = new Promise((resolve) => server.close(resolve));
       const cut = setTimeout(() => server.closeAllConnections(), closeMs);
       await engine.close();
-      const sweep = setInterval(() => server.closeIdleConnections(), 50);
+      const sweep = setInterval(() => {
+        server.closeIdleConnections();
+        // Connected, but never said anything: to Node such a connection is not idle, and it would hold up the end.
+        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+      }, 50);
       await closed;
       clearInterval(sweep);
       clearTimeout(cut);

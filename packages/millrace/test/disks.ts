@@ -47,7 +47,11 @@ export async function trace(pid: number, calls: string, inject?: string): Promis
   const injection = inject === undefined ? [] : ["-e", `inject=${calls}:${inject}`];
   const args = ["-f", "-s", "40", "-o", output, "-e", `trace=${calls}`, ...injection, "-p", String(pid)];
   const child = spawn("strace", args, { stdio: ["ignore", "ignore", "pipe"] });
-  const ended = once(child, "close");
+  const ended = once(child, "close").then(() => {
+    const lines = readFileSync(output, "utf8").split("\n");
+    rmSync(directory, { recursive: true });
+    return lines;
+  });
   let said = "";
   await new Promise<void>((resolve, reject) => {
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -57,12 +61,9 @@ export async function trace(pid: number, calls: string, inject?: string): Promis
     ended.then(() => reject(new Error(`strace ended: ${said}`)), reject);
   });
   return {
-    async stop() {
+    stop() {
       child.kill("SIGINT");
-      await ended;
-      const lines = readFileSync(output, "utf8").split("\n");
-      rmSync(directory, { recursive: true });
-      return lines;
+      return ended;
     },
   };
 }

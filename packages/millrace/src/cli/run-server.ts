@@ -16,9 +16,11 @@ export async function runServer(options: Omit<ServeOptions, "onFatal">, logLevel
       process.exit(1);
     },
   });
+  // Listened for before anybody is told that there is something to stop.
+  const stopping = stopSignal();
   log.info({ url: server.url, data: options.data }, "ready");
   process.stdout.write(`listening on ${server.url}\n`);
-  const signal = await stopSignal();
+  const signal = await stopping;
   log.info({ signal }, "stopping: answering what was accepted, ending readers");
   await closeOrGiveUp(server);
   log.info("stopped");
