@@ -23,9 +23,13 @@ export {
   type KeyEntry,
   type LoadedStream,
   type PositionedRecords,
+  type ProgressRow,
   type ReadRange,
+  type Snapshot,
   type StreamLog,
   type StreamSummary,
+  type Wake,
+  type Wakes,
 } from "./ports/log.ts";
 export type { ReadItem, ReadRequest } from "./read.ts";
 export type { SubtreeCursor, SubtreeEvent, SubtreeItem, SubtreeRequest } from "./read-subtree.ts";

@@ -24,6 +24,7 @@ export function meteredLog(log: StreamLog, meter: Meter, clock: Clock): StreamLo
     load: () => log.load(),
     read: (range) => log.read(range),
     findKeys: (keys) => log.findKeys(keys),
+    consumerSnapshot: (consumer) => log.consumerSnapshot(consumer),
     append(commit, expected) {
       const began = clock.elapsedMs();
       return timed(commit.records.length, log.append(commit, expected), began);

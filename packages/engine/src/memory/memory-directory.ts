@@ -13,8 +13,11 @@ import {
   type KeyEntry,
   type LoadedStream,
   type PositionedRecords,
+  type ProgressRow,
+  type Snapshot,
   type StreamLog,
   type StreamSummary,
+  type Wake,
 } from "../ports/log.ts";
 
 /** One life of a stream. The head names it, so that a late settle never touches a later life. */
@@ -31,11 +34,17 @@ interface Life {
   claim: Claim | null;
   records: string[];
   keys: Map<string, KeyEntry>;
-  snapshot: { offset: number; state: string } | undefined;
+  snapshot: Snapshot | undefined;
+  wakeAt: number | null;
+  progress: Map<string, string>;
+  consumerSnapshots: Map<string, Snapshot>;
+  /** Counts the commits that saved progress. */
+  revision: number;
 }
 
 interface MemoryHead extends Head {
   life: Life | undefined;
+  revision: number;
 }
 
 interface Visible {
@@ -48,6 +57,7 @@ export function createMemoryDirectory(): Directory {
   /** The last life of every path that ever had one. */
   const lives = new Map<string, Life>();
   const owing = new Set<Life>();
+  const sleeping = new Set<Life>();
   /** By position less one: the first position is 1, so that 0 is before everything. */
   const positions: Visible[] = [];
 
@@ -59,6 +69,12 @@ export function createMemoryDirectory(): Directory {
     else owing.add(life);
   }
 
+  function setWake(life: Life, wakeAt: number | null): void {
+    life.wakeAt = wakeAt;
+    if (wakeAt === null) sleeping.delete(life);
+    else sleeping.add(life);
+  }
+
   function log(project: string, path: string): StreamLog {
     const current = () => lives.get(idOf(project, path));
 
@@ -67,23 +83,29 @@ export function createMemoryDirectory(): Directory {
       if (offset !== (current()?.head ?? 0) || life !== current()) throw new HeadConflict(`${path} moved on`);
     }
 
+    function checkRevision(expected: Head): void {
+      const { life, revision } = expected as MemoryHead;
+      if (life !== undefined && life.revision !== revision) throw new HeadConflict(`${path} made progress elsewhere`);
+    }
+
     function committed(life: Life): Committed {
-      const head: MemoryHead = { offset: life.head, life };
-      return { head, position: positions.length };
+      return { head: headOf(life), position: positions.length };
     }
 
     return {
       async load(): Promise<LoadedStream> {
         const life = current();
-        const head: MemoryHead = { offset: life?.head ?? 0, life };
         if (life === undefined || life.deleted) {
-          return { head, lastEventAt: life?.lastEventAt ?? 0, claim: null };
+          const head: MemoryHead = { offset: life?.head ?? 0, life, revision: 0 };
+          return { head, lastEventAt: life?.lastEventAt ?? 0, claim: null, wakeAt: null, progress: [] };
         }
         return {
-          head,
+          head: headOf(life),
           birth: { streamId: life.streamId, offset: life.birthOffset, at: life.birthAt },
           lastEventAt: life.lastEventAt,
           claim: life.claim,
+          wakeAt: life.wakeAt,
+          progress: [...life.progress].map(([consumer, text]) => ({ consumer, text })),
           ...(life.snapshot === undefined ? {} : { snapshot: life.snapshot }),
         };
       },
@@ -94,15 +116,19 @@ export function createMemoryDirectory(): Directory {
         if (alive === (commit.birth !== undefined))
           throw new HeadConflict(`${path} ${alive ? "lives" : "has no stream"}`);
         const life = commit.birth === undefined ? (current() as Life) : bear(project, path, commit);
+        if (commit.progress !== undefined && commit.birth === undefined) checkRevision(expected);
         if (commit.birth !== undefined) lives.set(idOf(project, path), life);
         for (const record of commit.records) life.records.push(record);
         for (const entry of commit.keys) life.keys.set(entry.key, entry);
         life.head = commit.first + commit.records.length - 1;
-        life.lastEventAt = commit.at;
+        if (commit.records.length > 0) life.lastEventAt = commit.at;
         if (commit.paused !== undefined) life.paused = commit.paused;
         if (commit.claim !== undefined) setClaim(life, commit.claim);
+        if (commit.wakeAt !== undefined) setWake(life, commit.wakeAt);
+        if (commit.progress !== undefined) saveProgress(life, commit.progress);
         if (commit.snapshot !== undefined) life.snapshot = commit.snapshot;
-        positions.push({ life, first: commit.first, count: commit.records.length });
+        for (const { consumer, ...snapshot } of commit.snapshots ?? []) life.consumerSnapshots.set(consumer, snapshot);
+        if (commit.records.length > 0) positions.push({ life, first: commit.first, count: commit.records.length });
         return committed(life);
       },
 
@@ -114,7 +140,10 @@ export function createMemoryDirectory(): Directory {
         life.records = [];
         life.keys = new Map();
         life.snapshot = undefined;
+        life.progress = new Map();
+        life.consumerSnapshots = new Map();
         setClaim(life, claim);
+        setWake(life, null);
         return committed(life);
       },
 
@@ -131,6 +160,10 @@ export function createMemoryDirectory(): Directory {
           records.push(record);
         }
         return { first, records };
+      },
+
+      async consumerSnapshot(consumer) {
+        return current()?.consumerSnapshots.get(consumer);
       },
 
       async findKeys(keys) {
@@ -176,11 +209,20 @@ export function createMemoryDirectory(): Directory {
         .slice(0, limit)
         .map((life) => {
           const { project, path, streamId, birthOffset, deleted } = life;
-          const head: MemoryHead = { offset: life.head, life };
-          return { project, path, streamId, birthOffset, deleted, head, claim: life.claim as Claim };
+          return { project, path, streamId, birthOffset, deleted, head: headOf(life), claim: life.claim as Claim };
         });
       const later = claimed.find((life) => (life.claim as Claim).dueAt > now);
       return { streams, nextDueAt: later?.claim?.dueAt ?? null };
+    },
+
+    async wakes({ after, through, limit }) {
+      const sorted = [...sleeping].map(toWake).sort((a, b) => a.wakeAt - b.wakeAt);
+      const all = sorted.filter(({ wakeAt }) => wakeAt > after && wakeAt <= through);
+      // Whole moments: what has the time of the last one belongs to the answer as well.
+      const last = all[limit - 1]?.wakeAt;
+      const wakes = last === undefined ? all : all.filter(({ wakeAt }) => wakeAt <= last);
+      const reached = last ?? through;
+      return { wakes, through: reached, next: sorted.find(({ wakeAt }) => wakeAt > reached)?.wakeAt ?? null };
     },
 
     async settle(head, from, to) {
@@ -232,7 +274,30 @@ function bear(project: string, path: string, commit: Commit): Life {
     records: [],
     keys: new Map(),
     snapshot: undefined,
+    wakeAt: null,
+    progress: new Map(),
+    consumerSnapshots: new Map(),
+    revision: 0,
   };
+}
+
+function headOf(life: Life): MemoryHead {
+  return { offset: life.head, life, revision: life.revision };
+}
+
+function saveProgress(life: Life, rows: readonly ProgressRow[]): void {
+  life.revision++;
+  for (const { consumer, text } of rows) {
+    if (text !== null) life.progress.set(consumer, text);
+    else {
+      life.progress.delete(consumer);
+      life.consumerSnapshots.delete(consumer);
+    }
+  }
+}
+
+function toWake({ project, path, wakeAt }: Life): Wake {
+  return { project, path, wakeAt: wakeAt as number };
 }
 
 function isListed(path: string, prefix: string, depth: "all" | "children"): boolean {

@@ -14,7 +14,7 @@ export interface Head {
   readonly offset: number;
 }
 
-/** What a stream owes, and when somebody must look at it. One for each stream; null when it owes nothing. */
+/** What a path owes its ancestors: the news of a birth, of a deletion. Null when they know. */
 export interface Claim {
   dueAt: number;
   kind: string;
@@ -34,15 +34,30 @@ export interface LoadedStream {
   /** When the last event was appended, milliseconds; 0 for none. */
   lastEventAt: number;
   /** A cache of the folded state: losing it costs time, never truth. */
-  snapshot?: { offset: number; state: string };
+  snapshot?: Snapshot;
   claim: Claim | null;
+  /** When somebody must open this stream to do what it owes; null when it owes nothing by itself. */
+  wakeAt: number | null;
+  /** How far each consumer has come, by its name. */
+  progress: readonly ProgressRow[];
+}
+
+export interface Snapshot {
+  offset: number;
+  state: string;
+}
+
+/** What is kept of one consumer. The log never looks into `text`; null takes the row away. */
+export interface ProgressRow {
+  consumer: string;
+  text: string | null;
 }
 
 /** One atomic, self-contained step of ONE stream. Everything in it becomes visible together or not at all. */
 export interface Commit {
   /** Offset of the first record; the others follow without a gap. */
   first: number;
-  /** Never empty. */
+  /** Empty only where progress or a wake claim is saved alone: such a commit is not visible to anyone who reads. */
   records: readonly string[];
   /** `createdAt` of the last record, milliseconds. */
   at: number;
@@ -53,12 +68,22 @@ export interface Commit {
   paused?: boolean;
   /** Given only when it changes. */
   claim?: Claim | null;
-  snapshot?: { offset: number; state: string };
+  /** The wake claim, given only when it changes. */
+  wakeAt?: number | null;
+  /**
+   * Rows that changed. Whoever saves progress has to know the newest: the head of a commit that has some is refused
+   * when another writer saved progress after it was given, even if no event came in between.
+   */
+  progress?: readonly ProgressRow[];
+  snapshot?: Snapshot;
+  /** Folded states of consumers, by name. */
+  snapshots?: readonly (Snapshot & { consumer: string })[];
 }
 
 export interface Committed {
   head: Head;
   /**
+   * Of the last record; of a commit without records any number.
    * Increases in the order in which commits become visible in a project: whoever has seen p never finds anything
    * new at or below p.
    */
@@ -84,6 +109,8 @@ export interface StreamLog {
    * where there is one. Empty for what is not there.
    */
   read(range: ReadRange): Promise<{ first: number; records: string[] }>;
+  /** The folded state of one consumer that was saved last. */
+  consumerSnapshot(consumer: string): Promise<Snapshot | undefined>;
   /** Those of the keys that were used, in this life of the stream. */
   findKeys(keys: readonly string[]): Promise<Map<string, KeyEntry>>;
 }
@@ -115,6 +142,19 @@ export interface DueStream {
   claim: Claim;
 }
 
+/** A living stream that has to be opened at a time. */
+export interface Wake {
+  project: string;
+  path: string;
+  wakeAt: number;
+}
+
+export interface Wakes {
+  wakes: Wake[];
+  through: number;
+  next: number | null;
+}
+
 export interface PositionedRecords {
   position: number;
   path: string;
@@ -140,6 +180,12 @@ export interface Directory {
   projects(query: { cursor?: string; limit: number }): Promise<{ projects: string[]; next: string | null }>;
   /** Streams whose claim is due at `now`, earliest first, and when the first later one is due. */
   due(query: { now: number; limit: number }): Promise<{ streams: DueStream[]; nextDueAt: number | null }>;
+  /**
+   * Wake claims after one moment (exclusive) and through another (inclusive), earliest first. `through` in the answer is
+   * how far it is complete: all claims up to there are in it, also where many have the same time. `next` is the
+   * first claim behind that.
+   */
+  wakes(query: { after: number; through: number; limit: number }): Promise<Wakes>;
   /** Replaces a claim if it still is of the kind `from`. False: somebody changed it; look again. */
   settle(head: Head, from: string, to: Claim | null): Promise<boolean>;
   /** What became visible behind a position in a subtree; `through` is how far the answer proves that nothing else is. */

@@ -1,5 +1,5 @@
 /** What the server's thread and the two database threads say to each other. Plain data: it is copied between them. */
-import type { Claim, KeyEntry, StreamSummary } from "@millrace/engine";
+import type { Claim, KeyEntry, ProgressRow, Snapshot, StreamSummary, Wakes } from "@millrace/engine";
 
 /** A run of consecutive records of one commit: one row. `body` is the records, a line each. */
 export interface Run {
@@ -18,7 +18,11 @@ export interface CommitWrite {
   birth?: { project: string; path: string; streamId: string };
   paused?: boolean;
   claim?: Claim | null;
-  snapshot?: { offset: number; state: string };
+  wakeAt?: number | null;
+  /** With the revision that it goes on. */
+  progress?: { rows: readonly ProgressRow[]; revision: number };
+  snapshot?: Snapshot;
+  snapshots?: readonly (Snapshot & { consumer: string })[];
 }
 
 export interface RemoveWrite {
@@ -105,6 +109,19 @@ export interface PositionsQuery {
   maxBytes: number;
 }
 
+export interface WakesQuery {
+  kind: "wakes";
+  after: number;
+  through: number;
+  limit: number;
+}
+
+export interface ConsumerSnapshotQuery {
+  kind: "consumerSnapshot";
+  row: number;
+  consumer: string;
+}
+
 export interface LastPositionQuery {
   kind: "lastPosition";
 }
@@ -117,6 +134,8 @@ export type Query =
   | ListQuery
   | ProjectsQuery
   | DueQuery
+  | WakesQuery
+  | ConsumerSnapshotQuery
   | PositionsQuery;
 
 export interface Loaded {
@@ -124,8 +143,11 @@ export interface Loaded {
   head: number;
   lastEventAt: number;
   birth?: { streamId: string; offset: number; at: number };
-  snapshot?: { offset: number; state: string };
+  snapshot?: Snapshot;
   claim: Claim | null;
+  wakeAt: number | null;
+  revision: number;
+  progress: ProgressRow[];
 }
 
 export interface DueRow {
@@ -147,6 +169,8 @@ export interface Answers {
   list: { streams: StreamSummary[]; next: string | null };
   projects: { projects: string[]; next: string | null };
   due: { streams: DueRow[]; nextDueAt: number | null };
+  wakes: Wakes;
+  consumerSnapshot: Snapshot | undefined;
   lastPosition: number;
   positions: { commits: { position: number; path: string; first: number; body: string }[]; through: number };
 }

@@ -8,6 +8,7 @@ import type { StreamSummary } from "@millrace/engine";
 import { openConnection, sqliteCode } from "./connection.ts";
 import type {
   Answers,
+  ConsumerSnapshotQuery,
   DueQuery,
   DueRow,
   KeysQuery,
@@ -18,6 +19,7 @@ import type {
   Query,
   ReaderAnswer,
   ReadQuery,
+  WakesQuery,
 } from "./messages.ts";
 
 const { file } = workerData as { file: string };
@@ -28,10 +30,21 @@ const commit = db.prepare("COMMIT");
 const selectProject = db.prepare("SELECT id FROM projects WHERE slug = ?").pluck();
 const selectProjects = db.prepare("SELECT slug FROM projects WHERE slug > ? ORDER BY slug LIMIT ?").pluck();
 const selectLife = db.prepare(
-  "SELECT id, stream_id AS streamId, birth_offset AS birthOffset, birth_at AS birthAt, due_at AS dueAt, due_kind AS dueKind, deleted_head AS deletedHead, deleted_last_at AS deletedLastAt FROM streams WHERE project = ? AND path = ? AND superseded = 0",
+  "SELECT id, stream_id AS streamId, birth_offset AS birthOffset, birth_at AS birthAt, due_at AS dueAt, due_kind AS dueKind, deleted_head AS deletedHead, deleted_last_at AS deletedLastAt, wake_at AS wakeAt, revision FROM streams WHERE project = ? AND path = ? AND superseded = 0",
 );
 const selectEnd = db.prepare("SELECT last AS head, at FROM records WHERE stream = ? ORDER BY last DESC LIMIT 1");
 const selectSnapshot = db.prepare("SELECT offset, state FROM snapshots WHERE stream = ?");
+const selectProgress = db.prepare("SELECT consumer, text FROM progress WHERE stream = ? ORDER BY consumer");
+const selectConsumerSnapshot = db.prepare(
+  "SELECT offset, state FROM consumer_snapshots WHERE stream = ? AND consumer = ?",
+);
+const selectWakes = db.prepare(
+  "SELECT p.slug AS project, s.path, s.wake_at AS wakeAt FROM streams s JOIN projects p ON p.id = s.project WHERE s.wake_at > ? AND s.wake_at <= ? ORDER BY s.wake_at LIMIT ?",
+);
+const selectLimitWake = db
+  .prepare("SELECT wake_at FROM streams WHERE wake_at > ? AND wake_at <= ? ORDER BY wake_at LIMIT 1 OFFSET ?")
+  .pluck();
+const selectNextWake = db.prepare("SELECT min(wake_at) FROM streams WHERE wake_at > ?").pluck();
 const selectRuns = db
   .prepare("SELECT last, count, body FROM records WHERE stream = ? AND last > ? AND last - count < ? ORDER BY last")
   .raw();
@@ -67,6 +80,8 @@ interface LifeRow {
   dueKind: string | null;
   deletedHead: number | null;
   deletedLastAt: number | null;
+  wakeAt: number | null;
+  revision: number;
 }
 
 interface ListRow {
@@ -123,6 +138,10 @@ function run(query: Query): Answers[keyof Answers] {
       return projects(query);
     case "due":
       return due(query);
+    case "wakes":
+      return wakes(query);
+    case "consumerSnapshot":
+      return consumerSnapshot(query);
     case "positions":
       return positions(query);
     case "lastPosition":
@@ -133,9 +152,10 @@ function run(query: Query): Answers[keyof Answers] {
 function load({ project, path }: LoadQuery): Answers["load"] {
   const projectId = selectProject.get(project);
   const life = projectId === undefined ? undefined : (selectLife.get(projectId, path) as LifeRow | undefined);
-  if (life === undefined) return { row: 0, head: 0, lastEventAt: 0, claim: null };
+  const nothing = { claim: null, wakeAt: null, revision: 0, progress: [] };
+  if (life === undefined) return { row: 0, head: 0, lastEventAt: 0, ...nothing };
   const { id: row, deletedHead } = life;
-  if (deletedHead !== null) return { row, head: deletedHead, lastEventAt: life.deletedLastAt ?? 0, claim: null };
+  if (deletedHead !== null) return { row, head: deletedHead, lastEventAt: life.deletedLastAt ?? 0, ...nothing };
   const end = selectEnd.get(row) as { head: number; at: number };
   const snapshot = selectSnapshot.get(row) as { offset: number; state: string } | undefined;
   return {
@@ -144,6 +164,10 @@ function load({ project, path }: LoadQuery): Answers["load"] {
     lastEventAt: end.at,
     birth: { streamId: life.streamId, offset: life.birthOffset, at: life.birthAt },
     claim: life.dueAt === null ? null : { dueAt: life.dueAt, kind: life.dueKind as string },
+    wakeAt: life.wakeAt,
+    revision: life.revision,
+    // Every save of progress is counted, so most streams are known to have none.
+    progress: life.revision === 0 ? [] : (selectProgress.all(row) as Answers["load"]["progress"]),
     ...(snapshot === undefined ? {} : { snapshot }),
   };
 }
@@ -247,6 +271,17 @@ function due({ now, limit }: DueQuery): Answers["due"] {
     claim: { dueAt, kind: dueKind },
   }));
   return { streams, nextDueAt: selectNextDue.get(now) as number | null };
+}
+
+/** Whole moments: what has the time of the last one belongs to the answer as well, however many there are. */
+function wakes({ after, through, limit }: WakesQuery): Answers["wakes"] {
+  const reached = (selectLimitWake.get(after, through, limit - 1) as number | undefined) ?? through;
+  const found = selectWakes.all(after, reached, -1) as Answers["wakes"]["wakes"];
+  return { wakes: found, through: reached, next: selectNextWake.get(reached) as number | null };
+}
+
+function consumerSnapshot({ row, consumer }: ConsumerSnapshotQuery): Answers["consumerSnapshot"] {
+  return selectConsumerSnapshot.get(row, consumer) as Answers["consumerSnapshot"];
 }
 
 function positions(query: PositionsQuery): Answers["positions"] {

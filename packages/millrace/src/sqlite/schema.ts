@@ -4,10 +4,11 @@
  * old life and settle what it owed. One row of `records` is a run of consecutive events of one commit; its rowid is
  * the position, so appending touches the end of the table, and reading by position is a scan of it.
  */
+import { rmSync } from "node:fs";
 import type { Database } from "better-sqlite3";
 import { DataFault } from "../data-fault.ts";
 
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 /** "MLRC": tells our file from another program's. */
 const applicationId = 0x4d4c5243;
 
@@ -27,7 +28,9 @@ CREATE TABLE streams (
   deleted_head INTEGER,
   deleted_last_at INTEGER,
   superseded INTEGER NOT NULL DEFAULT 0,
-  purged INTEGER NOT NULL DEFAULT 0
+  purged INTEGER NOT NULL DEFAULT 0,
+  wake_at INTEGER,
+  revision INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX streams_by_path ON streams (project, path) WHERE superseded = 0;
 CREATE INDEX streams_due ON streams (due_at) WHERE due_at IS NOT NULL;
@@ -51,6 +54,32 @@ CREATE TABLE keys (
 CREATE TABLE snapshots (stream INTEGER PRIMARY KEY, offset INTEGER NOT NULL, state TEXT NOT NULL);
 `;
 
+/** Since version 2: what is kept of consumers, and when a stream must be opened for what it owes. */
+const consumerTables = `
+CREATE INDEX streams_wakes ON streams (wake_at) WHERE wake_at IS NOT NULL;
+CREATE TABLE progress (
+  stream INTEGER NOT NULL,
+  consumer TEXT NOT NULL,
+  text TEXT NOT NULL,
+  PRIMARY KEY (stream, consumer)
+) WITHOUT ROWID;
+CREATE TABLE consumer_snapshots (
+  stream INTEGER NOT NULL,
+  consumer TEXT NOT NULL,
+  offset INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  PRIMARY KEY (stream, consumer)
+);
+`;
+
+/** What brings a database of the version before to each version. */
+const upgrades: Record<number, string> = {
+  2: `
+ALTER TABLE streams ADD COLUMN wake_at INTEGER;
+ALTER TABLE streams ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+${consumerTables}`,
+};
+
 /** Each comes to the end of one tree and reads one row there, however long the tree is. */
 const ends = [
   "at FROM records ORDER BY position",
@@ -65,6 +94,9 @@ const ends = [
   "key FROM keys ORDER BY stream DESC, key DESC",
   "offset FROM snapshots ORDER BY stream DESC",
   "value FROM counters ORDER BY name",
+  "wake_at FROM streams WHERE wake_at IS NOT NULL ORDER BY wake_at",
+  "text FROM progress ORDER BY stream DESC, consumer DESC",
+  "offset FROM consumer_snapshots ORDER BY stream DESC, consumer DESC",
   "seq FROM sqlite_sequence",
 ];
 
@@ -81,15 +113,31 @@ export function checkOwner(db: Database, file: string): void {
   }
 }
 
-/** Makes the tables of a new database, or looks whether an old one can be read. */
-export function prepareSchema(db: Database): void {
+/** Makes the tables of a new database, upgrades an old one, or looks whether this one can be read. */
+export function prepareSchema(db: Database, file: string): void {
   if (!isNew(db)) {
+    upgrade(db, file);
     for (const end of ends) db.prepare(`SELECT ${end} LIMIT 1`).all();
     return;
   }
   db.transaction(() => {
     db.exec(tables);
+    db.exec(consumerTables);
     db.pragma(`application_id = ${applicationId}`);
+    db.pragma(`user_version = ${schemaVersion}`);
+  })();
+}
+
+/** Forward only, in one transaction, and after a copy that stays beside the database. */
+function upgrade(db: Database, file: string): void {
+  const from = db.pragma("user_version", { simple: true }) as number;
+  if (from === schemaVersion) return;
+  const copy = `${file}.version-${from}`;
+  // What an interrupted upgrade left is no copy to rely on; the database itself is as it was.
+  rmSync(copy, { force: true });
+  db.prepare("VACUUM INTO ?").run(copy);
+  db.transaction(() => {
+    for (let version = from + 1; version <= schemaVersion; version++) db.exec(upgrades[version] as string);
     db.pragma(`user_version = ${schemaVersion}`);
   })();
 }

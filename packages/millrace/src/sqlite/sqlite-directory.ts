@@ -31,6 +31,8 @@ export interface SqliteOptions {
 interface SqliteHead extends Head {
   /** The life that the head belongs to; 0 for a path that never had one. */
   row: number;
+  /** Counts the commits of this life that saved progress. */
+  revision: number;
 }
 
 /** A run is one row, small enough that reading one event does not load a batch of 8 MiB. */
@@ -65,31 +67,33 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
     /** The life that reads go to: the one last loaded or written. */
     let current = 0;
 
-    function written(request: Write, expected: Head, head: number): Promise<Committed> {
+    function written(request: Write, expected: Head, head: number, revision: number): Promise<Committed> {
       return write(request, (row, position) => {
         if (row === 0) throw new HeadConflict(`${streamPath} is not at offset ${expected.offset}`);
         current = row;
-        const newHead: SqliteHead = { offset: head, row };
+        const newHead: SqliteHead = { offset: head, row, revision };
         return { head: newHead, position };
       });
     }
 
     return {
       async load() {
-        const { row, head: offset, ...loaded } = await query({ kind: "load", project, path: streamPath });
+        const { row, head: offset, revision, ...loaded } = await query({ kind: "load", project, path: streamPath });
         current = loaded.birth === undefined ? 0 : row;
-        const head: SqliteHead = { offset, row };
+        const head: SqliteHead = { offset, row, revision };
         return { ...loaded, head };
       },
 
       append(commit, expected) {
         const last = commit.first + commit.records.length - 1;
-        return written(toWrite(commit, expected as SqliteHead, project, streamPath), expected, last);
+        const head = expected as SqliteHead;
+        const revision = revisionAfter(commit, head);
+        return written(toWrite(commit, head, project, streamPath), expected, last, revision);
       },
 
       async remove(expected, claim) {
         const { row, offset } = expected as SqliteHead;
-        const removed = await written({ kind: "remove", row, head: offset, claim }, expected, offset);
+        const removed = await written({ kind: "remove", row, head: offset, claim }, expected, offset, 0);
         current = 0;
         return removed;
       },
@@ -105,6 +109,10 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
         // The first run comes whole, so it alone can be larger than what was asked for.
         const tooLarge = page.bodies.length === 1 && (page.bodies[0] as string).length > maxBytes;
         return { first: from, records: tooLarge ? within(found, maxBytes) : found };
+      },
+
+      async consumerSnapshot(consumer) {
+        return current === 0 ? undefined : query({ kind: "consumerSnapshot", row: current, consumer });
       },
 
       async findKeys(keys) {
@@ -125,6 +133,8 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
       const { streams, nextDueAt } = await query({ kind: "due", ...now });
       return { streams: streams.map(toDueStream), nextDueAt };
     },
+
+    wakes: (range) => query({ kind: "wakes", ...range }),
 
     settle(head: Head, from: string, to: Claim | null) {
       return write({ kind: "settle", row: (head as SqliteHead).row, from, to }, (row) => row !== 0);
@@ -156,7 +166,7 @@ function prepareFile(directory: string, file: string): void {
     }
     const db = openConnection(file, false, (opened) => checkOwner(opened, file));
     try {
-      prepareSchema(db);
+      prepareSchema(db, file);
       // A write that changes nothing: a read-only disk is found now, not at the first append.
       db.exec("BEGIN IMMEDIATE; DELETE FROM counters WHERE name = ''; COMMIT");
     } finally {
@@ -189,20 +199,30 @@ function toWrite(commit: Commit, expected: SqliteHead, project: string, streamPa
   if (commit.birth !== undefined) write.birth = { project, path: streamPath, streamId: commit.birth.streamId };
   if (commit.paused !== undefined) write.paused = commit.paused;
   if (commit.claim !== undefined) write.claim = commit.claim;
+  if (commit.wakeAt !== undefined) write.wakeAt = commit.wakeAt;
+  if (commit.progress !== undefined) write.progress = { rows: commit.progress, revision: expected.revision };
   if (commit.snapshot !== undefined) write.snapshot = commit.snapshot;
+  if (commit.snapshots !== undefined) write.snapshots = commit.snapshots;
   return write;
+}
+
+function revisionAfter(commit: Commit, expected: SqliteHead): number {
+  const before = commit.birth === undefined ? expected.revision : 0;
+  return commit.progress === undefined ? before : before + 1;
 }
 
 /** Nothing but records, and few enough for one run. */
 function isPlain(commit: Commit): boolean {
   if (commit.birth !== undefined || commit.paused !== undefined || commit.claim !== undefined) return false;
   if (commit.snapshot !== undefined || commit.keys.length > 0) return false;
+  if (commit.wakeAt !== undefined || commit.progress !== undefined || commit.snapshots !== undefined) return false;
   let characters = 0;
   for (const record of commit.records) characters += record.length;
   return commit.records.length === 1 || characters <= runCharactersMax;
 }
 
 function toRuns(records: readonly string[]): Run[] {
+  if (records.length === 0) return [];
   if (records.length === 1) return [{ count: 1, body: records[0] as string }];
   const runs: Run[] = [];
   let from = 0;
@@ -235,6 +255,7 @@ function within(records: string[], maxBytes: number): string[] {
 }
 
 function toDueStream({ row, head: offset, ...due }: DueRow) {
-  const head: SqliteHead = { offset, row };
+  // For `settle`, which asks for nothing but the life: a revision is not looked up.
+  const head: SqliteHead = { offset, row, revision: 0 };
   return { ...due, head };
 }

@@ -34,11 +34,19 @@ const insertRun = db.prepare("INSERT INTO records (position, stream, last, count
 const insertKey = db.prepare("INSERT INTO keys (stream, key, offset, digest) VALUES (?, ?, ?, ?)");
 const updatePaused = db.prepare("UPDATE streams SET paused = ? WHERE id = ?");
 const updateClaim = db.prepare("UPDATE streams SET due_at = ?, due_kind = ? WHERE id = ?");
+const updateWake = db.prepare("UPDATE streams SET wake_at = ? WHERE id = ?");
+const updateRevision = db.prepare("UPDATE streams SET revision = revision + 1 WHERE id = ? AND revision = ?");
+const replaceProgress = db.prepare("INSERT OR REPLACE INTO progress (stream, consumer, text) VALUES (?, ?, ?)");
+const dropProgress = db.prepare("DELETE FROM progress WHERE stream = ? AND consumer = ?");
+const replaceConsumerSnapshot = db.prepare(
+  "INSERT OR REPLACE INTO consumer_snapshots (stream, consumer, offset, state) VALUES (?, ?, ?, ?)",
+);
+const dropConsumerSnapshot = db.prepare("DELETE FROM consumer_snapshots WHERE stream = ? AND consumer = ?");
 const replaceSnapshot = db.prepare("INSERT OR REPLACE INTO snapshots (stream, offset, state) VALUES (?, ?, ?)");
 const settleClaim = db.prepare("UPDATE streams SET due_at = ?, due_kind = ? WHERE id = ? AND due_kind = ?");
 const selectLastAt = db.prepare("SELECT at FROM records WHERE stream = ? AND last = ?").pluck();
 const removeStream = db.prepare(
-  "UPDATE streams SET deleted_head = ?, deleted_last_at = ?, due_at = ?, due_kind = ?, paused = 0 WHERE id = ? AND deleted_head IS NULL",
+  "UPDATE streams SET deleted_head = ?, deleted_last_at = ?, due_at = ?, due_kind = ?, paused = 0, wake_at = NULL WHERE id = ? AND deleted_head IS NULL",
 );
 const selectToPurge = db
   .prepare("SELECT id FROM streams WHERE deleted_head IS NOT NULL AND purged = 0 ORDER BY id LIMIT 1")
@@ -50,6 +58,8 @@ const purgeKeys = db.prepare(
   "DELETE FROM keys WHERE (stream, key) IN (SELECT stream, key FROM keys WHERE stream = ? LIMIT 500)",
 );
 const purgeSnapshot = db.prepare("DELETE FROM snapshots WHERE stream = ?");
+const purgeProgress = db.prepare("DELETE FROM progress WHERE stream = ?");
+const purgeConsumerSnapshots = db.prepare("DELETE FROM consumer_snapshots WHERE stream = ?");
 const markPurged = db.prepare("UPDATE streams SET purged = 1 WHERE id = ?");
 const dropLife = db.prepare("DELETE FROM streams WHERE id = ? AND superseded = 1 AND purged = 1 AND due_at IS NULL");
 const savePosition = db.prepare("INSERT OR REPLACE INTO counters (name, value) VALUES ('position', ?)");
@@ -165,9 +175,23 @@ function applyCommit(write: CommitWrite): number {
   if (write.keys !== undefined)
     for (const { key, offset, digest } of write.keys) insertKey.run(row, key, offset, digest);
   if (write.paused !== undefined) updatePaused.run(write.paused ? 1 : 0, row);
+  if (write.wakeAt !== undefined) updateWake.run(write.wakeAt, row);
+  if (write.progress !== undefined) saveProgress(row, write.birth === undefined ? write.progress.revision : 0, write);
   if (write.snapshot !== undefined) replaceSnapshot.run(row, write.snapshot.offset, write.snapshot.state);
   remember(row, last);
   return row;
+}
+
+function saveProgress(row: number, revision: number, { progress, snapshots = [] }: CommitWrite): void {
+  if (updateRevision.run(row, revision).changes === 0) throw new Conflict();
+  for (const { consumer, text } of progress?.rows ?? []) {
+    if (text !== null) replaceProgress.run(row, consumer, text);
+    else {
+      dropProgress.run(row, consumer);
+      dropConsumerSnapshot.run(row, consumer);
+    }
+  }
+  for (const { consumer, offset, state } of snapshots) replaceConsumerSnapshot.run(row, consumer, offset, state);
 }
 
 function bear(write: CommitWrite): number {
@@ -241,6 +265,8 @@ function purgeSome(): boolean {
   const removed = purgeRecords.run(row).changes + purgeKeys.run(row).changes;
   if (removed === 0) {
     purgeSnapshot.run(row);
+    purgeProgress.run(row);
+    purgeConsumerSnapshots.run(row);
     markPurged.run(row);
     dropLife.run(row);
   }
