@@ -6,10 +6,10 @@
  * together; so a hot stream costs one record and one sync for many appends, and nobody is ever answered, refused or
  * shown anything from a state that is not on disk.
  */
-import { pause } from "./builtin/pause.ts";
-import { type Forming, judge, type Placed, type Verdict } from "./forming.ts";
+import type { Saving } from "./consumer/stream-consumers.ts";
+import { type Forming, judge, nextDue, type Placed, pushDue, type Verdict } from "./forming.ts";
 import { type Commit, type Committed, HeadConflict, type KeyEntry } from "./ports/log.ts";
-import { encodeSnapshot, sliceOf } from "./state.ts";
+import { encodeSnapshot, isPaused } from "./state.ts";
 import type { Appended, Stream, Waiting } from "./stream.ts";
 import { unavailable } from "./unavailable.ts";
 
@@ -22,6 +22,7 @@ const tailCharactersMax = 4 * 1024 * 1024;
 
 export async function commitNext(stream: Stream): Promise<void> {
   const waiting = takeWaiting(stream);
+  const errands = stream.takeErrands();
   try {
     //   1 key       what the log knows of the keys that are asked for
     const looking = knownKeys(stream, waiting);
@@ -29,17 +30,30 @@ export async function commitNext(stream: Stream): Promise<void> {
     const forming = startForming(stream, known);
     //   1-3         key, gate, reduce: each waiting append in order, over the state behind the earlier ones
     const verdicts = waiting.map(({ request }) => judge(forming, request));
-    //   4 commit    events, keys, wake claim: one self-contained record for one stream
-    const committed = forming.records.length === 0 ? undefined : await commit(stream, forming);
+    //             what built-ins append by themselves because its time has come
+    const moreDue = pushDue(forming);
+    //   4 commit    events, keys, progress, claims: one self-contained record for one stream
+    const saving = errands.length > 0 || waiting.some(isOfHook) ? stream.consumers?.saving() : undefined;
+    forming.wakeAt = wakeAfter(stream, forming, saving);
+    const nothing = forming.records.length === 0 && saving === undefined && forming.wakeAt === stream.wakeAt;
+    const committed = nothing ? undefined : await commit(stream, forming, saving);
     //   5 publish   live readers see only what is on disk
     const owedBefore = stream.claim;
     stream.advance(forming, committed);
+    saving?.saved();
     //   6 effects   wake whoever has work because of it
-    if (stream.claim !== owedBefore) stream.wakeConsumers();
+    if (stream.claim !== owedBefore) stream.wakeTree();
+    stream.wakeConsumers(forming);
     answer(stream, waiting, verdicts, forming);
+    for (const { resolve } of errands) resolve();
+    if (moreDue) stream.errand().catch(() => {});
   } catch (error) {
-    refuseAll(stream, waiting, error);
+    refuseAll(stream, [...waiting, ...errands], error);
   }
+}
+
+function isOfHook({ request }: Waiting): boolean {
+  return request.fence !== undefined;
 }
 
 function takeWaiting(stream: Stream): Waiting[] {
@@ -83,6 +97,7 @@ function startForming(stream: Stream, known: ReadonlyMap<string, KeyEntry>): For
     createdAt: stream.isoTime(now),
     known,
     newStreamId: stream.newStreamId,
+    limits: stream.limits,
     streamId: stream.streamId,
     born: stream.streamId !== undefined,
     head: stream.head.offset,
@@ -91,11 +106,28 @@ function startForming(stream: Stream, known: ReadonlyMap<string, KeyEntry>): For
     characters: 0,
     snapshotTaken: false,
     claim: stream.claim,
+    wakeAt: stream.wakeAt,
+    wakeAtBefore: stream.wakeAt,
+    pausedBefore: stream.paused,
     keys: new Map(),
   };
 }
 
-function commit(stream: Stream, forming: Forming): Promise<Committed> {
+/**
+ * When the stream must be opened should the process end right behind this commit: the earliest of what is due by
+ * itself and of what its consumers owe. A claim that is due already stays as it is: it costs a write to change it.
+ */
+function wakeAfter(stream: Stream, forming: Forming, saving: Saving | undefined): number | null {
+  const due = nextDue(forming.slices, forming.now);
+  const paused = isPaused(forming.slices);
+  const { slices, records, now } = forming;
+  const owed = stream.consumers?.dueAfter(slices, records, paused, saving, now) ?? null;
+  const next = due === null || (owed !== null && owed < due) ? owed : due;
+  const dueAlready = next !== null && next <= now && stream.wakeAt !== null && stream.wakeAt <= now;
+  return dueAlready ? stream.wakeAt : next;
+}
+
+function commit(stream: Stream, forming: Forming, saving: Saving | undefined): Promise<Committed> {
   const commit: Commit = {
     first: forming.base + 1,
     records: forming.records,
@@ -107,12 +139,22 @@ function commit(stream: Stream, forming: Forming): Promise<Committed> {
     forming.claim = stream.claimAtBirth(forming.now);
     commit.claim = forming.claim;
   }
-  const paused = sliceOf(forming.slices, pause).offset > 0;
-  if (paused !== sliceOf(stream.slices, pause).offset > 0) commit.paused = paused;
+  const paused = isPaused(forming.slices);
+  if (paused !== stream.paused) commit.paused = paused;
+  if (forming.wakeAt !== stream.wakeAt) commit.wakeAt = forming.wakeAt;
+  if (saving !== undefined) {
+    commit.progress = saving.rows;
+    if (saving.snapshots.length > 0) commit.snapshots = saving.snapshots;
+  }
   const tailCharacters = stream.tailCharacters + forming.characters;
-  if (forming.head - stream.snapshotOffset >= tailEventsMax || tailCharacters >= tailCharactersMax) {
+  const tailEvents = forming.head - stream.snapshotOffset;
+  // A large state is not written again for a tail that weighs less.
+  const long = tailEvents >= tailEventsMax && tailCharacters >= Math.min(stream.snapshotCharacters, tailCharactersMax);
+  if (forming.records.length > 0 && (long || tailCharacters >= tailCharactersMax)) {
     forming.snapshotTaken = true;
-    commit.snapshot = { offset: forming.head, state: encodeSnapshot(forming.slices) };
+    const state = encodeSnapshot(forming.slices);
+    stream.snapshotCharacters = state.length;
+    commit.snapshot = { offset: forming.head, state };
   }
   return stream.log.append(commit, stream.head);
 }
@@ -151,7 +193,7 @@ async function withStored(stream: Stream, placed: Placed[], forming: Forming): P
 }
 
 /** The outcome is unknown: everybody is told so, and the stream is loaded again before anything else is judged. */
-function refuseAll(stream: Stream, waiting: Waiting[], error: unknown): void {
+function refuseAll(stream: Stream, waiting: Pick<Waiting, "reject">[], error: unknown): void {
   stream.fail(error);
   const refusal =
     error instanceof HeadConflict

@@ -3,7 +3,9 @@ import type { BuiltinProcessor } from "@millrace/protocol";
 import { circuitBreaker } from "./builtin/circuit-breaker.ts";
 import { lifecycle } from "./builtin/lifecycle.ts";
 import { pause } from "./builtin/pause.ts";
+import { processors } from "./builtin/processors.ts";
+import { schedules } from "./builtin/schedules.ts";
 
 // Each is called with the slice that it made itself, so the list need not know their types.
 // biome-ignore lint/suspicious/noExplicitAny: a heterogeneous list; state.ts keeps slices and built-ins in one order
-export const builtins: readonly BuiltinProcessor<any>[] = [lifecycle, pause, circuitBreaker];
+export const builtins: readonly BuiltinProcessor<any>[] = [lifecycle, pause, schedules, processors, circuitBreaker];

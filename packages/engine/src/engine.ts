@@ -5,6 +5,9 @@
 import { defaultLimits, type EventInput, type EventSource, type Limits, StreamError } from "@millrace/protocol";
 import { claimAtBirth, claimAtRemoval, createTree, type Tree } from "./builtin/tree.ts";
 import { builtins } from "./builtins.ts";
+import type { ConsumerKind } from "./consumer/spec.ts";
+import { StreamConsumers } from "./consumer/stream-consumers.ts";
+import { houseOf } from "./consumer/stream-house.ts";
 import { contentDigest } from "./digest.ts";
 import type { Entry } from "./forming.ts";
 import { type Trouble, troublesOf } from "./health.ts";
@@ -19,12 +22,15 @@ import { type ProcessorState, type StreamState, stateAt, stateOf } from "./state
 import type { Appended, Stream } from "./stream.ts";
 import { Streams } from "./streams.ts";
 import { unavailable } from "./unavailable.ts";
+import { createWaker, type Waker } from "./waker.ts";
 
 export interface EngineOptions {
   directory: Directory;
   clock: Clock;
   random: Random;
   limits?: Partial<Limits>;
+  /** Who acts on events beyond the built-ins: how each kind is configured in a stream, and where its code is. */
+  consumers?: readonly ConsumerKind[];
   /** Hears what went wrong behind an answer: a log that cannot commit, an announcement that waits. */
   onFailure?(error: unknown): void;
 }
@@ -81,6 +87,8 @@ export interface Gauges {
   /** Appends that wait for their turn, and their bytes. */
   waitingAppends: number;
   waitingBytes: number;
+  /** Streams that are to be opened in the near future for what they owe. */
+  waitingWakes: number;
   /** Births and deletions that ancestors are yet to hear of, as far as they are remembered in memory. */
   waitingAnnouncements: number;
 }
@@ -113,12 +121,44 @@ export function createEngine(options: EngineOptions): Engine {
     isoTime,
     claimAtBirth: (now) => claimAtBirth(path, now),
     claimAtRemoval: (open, now) => claimAtRemoval(path, open, now),
+    consumersOf: (stream) => consumersOf(stream),
     onWork: (due) => tree.owe(due),
+    onClaim: (wakeAt) => waker.claimed(project, path, wakeAt),
+    onCall: (at) => waker.call(project, path, at),
+    onResumed() {
+      for (const run of [...(resumeListeners.get(project + path) ?? [])]) run();
+    },
     onPublished() {
       for (const wake of watchers.get(project) ?? []) wake();
     },
     onFailure,
   }));
+
+  /** Who waits for a paused stream, by project and path. */
+  const resumeListeners = new Map<string, Set<() => void>>();
+  const kinds = options.consumers ?? [];
+
+  function consumersOf(stream: Stream): StreamConsumers | undefined {
+    if (kinds.length === 0) return undefined;
+    const { project, path } = stream;
+    const house = houseOf(stream, {
+      random,
+      limits,
+      meter,
+      onFailure,
+      append: (to, request) => streams.get(project, to).append(request),
+      callMe: (at) => waker.call(project, path, at),
+      onResumed: (of, run) => listen(resumeListeners, project + of, run),
+    });
+    return new StreamConsumers(kinds, house);
+  }
+
+  const waker: Waker = createWaker({
+    clock,
+    wakes: (query) => directory.wakes(query),
+    wake: (project, path) => streams.get(project, path).wake(),
+    onFailure,
+  });
 
   const tree: Tree = createTree({
     clock,
@@ -133,18 +173,10 @@ export function createEngine(options: EngineOptions): Engine {
     },
   });
   tree.start();
+  waker.start();
 
   /** Who reads whole subtrees live, by project. */
   const watchers = new Map<string, Set<() => void>>();
-
-  function onChange(project: string, wake: () => void): () => void {
-    const wakers = watchers.get(project) ?? new Set();
-    watchers.set(project, wakers.add(wake));
-    return () => {
-      wakers.delete(wake);
-      if (wakers.size === 0) watchers.delete(project);
-    };
-  }
 
   /** Counted before anything is waited for, so that the limit holds for readers who come all at once. */
   function enter(signal: AbortSignal): { signal: AbortSignal; leave(): void } {
@@ -203,7 +235,13 @@ export function createEngine(options: EngineOptions): Engine {
       const reader = enter(signal);
       meter.reads++;
       try {
-        const subtree = { directory, clock, project, prefix, onChange: (wake: () => void) => onChange(project, wake) };
+        const subtree = {
+          directory,
+          clock,
+          project,
+          prefix,
+          onChange: (wake: () => void) => listen(watchers, project, wake),
+        };
         yield* readSubtree(subtree, request, reader.signal);
       } finally {
         reader.leave();
@@ -257,6 +295,7 @@ export function createEngine(options: EngineOptions): Engine {
       openStreams: streams.size,
       readers: readers.size,
       ...streams.waiting(),
+      waitingWakes: waker.waiting(),
       waitingAnnouncements: tree.waiting(),
     }),
     troubles: () => troublesOf({ meter, clock, directory, stopping: closing }),
@@ -264,10 +303,22 @@ export function createEngine(options: EngineOptions): Engine {
     async close() {
       closing = true;
       for (const reader of readers) reader.abort();
+      await waker.stop();
+      await streams.stopConsumers();
       await tree.stop();
       await streams.settled();
       await directory.close();
     },
+  };
+}
+
+/** Adds a listener under a name. Returns how to take it away. */
+function listen(listeners: Map<string, Set<() => void>>, name: string, run: () => void): () => void {
+  const own = listeners.get(name) ?? new Set();
+  listeners.set(name, own.add(run));
+  return () => {
+    own.delete(run);
+    if (own.size === 0) listeners.delete(name);
   };
 }
 

@@ -2,11 +2,18 @@
  * Steps 1 to 3 of an append, over one forming commit: pure judgement, synchronous, no I/O. Each waiting append is
  * judged over the committed state and the earlier appends of the same commit; what is refused leaves no trace in it.
  */
-import { type EventInput, type EventSource, isStreamError, StreamError, type StreamEvent } from "@millrace/protocol";
+import {
+  type EventInput,
+  type EventSource,
+  isStreamError,
+  type Limits,
+  StreamError,
+  type StreamEvent,
+} from "@millrace/protocol";
 import { builtins } from "./builtins.ts";
 import type { Claim, KeyEntry } from "./ports/log.ts";
 import { encodeRecord } from "./record.ts";
-import { fold, type Slices } from "./state.ts";
+import { fold, isPaused, type Slices } from "./state.ts";
 
 export interface Entry {
   event: EventInput;
@@ -26,6 +33,8 @@ export interface AppendRequest {
   fromServer: boolean;
   /** As received, for the bound on what may wait. */
   bytes: number;
+  /** Throws when the hook that appends this may not any more: it was replaced, removed, or took too long. */
+  fence?(): void;
 }
 
 /** What became of one entry: the event at this offset, now or long ago. */
@@ -45,6 +54,7 @@ export interface Forming {
   /** Keys that the log knows, of those that are asked for here. */
   readonly known: ReadonlyMap<string, KeyEntry>;
   readonly newStreamId: () => string;
+  readonly limits: Limits;
   streamId: string | undefined;
   born: boolean;
   head: number;
@@ -53,8 +63,12 @@ export interface Forming {
   /** Of the records together. */
   characters: number;
   snapshotTaken: boolean;
-  /** What the stream owes once this is committed. */
+  /** What the path owes its ancestors once this is committed. */
   claim: Claim | null;
+  /** When the stream must be opened once this is committed. */
+  wakeAt: number | null;
+  readonly wakeAtBefore: number | null;
+  readonly pausedBefore: boolean;
   keys: Map<string, KeyEntry>;
 }
 
@@ -66,6 +80,7 @@ export function judge(forming: Forming, request: AppendRequest): Verdict {
   const placed: Placed[] = [];
   let element = 0;
   try {
+    request.fence?.();
     let last: StreamEvent | undefined;
     for (; element < request.entries.length; element++) {
       const entry = request.entries[element] as Entry;
@@ -97,6 +112,40 @@ export function judge(forming: Forming, request: AppendRequest): Verdict {
   }
 }
 
+/** At most so many in one commit; the others are still due, and stand in the next one. */
+const dueEventsMax = 500;
+
+/**
+ * What built-ins append by themselves because its time has come. Nothing fires while the stream is paused, and the
+ * breaker may pause it in the middle. True when some are left.
+ */
+export function pushDue(forming: Forming): boolean {
+  if (!forming.born) return false;
+  let pushed = 0;
+  for (let i = 0; i < builtins.length; i++) {
+    const builtin = builtins[i];
+    if (builtin?.whenDue === undefined) continue;
+    while (!isPaused(forming.slices)) {
+      const due = builtin.whenDue({ state: forming.slices[i], now: forming.now, streamPath: forming.path });
+      if (due === undefined) break;
+      if (++pushed > dueEventsMax) return true;
+      pushRightBehind(forming, push(forming, due.event, due.source, false));
+    }
+  }
+  return false;
+}
+
+/** When a built-in next appends something by itself, over the state at the end of the forming commit. */
+export function nextDue(slices: Slices, now: number): number | null {
+  if (isPaused(slices)) return null;
+  let next: number | null = null;
+  for (let i = 0; i < builtins.length; i++) {
+    const at = builtins[i]?.dueAt?.({ state: slices[i], now }) ?? null;
+    if (at !== null && (next === null || at < next)) next = at;
+  }
+  return next;
+}
+
 /** Step 1. The offset of the stored event when the key was used before with the same content. */
 function replayOf(forming: Forming, { key, digest }: Entry): number | undefined {
   if (key === undefined) return undefined;
@@ -120,7 +169,7 @@ function gate(forming: Forming, event: EventInput, request: AppendRequest, headB
       { head: headBefore, expected: event.offset },
     );
   }
-  const judged = { event, offset, now: forming.now, fromServer: request.fromServer };
+  const judged = { event, offset, now: forming.now, fromServer: request.fromServer, limits: forming.limits };
   for (let i = 0; i < builtins.length; i++) builtins[i]?.beforeAppend?.({ state: forming.slices[i], judged });
 }
 

@@ -8,10 +8,14 @@ export interface Published {
 }
 
 const keptCharactersMax = 1024 * 1024;
+/** Consumers are rarely behind, and there may be some on every stream. */
+const keptForConsumersMax = 64 * 1024;
 
 export class LiveTail {
   /** How many read along; nothing is kept while nobody does. */
   readers = 0;
+  /** Consumers follow as well. */
+  followed = false;
   /** Counts deletions: readers of an earlier life end. */
   life = 0;
   #kept: Published[] = [];
@@ -19,13 +23,14 @@ export class LiveTail {
   readonly #wakers: Set<() => void> = new Set();
 
   publish(first: number, records: readonly string[]): void {
-    if (this.readers === 0) {
+    if (this.readers === 0 && !this.followed) {
       if (this.#kept.length > 0) this.#clear();
       return;
     }
     this.#kept.push({ first, records });
     this.#keptCharacters += charactersOf(records);
-    while (this.#keptCharacters > keptCharactersMax && this.#kept.length > 1) {
+    const max = this.readers > 0 ? keptCharactersMax : keptForConsumersMax;
+    while (this.#keptCharacters > max && this.#kept.length > 1) {
       this.#keptCharacters -= charactersOf((this.#kept.shift() as Published).records);
     }
     this.#wake();

@@ -24,6 +24,14 @@ export interface Meter {
   readonly commitEvents: Histogram;
   /** Seconds from the log's being asked for a commit until it is on disk. */
   readonly commitSeconds: Histogram;
+  /** Calls of hooks that ended, and how long they ran, milliseconds. */
+  hooks: number;
+  hookMs: number;
+  hookFailures: number;
+  /** Consumers that went no further. */
+  halts: number;
+  /** Events that a schedule appended, and how late each was, seconds. */
+  readonly tickSeconds: Histogram;
   /** Set while the last commit failed: since when, and of what. */
   failing: Failing | undefined;
 }
@@ -46,6 +54,11 @@ export function createMeter(): Meter {
     commitFailures: 0,
     commitEvents: createHistogram(eventBounds),
     commitSeconds: createHistogram(secondBounds),
+    hooks: 0,
+    hookMs: 0,
+    hookFailures: 0,
+    halts: 0,
+    tickSeconds: createHistogram(secondBounds),
     failing: undefined,
   };
 }

@@ -3,6 +3,7 @@ import type { BuiltinProcessor, JsonObject, JsonValue } from "@millrace/protocol
 import { StreamError } from "@millrace/protocol";
 import { lifecycle } from "./builtin/lifecycle.ts";
 import { pause } from "./builtin/pause.ts";
+import { scheduleList, schedules } from "./builtin/schedules.ts";
 import { continuesBatch, decodeRecord } from "./record.ts";
 import { sliceOf } from "./state.ts";
 import type { Stream } from "./stream.ts";
@@ -19,15 +20,35 @@ export interface StreamState {
   pause?: { offset: number; since: string; reason?: string; cause?: JsonValue };
   metadata: JsonObject;
   consumers: Record<string, ConsumerState>;
+  /** Left out where there is none. */
+  schedules?: Record<string, ScheduleState>;
 }
 
 export interface ConsumerState {
-  kind: "builtin";
+  /** "builtin", or what configured it: "processor". */
+  kind: string;
   /** Up to where it has acted. */
   cursor: number;
   /** How many events behind the head that is. */
   lag: number;
+  /** Why its last attempt failed, while it is to be repeated. */
+  lastError?: string;
   nextAttemptAt?: string;
+  /** Where and why it goes no further. */
+  halted?: { offset: number; message: string; at: number };
+  /** Names of the work that it has open. */
+  work?: readonly string[];
+}
+
+export interface ScheduleState {
+  schedule: JsonValue;
+  missed: "fire-once" | "skip";
+  /** Of the event that configured it. */
+  offset: number;
+  /** When it fires next; left out while the stream is paused. */
+  nextAt?: string;
+  lastAt?: string;
+  ticks: number;
 }
 
 export interface ProcessorState {
@@ -51,11 +72,45 @@ export function stateOf(stream: Stream): StreamState {
     head,
     createdAt: new Date(stream.createdAt).toISOString(),
     lastEventAt: new Date(stream.lastEventAt).toISOString(),
-    paused: paused.offset > 0,
+    paused: stream.paused,
     ...(paused.offset > 0 ? { pause: paused } : {}),
     metadata: sliceOf(stream.slices, lifecycle).metadata,
-    consumers: { tree },
+    consumers: { tree, ...consumersOf(stream) },
+    ...schedulesOf(stream),
   };
+}
+
+function consumersOf(stream: Stream): Record<string, ConsumerState> {
+  const states: Record<string, ConsumerState> = {};
+  for (const consumer of stream.consumers ?? []) {
+    const { slug, halted } = consumer.spec;
+    const { progress, head: heard } = consumer.driver;
+    // What it never heard of is not for it.
+    const cursor = progress.cursor >= heard ? stream.head.offset : progress.cursor;
+    states[Object.hasOwn(states, slug) || slug === "tree" ? consumer.name : slug] = {
+      kind: consumer.kind.kind,
+      cursor,
+      lag: stream.head.offset - cursor,
+      ...(progress.lastError === undefined ? {} : { lastError: progress.lastError }),
+      ...(progress.nextAttemptAt === undefined || halted !== undefined
+        ? {}
+        : { nextAttemptAt: new Date(progress.nextAttemptAt).toISOString() }),
+      ...(halted === undefined ? {} : { halted }),
+      ...(progress.work.length === 0 ? {} : { work: progress.work.map(({ name }) => name) }),
+    };
+  }
+  return states;
+}
+
+function schedulesOf(stream: Stream): { schedules?: Record<string, ScheduleState> } {
+  const all = scheduleList(sliceOf(stream.slices, schedules));
+  if (all.length === 0) return {};
+  const states = all.map(({ slug, schedule, missed, offset, dueAt, lastAt, ticks }) => {
+    const next = dueAt === null || stream.paused ? {} : { nextAt: new Date(dueAt).toISOString() };
+    const last = lastAt === undefined ? {} : { lastAt: new Date(lastAt).toISOString() };
+    return [slug, { schedule: schedule as unknown as JsonValue, missed, offset, ticks, ...next, ...last }] as const;
+  });
+  return { schedules: Object.fromEntries(states) };
 }
 
 /** The state of a built-in at an offset, folded afresh from the log when it is not the present one. */

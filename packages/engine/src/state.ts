@@ -3,6 +3,7 @@
  * the state before a refused batch is keeping a reference, and nothing is ever cloned.
  */
 import type { BuiltinProcessor, StreamEvent } from "@millrace/protocol";
+import { pause } from "./builtin/pause.ts";
 import { builtins } from "./builtins.ts";
 
 /** In the order of `builtins`. */
@@ -21,6 +22,10 @@ export function fold(slices: Slices, event: StreamEvent, continued: boolean): Sl
 
 export function sliceOf<State>(slices: Slices, builtin: BuiltinProcessor<State>): State {
   return slices[builtins.indexOf(builtin)] as State;
+}
+
+export function isPaused(slices: Slices): boolean {
+  return sliceOf(slices, pause).offset > 0;
 }
 
 export function encodeSnapshot(slices: Slices): string {

@@ -4,12 +4,13 @@
  */
 import { type Limits, StreamError } from "@millrace/protocol";
 import { commitNext } from "./append.ts";
+import type { StreamConsumers } from "./consumer/stream-consumers.ts";
 import type { AppendRequest, Forming } from "./forming.ts";
 import { LiveTail } from "./live-tail.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Claim, Committed, DueStream, Head, StreamLog } from "./ports/log.ts";
 import { continuesBatch, decodeRecord } from "./record.ts";
-import { decodeSnapshot, fold, initialSlices, type Slices } from "./state.ts";
+import { decodeSnapshot, fold, initialSlices, isPaused, type Slices } from "./state.ts";
 import { unavailable } from "./unavailable.ts";
 
 export interface Appended {
@@ -23,6 +24,12 @@ export interface Appended {
 export interface Waiting {
   request: AppendRequest;
   resolve(appended: Appended[]): void;
+  reject(error: Error): void;
+}
+
+/** Wants a commit to be formed, also if nobody appends: for what is due, and for progress that is to be saved. */
+interface Errand {
+  resolve(): void;
   reject(error: Error): void;
 }
 
@@ -40,8 +47,16 @@ export interface StreamDependencies {
   isoTime(milliseconds: number): string;
   claimAtBirth(now: number): Claim | null;
   claimAtRemoval(open: Claim | null, now: number): Claim | null;
+  /** Who acts on the events of this stream; undefined where nobody ever does. */
+  consumersOf(stream: Stream): StreamConsumers | undefined;
   /** A commit of this stream is on disk, and with it this obligation. */
   onWork(due: DueStream): void;
+  /** It is to be opened then, and that is on disk. */
+  onClaim(wakeAt: number): void;
+  /** It is to be woken then; nobody else remembers. */
+  onCall(at: number): void;
+  /** A pause is over. */
+  onResumed(): void;
   /** Something of this stream became visible. */
   onPublished(): void;
   onFailure(error: unknown): void;
@@ -59,7 +74,9 @@ export class Stream {
   readonly newStreamId: () => string;
   readonly isoTime: (milliseconds: number) => string;
   readonly claimAtBirth: (now: number) => Claim | null;
+  readonly limits: Limits;
   readonly tail: LiveTail = new LiveTail();
+  readonly consumers: StreamConsumers | undefined;
 
   queue: Waiting[] = [];
   waitingBytes = 0;
@@ -74,14 +91,19 @@ export class Stream {
   lastEventAt = 0;
   slices: Slices = initialSlices;
   snapshotOffset = 0;
+  snapshotCharacters = 0;
   /** Length of the records behind the snapshot. */
   tailCharacters = 0;
+  /** What the path owes its ancestors. */
   claim: Claim | null = null;
+  /** When it must be opened for what it owes by itself. */
+  wakeAt: number | null = null;
 
   readonly #dependencies: StreamDependencies;
   #loaded = false;
   #loading: Promise<void> | undefined;
   #removals: Removal[] = [];
+  #errands: Errand[] = [];
   #busy = false;
   #whenSettled: (() => void)[] = [];
 
@@ -93,12 +115,19 @@ export class Stream {
     this.newStreamId = dependencies.newStreamId;
     this.isoTime = dependencies.isoTime;
     this.claimAtBirth = dependencies.claimAtBirth;
+    this.limits = dependencies.limits;
     this.#dependencies = dependencies;
+    this.consumers = dependencies.consumersOf(this);
+  }
+
+  get paused(): boolean {
+    return isPaused(this.slices);
   }
 
   /** True while forgetting it would lose nothing: no one waits, nothing is in flight, no one reads. */
   get idle(): boolean {
-    return !this.#busy && this.queue.length === 0 && this.#loading === undefined && this.tail.readers === 0;
+    if (this.#busy || this.queue.length > 0 || this.#loading !== undefined || this.tail.readers > 0) return false;
+    return this.consumers?.idle ?? true;
   }
 
   /** Takes its turn. Resolves when the events are on disk; rejects with a StreamError. */
@@ -113,6 +142,32 @@ export class Stream {
       this.queue.push({ request, resolve, reject });
       if (!this.#busy) void this.#run();
     });
+  }
+
+  /** Forms a commit, if there is anything to commit. Rejects as an append does. */
+  errand(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#errands.push({ resolve, reject });
+      if (!this.#busy) void this.#run();
+    });
+  }
+
+  takeErrands(): Errand[] {
+    return this.#errands.splice(0);
+  }
+
+  /** Its time has come: what is due is appended, and its consumers go on. Resolves when the former is on disk. */
+  async wake(): Promise<void> {
+    await this.load();
+    if (this.streamId === undefined) return;
+    const now = this.clock.now();
+    this.consumers?.called(now);
+    if (this.wakeAt !== null && this.wakeAt <= now) await this.errand();
+  }
+
+  /** An errand would write something. */
+  savesSomething(): boolean {
+    return (this.wakeAt !== null && this.wakeAt <= this.clock.now()) || (this.consumers?.unsaved ?? false);
   }
 
   /** Empties the path. Resolves with the head that it had, or undefined when there was no stream. */
@@ -142,6 +197,9 @@ export class Stream {
     this.#dependencies.onFailure(error);
     this.#loaded = false;
     if (this.tail.readers > 0) this.clock.setTimer(reloadDelayMs, () => void this.#reloadForReaders());
+    if (this.wakeAt !== null || this.consumers?.idle === false) {
+      this.#dependencies.onCall(this.clock.now() + reloadDelayMs);
+    }
   }
 
   /** Steps over to what was committed and shows it to live readers. */
@@ -158,16 +216,26 @@ export class Stream {
     }
     this.streamId = forming.streamId;
     this.claim = forming.claim;
+    this.wakeAt = forming.wakeAt;
     this.head = committed.head;
-    this.lastEventAt = forming.now;
     this.slices = forming.slices;
+    if (forming.records.length === 0) return;
+    this.lastEventAt = forming.now;
     this.tail.publish(forming.base + 1, forming.records);
     this.#dependencies.onPublished();
   }
 
-  /** Wakes whoever has to act because of the claim that was just committed. */
-  wakeConsumers(): void {
+  /** Lets the tree act on the claim that was just committed. */
+  wakeTree(): void {
     if (this.claim !== null) this.#dependencies.onWork(this.#due(this.claim));
+  }
+
+  /** Lets consumers act on what was just committed, and the waker know when it is to come. */
+  wakeConsumers(forming: Forming): void {
+    const { paused } = this;
+    this.consumers?.published(forming.slices, forming.base, forming.records, paused, forming.now);
+    if (this.wakeAt !== null && this.wakeAt !== forming.wakeAtBefore) this.#dependencies.onClaim(this.wakeAt);
+    if (forming.pausedBefore && !paused) this.#dependencies.onResumed();
   }
 
   #due(claim: Claim): DueStream {
@@ -177,7 +245,7 @@ export class Stream {
 
   async #run(): Promise<void> {
     this.#busy = true;
-    while (this.queue.length > 0 || this.#removals.length > 0) {
+    while (this.queue.length > 0 || this.#removals.length > 0 || this.#errands.length > 0) {
       const loading = this.load();
       if (loading !== undefined && !(await this.#loadedOrRefused(loading))) continue;
       if (this.#removals.length > 0) await this.#removeNow();
@@ -196,6 +264,7 @@ export class Stream {
       const refusal = unavailable("The log could not be read. Send it again, with the same idempotency key.");
       for (const { reject } of this.queue.splice(0)) reject(refusal);
       for (const { reject } of this.#removals.splice(0)) reject(refusal);
+      for (const { reject } of this.#errands.splice(0)) reject(refusal);
       this.waitingBytes = 0;
       return false;
     }
@@ -225,8 +294,16 @@ export class Stream {
     this.head = loaded.head;
     this.slices = slices;
     this.claim = loaded.claim;
+    this.wakeAt = loaded.wakeAt;
     this.#loaded = true;
     this.tail.reload();
+    this.consumers?.loaded(slices, loaded.progress, this.#isResting(), this.paused);
+  }
+
+  /** No consumer owes anything: what they owe is claimed for the time at which it came to be. */
+  #isResting(): boolean {
+    if (this.paused) return false;
+    return this.wakeAt === null || this.wakeAt > Math.max(this.clock.now(), this.lastEventAt);
   }
 
   async #removeNow(): Promise<void> {
@@ -253,7 +330,9 @@ export class Stream {
     this.snapshotOffset = head.offset;
     this.tailCharacters = 0;
     this.claim = null;
+    this.wakeAt = null;
     this.tail.end();
+    this.consumers?.end(head.offset);
   }
 
   async #reloadForReaders(): Promise<void> {

@@ -48,6 +48,15 @@ export class Streams {
     for (const stream of this.#open.values()) await stream.settled();
   }
 
+  /** Ends what consumers do, and writes down how far they came. */
+  async stopConsumers(): Promise<void> {
+    const stopping = [...this.#open.values()].map(async (stream) => {
+      await stream.consumers?.stop("The server is stopping.");
+      if (stream.consumers?.unsaved) await stream.errand();
+    });
+    await Promise.allSettled(stopping);
+  }
+
   /** What waits for its turn, over all streams. Looks at each: for whoever asks now and then. */
   waiting(): { waitingAppends: number; waitingBytes: number } {
     let waitingAppends = 0;

@@ -7,6 +7,7 @@ import {
   interceptDirectory,
   type ManualClock,
 } from "@millrace/testing";
+import type { ConsumerKind } from "../src/consumer/spec.ts";
 import { createEngine, type Engine } from "../src/engine.ts";
 import { createMemoryDirectory } from "../src/memory/memory-directory.ts";
 import type { Directory } from "../src/ports/log.ts";
@@ -21,6 +22,7 @@ export interface WorldOptions {
   clock?: ManualClock;
   seed?: number;
   limits?: Partial<Limits>;
+  consumers?: readonly ConsumerKind[];
   /** Stands between the engine and its log. */
   intercept?: Intercept;
 }
@@ -64,6 +66,7 @@ export function createWorld(options: WorldOptions = {}): World {
     clock,
     random: createSeededRandom(options.seed ?? 1),
     onFailure: (error) => failures.push(error),
+    ...(options.consumers === undefined ? {} : { consumers: options.consumers }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
 

@@ -14,7 +14,19 @@ export { payloadSchema } from "./json-schema.ts";
 
 // Processors
 
-export { type BuiltinProcessor, defineProcessor, type Judged, type Processor } from "./processor.ts";
+export {
+  type Delivered,
+  type Driver,
+  type DriverSettings,
+  type Heard,
+  hear,
+  nextStep,
+  type Step,
+  startDriver,
+} from "./driver.ts";
+export type { CatchUpArguments, HookAppend, HookArguments, Interrupted, OpenWork, Work } from "./hook.ts";
+export { type BuiltinProcessor, type DueEvent, defineProcessor, type Judged, type Processor } from "./processor.ts";
+export { type Progress, progressAt } from "./progress.ts";
 
 // Paths and projects
 

@@ -120,5 +120,6 @@ function scheduledFault(payload: JsonValue, where: string): string | undefined {
   const append = isJsonObject(payload) ? payload.append : undefined;
   if (!isJsonObject(append)) return undefined; // the contract says so
   if (append.offset !== undefined) return `${where}.offset: a scheduled event cannot know its offset`;
+  if (append.idempotencyKey !== undefined) return `${where}.idempotencyKey: every tick is an event of its own`;
   return envelopeFault(append, `${where}.`) ?? builtinFault(append as JsonObject & EventInput, false, `${where}.`);
 }

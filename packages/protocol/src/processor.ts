@@ -3,16 +3,29 @@
  * Where it runs (inside the server, deployed by an event, on another machine) is not part of what it is.
  *
  * Two kinds of hook, two types: only a built-in, which shares the stream's process, may change what is appended
- * (`beforeAppend`, `rightBehind`: synchronous, no I/O). Everything else may only act afterwards.
+ * (`beforeAppend`, `rightBehind`, `whenDue`: synchronous, no I/O). Everything else may only act afterwards.
  */
-import type { EventInput, StreamEvent } from "./event.ts";
+import type { EventInput, EventSource, StreamEvent } from "./event.ts";
+import type { CatchUpArguments, HookArguments } from "./hook.ts";
+import type { Limits } from "./limits.ts";
 
 export interface Processor<State> {
   /** Its name in a stream: 1 to 255 characters. */
   readonly slug: string;
   readonly initialState: State;
-  /** Pure: the next state, never the old one changed. Sees every event once, in order. */
+  /** Pure and synchronous: the next state, never the old one changed. Sees every event once, in order. */
   reduce(args: { state: State; event: StreamEvent }): State;
+  /** Acts on one event, in order, at least once. What it throws is tried again, then halts the processor. */
+  afterAppend?(args: HookArguments<State>): void | Promise<void>;
+  /**
+   * Decides once, from the state at the end, after events were missed or work was interrupted; also at the first start
+   * and after a new version. A hundred old inputs must not become a hundred model calls.
+   */
+  afterCatchUp?(args: CatchUpArguments<State>): void | Promise<void>;
+  /** "act": missed events are acted on one by one as well. Default "decide". */
+  readonly catchUp?: "decide" | "act";
+  /** Another version reduces the history again, without acting on it. Default "1". */
+  readonly version?: string;
 }
 
 /** What a built-in knows about an append that is being judged. */
@@ -24,9 +37,18 @@ export interface Judged {
   now: number;
   /** A fact that the server itself states. Never refused for being too many. */
   fromServer: boolean;
+  limits: Limits;
 }
 
-export interface BuiltinProcessor<State> extends Processor<State> {
+/** What a built-in appends by itself when its time has come. */
+export interface DueEvent {
+  event: EventInput;
+  source: EventSource;
+}
+
+export interface BuiltinProcessor<State> {
+  readonly slug: string;
+  readonly initialState: State;
   /** Raise it when `reduce` changes its meaning: snapshots of another version are not used. */
   readonly version: number;
   /** May refuse by throwing a StreamError. Called over the state behind every earlier event, committed or forming. */
@@ -38,6 +60,10 @@ export interface BuiltinProcessor<State> extends Processor<State> {
   reduce(args: { state: State; event: StreamEvent; continued: boolean }): State;
   /** An event that belongs right behind, in the same commit; asked after each append, over its end state. */
   rightBehind?(args: { state: State; event: StreamEvent }): EventInput | undefined;
+  /** When it next has something to append by itself, milliseconds; null for never. The stream is opened then. */
+  dueAt?(args: { state: State; now: number }): number | null;
+  /** What it appends now: asked for one event after another, over the state behind the last, until there is none. */
+  whenDue?(args: { state: State; now: number; streamPath: string }): DueEvent | undefined;
 }
 
 /** Returns what it was given, typed. */

@@ -69,7 +69,7 @@ CREATE TABLE consumer_snapshots (
   offset INTEGER NOT NULL,
   state TEXT NOT NULL,
   PRIMARY KEY (stream, consumer)
-);
+) WITHOUT ROWID;
 `;
 
 /** What brings a database of the version before to each version. */

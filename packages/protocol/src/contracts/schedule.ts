@@ -10,7 +10,6 @@ const append = z.strictObject({
   type: z.string(),
   payload: json.optional(),
   metadata: jsonObject.optional(),
-  idempotencyKey: z.string().optional(),
 });
 
 const tooFar = `expected at most ${scheduleSecondsMax} seconds, which is a hundred years`;
@@ -41,7 +40,6 @@ const cron = z.strictObject({
 
 const appendScheduled = defineContract({
   name: "append-scheduled",
-  planned: true,
   aliases: ["https://events.iterate.com/stream-append-scheduled"],
   payload: z.strictObject({
     slug,
@@ -60,13 +58,14 @@ const appendScheduled = defineContract({
     "of `once-at {at}`, `once-in {delaySeconds}`, `every {intervalSeconds}` (from 0.05 s) and `cron {cron, " +
     "timezone?}`; a cron pattern has five fields, or six with seconds first, and means UTC unless it names a zone. " +
     "Schedules are kept to the millisecond, do not drift, survive restarts and never fire twice for one tick. Ticks " +
-    'missed while the server was down fire once together, or not at all with `missed: "skip"`. A `once-at` in the ' +
-    "past fires at once. The same slug again replaces the schedule.",
+    'missed while the server was down or the stream was paused fire once together, or with `missed: "skip"` not at ' +
+    "all: a tick is missed when it is more than 10 seconds late, or when the next one is due. A `once-at` in the past " +
+    "fires at once. The same slug again replaces the schedule. `append` is judged like any event that is sent; it " +
+    "has no `offset` and no `idempotencyKey`, since every tick is an event of its own.",
 });
 
 const scheduleCancelled = defineContract({
   name: "schedule-cancelled",
-  planned: true,
   whilePaused: true,
   payload: z.strictObject({ slug }),
   example: { slug: "heartbeat" },
@@ -76,7 +75,6 @@ const scheduleCancelled = defineContract({
 
 const scheduleFinished = defineContract({
   name: "schedule-finished",
-  planned: true,
   serverOnly: true,
   payload: z.strictObject({ slug, outcome: z.enum(["succeeded", "failed", "skipped"]) }),
   example: { slug: "reminder", outcome: "succeeded" },

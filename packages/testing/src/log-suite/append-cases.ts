@@ -9,7 +9,11 @@ export const appendCases: readonly LogCase[] = [
       const log = directory.log("public", "/nothing");
       const loaded = await log.load();
       checkEqual(loaded.head.offset, 0, "head");
-      checkEqual({ ...loaded, head: 0 }, { head: 0, lastEventAt: 0, claim: null }, "what was loaded");
+      checkEqual(
+        { ...loaded, head: 0 },
+        { head: 0, lastEventAt: 0, claim: null, wakeAt: null, progress: [] },
+        "what was loaded",
+      );
       const range = { after: 0, through: 10, maxEvents: 10, maxBytes: 1_000 };
       checkEqual((await log.read(range)).records, [], "records");
       checkEqual((await log.findKeys(["c:a", "c:b"])).size, 0, "keys");

@@ -20,7 +20,11 @@ export const removalCases: readonly LogCase[] = [
       for (const log of [writer.log, directory.log("public", "/a")]) {
         const loaded = await log.load();
         checkEqual(loaded.head.offset, 5, "head");
-        checkEqual({ ...loaded, head: 0 }, { head: 0, lastEventAt: someTime + 7, claim: null }, "what is loaded");
+        checkEqual(
+          { ...loaded, head: 0 },
+          { head: 0, lastEventAt: someTime + 7, claim: null, wakeAt: null, progress: [] },
+          "what is loaded",
+        );
         checkEqual((await log.read({ after: 0, through: 5, maxEvents: 9, maxBytes: 1e6 })).records, [], "records");
         checkEqual((await log.findKeys(["c:k"])).size, 0, "keys");
       }
@@ -50,6 +54,8 @@ export const removalCases: readonly LogCase[] = [
           birth: { streamId: "second", offset: 6, at: someTime + 9 },
           lastEventAt: someTime + 9,
           claim: null,
+          wakeAt: null,
+          progress: [],
         },
         "what is loaded",
       );

@@ -1,0 +1,74 @@
+/** One call of a hook from its begin to its end, with everything that can end it, and what became of it. */
+import { isStreamError, StreamError } from "@millrace/protocol";
+import type { Clock } from "../ports/clock.ts";
+import type { Call } from "./call.ts";
+
+/** A hook that runs for longer is ended, and has failed. */
+export const hookMsMax = 900_000;
+/** How long an ended hook has to come to its end before it is left behind. */
+export const graceMs = 5_000;
+
+export type Outcome =
+  | { is: "returned" }
+  | { is: "diverged"; message: string }
+  /** `costs` is false when the fault is none of the hook's; `pausedPath` is whom it waits for. */
+  | { is: "failed"; message: string; costs: boolean; pausedPath?: string };
+
+export async function runHook(
+  call: Call,
+  clock: Clock,
+  hook: () => void | Promise<void> | undefined,
+): Promise<Outcome> {
+  const cancelDeadline = clock.setTimer(hookMsMax, () => call.controller.abort(new Error(tooLong)));
+  try {
+    await endedOrLeft(hookAndAppends(call, hook), call.controller.signal, clock);
+    return call.diverged === undefined ? { is: "returned" } : { is: "diverged", message: call.diverged };
+  } catch (error) {
+    if (call.diverged !== undefined) return { is: "diverged", message: call.diverged };
+    return failure(call, error);
+  } finally {
+    cancelDeadline();
+    call.close(new StreamError("unavailable", "This call of the hook is over.", { retryAfterSeconds: 1 }));
+  }
+}
+
+async function hookAndAppends(call: Call, hook: () => void | Promise<void> | undefined): Promise<void> {
+  await hook();
+  await call.settled();
+}
+
+/** Waits for the hook; once its signal is aborted, only a little longer. */
+export async function endedOrLeft(hook: Promise<void>, signal: AbortSignal, clock: Clock): Promise<void> {
+  let cancel = () => {};
+  let leave = () => {};
+  const leaving = new Promise<never>((_, reject) => {
+    leave = () => {
+      cancel = clock.setTimer(graceMs, () => reject(signal.reason));
+    };
+    if (signal.aborted) leave();
+    else signal.addEventListener("abort", leave, { once: true });
+  });
+  try {
+    await Promise.race([hook, leaving]);
+    // Whoever returns early because of the signal has not done what the event asked for.
+    if (signal.aborted) throw signal.reason;
+  } finally {
+    cancel();
+    signal.removeEventListener("abort", leave);
+    hook.catch(() => {});
+  }
+}
+
+function failure(call: Call, error: unknown): Outcome {
+  const message = messageOf(error);
+  if (isStreamError(error, "stream_paused") && call.pausedPath !== undefined) {
+    return { is: "failed", message, costs: false, pausedPath: call.pausedPath };
+  }
+  return { is: "failed", message, costs: !isStreamError(error, "unavailable") };
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+const tooLong = `The hook ran for more than ${hookMsMax / 60_000} minutes.`;

@@ -1,0 +1,52 @@
+/** What a consumer needs from the stream that it stands on, and from the house around that. */
+import type { EventInput, Limits, StreamEvent } from "@millrace/protocol";
+import type { AppendRequest } from "../forming.ts";
+import type { Meter } from "../meter.ts";
+import type { Clock, Random } from "../ports/clock.ts";
+import type { Snapshot } from "../ports/log.ts";
+import type { Appended } from "../stream.ts";
+import type { ConsumerPlace } from "./spec.ts";
+
+export interface ConsumerHouse extends ConsumerPlace {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits: Limits;
+  readonly meter: Meter;
+  streamId(): string;
+  head(): number;
+  paused(): boolean;
+  /** Events behind an offset, at least one, as far as one page goes; `through` is how far that was looked. */
+  read(after: number, through: number, types: ReadonlySet<string> | undefined): Promise<Page>;
+  decode(path: string, offset: number, record: string): StreamEvent;
+  consumerSnapshot(consumer: string): Promise<Snapshot | undefined>;
+  /** To any stream of the project. */
+  append(path: string, request: AppendRequest): Promise<Appended[]>;
+  /** A fact about a consumer, on the own stream, once for each key. */
+  state(fact: Fact): Promise<void>;
+  /** Puts all progress that changed on disk, also if nobody appends. */
+  save(): Promise<void>;
+  /** The same before long, if there is anything to save, unless a commit takes it along before. */
+  saveSoon(): void;
+  /** What was asked for by `saveSoon` is due, if it is. */
+  called(now: number): void;
+  /** Nothing waits to be saved. */
+  readonly settled: boolean;
+  /** Calls `called` of this stream's consumers at that time. */
+  callMe(at: number): void;
+  /** Calls back once when another stream is resumed. Returns how to take it back. */
+  onResumed(path: string, run: () => void): () => void;
+  onFailure(error: unknown): void;
+}
+
+export interface Page {
+  events: StreamEvent[];
+  through: number;
+}
+
+export interface Fact {
+  key: string;
+  event: EventInput;
+  /** Of the event that it is about. */
+  offset: number;
+  slug: string;
+}

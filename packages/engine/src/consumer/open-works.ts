@@ -1,0 +1,83 @@
+/**
+ * Work that a hook left open: it runs outside of the cursor, is on disk as open before it begins, and is never begun
+ * a second time by itself. What an unclean end leaves open, the next start finds.
+ */
+import { type OpenWork, StreamError, type Work } from "@millrace/protocol";
+import { Call, type CallPurpose } from "./call.ts";
+import type { Consumer } from "./consumer.ts";
+import { endedOrLeft, hookMsMax, messageOf } from "./hook-run.ts";
+
+export interface OpenWorks {
+  readonly size: number;
+  /** @throws Error when work of this name is open */
+  // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
+  open(name: string, work: Work<any>, cause: CallPurpose["cause"], depth: number): void;
+  abort(name: string, reason?: string): void;
+  /** Ends all. Resolves when none runs any more, or is left behind. */
+  stop(reason: string, refusal: StreamError | undefined): Promise<void>;
+}
+
+interface Running {
+  call: Call;
+  ended: Promise<void>;
+}
+
+export function createOpenWorks(consumer: Consumer): OpenWorks {
+  const running = new Map<string, Running>();
+  const { house } = consumer;
+
+  // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
+  async function run(open: OpenWork, work: Work<any>, call: Call): Promise<void> {
+    const deadline = () =>
+      call.controller.abort(new Error(`The work ran for more than ${hookMsMax / 60_000} minutes.`));
+    let cancelDeadline = () => {};
+    let completed = false;
+    try {
+      // Should the process die from here on, it is known that this was begun.
+      await house.save();
+      cancelDeadline = house.clock.setTimer(hookMsMax, deadline);
+      const { signal } = call.controller;
+      if (signal.aborted) throw signal.reason;
+      const working = work({ signal, append: call.append, state: () => consumer.stateNow() });
+      await endedOrLeft(afterAppends(working, call), signal, house.clock);
+      completed = true;
+    } catch (error) {
+      // An abort was somebody's wish; everything else is told.
+      if (!call.controller.signal.aborted)
+        await consumer.tell(open.offset, `The work "${open.name}": ${messageOf(error)}`);
+    } finally {
+      cancelDeadline();
+      call.close(new StreamError("unavailable", "This work is over.", { retryAfterSeconds: 1 }));
+      running.delete(open.name);
+      consumer.workEnded(open.name, completed);
+    }
+  }
+
+  return {
+    get size() {
+      return running.size;
+    },
+    open(name, work, cause, depth) {
+      if (running.has(name)) throw new Error(`Work named "${name}" is open already. Abort it, or name it otherwise.`);
+      const open: OpenWork = { name, offset: cause.offset };
+      if (!consumer.workBegins(open)) return;
+      const call = new Call(consumer, { key: `${cause.offset}/${encodeURIComponent(name)}`, cause, depth, before: [] });
+      const ended = run(open, work, call).catch(house.onFailure);
+      running.set(name, { call, ended });
+    },
+    abort: (name, reason = "The work was aborted.") => running.get(name)?.call.controller.abort(new Error(reason)),
+    async stop(reason, refusal) {
+      const all = [...running.values()];
+      for (const { call } of all) {
+        if (refusal !== undefined) call.close(refusal);
+        call.controller.abort(new Error(reason));
+      }
+      await Promise.all(all.map(({ ended }) => ended));
+    },
+  };
+}
+
+async function afterAppends(working: Promise<void>, call: Call): Promise<void> {
+  await working;
+  await call.settled();
+}

@@ -1,0 +1,141 @@
+/** Processors that are deployed by an event, on a whole engine with a clock that only the test moves. */
+import { defineProcessor, type Processor, type StreamEvent } from "@millrace/protocol";
+import { expect, test } from "vitest";
+import { builtin, createWorld, untilQuiet, type World, type WorldOptions } from "../../test/world.ts";
+import { processorKind } from "./processors.ts";
+
+// biome-ignore lint/suspicious/noExplicitAny: processors of all kinds of state
+type Any = Processor<any>;
+
+const pingPong = defineProcessor<{ pings: number }>({
+  slug: "ping-pong",
+  initialState: { pings: 0 },
+  reduce: ({ state, event }) => (event.type === "ping" ? { pings: state.pings + 1 } : state),
+  async afterAppend({ event, state, append }) {
+    if (event.type === "ping") await append({ type: "pong", payload: { pings: state.pings } });
+  },
+});
+
+function worldOf(scripts: Record<string, Any>, options: WorldOptions = {}): World {
+  const load = async ({ payload }: { payload: { script?: unknown } }) => {
+    const processor = scripts[payload.script as string];
+    if (processor === undefined) throw new Error(`no script ${payload.script}`);
+    return processor;
+  };
+  return createWorld({ ...options, consumers: [processorKind(load)] });
+}
+
+function configured(slug: string, script = slug, extra: object = {}) {
+  return { type: builtin("dynamic-worker/configured"), payload: { slug, script, ...extra } };
+}
+
+async function pass(world: World, milliseconds: number, step = 500): Promise<void> {
+  for (let passed = 0; passed < milliseconds; passed += step) {
+    world.clock.advance(step);
+    await untilQuiet();
+  }
+}
+
+async function ofType(world: World, type: string): Promise<StreamEvent[]> {
+  return (await world.events("/s")).filter((event) => event.type === type);
+}
+
+test("a configured processor reduces, acts and appends; history before it is reduced only", async () => {
+  const world = worldOf({ "ping-pong": pingPong });
+  await world.append("/s", [{ type: "ping" }, { type: "ping" }]);
+  await world.append("/s", configured("ping-pong"));
+  await world.append("/s", { type: "ping" });
+  await untilQuiet();
+  const pongs = await ofType(world, "pong");
+  expect(pongs.map(({ payload, source }) => [payload, source])).toEqual([
+    [{ pings: 3 }, { kind: "processor", slug: "ping-pong", cause: { streamPath: "/s", offset: 5 }, depth: 1 }],
+  ]);
+  await pass(world, 3_000);
+  expect((await world.engine.state("public", "/s")).consumers["ping-pong"]).toMatchObject({ lag: 0 });
+  expect(world.clock.nextTimerInMs()).toBeUndefined();
+});
+
+test("a hook that throws is tried again, tells it once, and is halted after five attempts", async () => {
+  const attempts: number[] = [];
+  const failing = defineProcessor({
+    slug: "failing",
+    initialState: null,
+    reduce: () => null,
+    afterAppend({ event, attempt }) {
+      if (event.type !== "ping") return;
+      attempts.push(attempt);
+      throw new Error("no");
+    },
+  });
+  const world = worldOf({ failing, "ping-pong": pingPong });
+  await world.append("/s", [configured("failing"), configured("ping-pong")]);
+  await world.append("/s", { type: "ping" });
+  await pass(world, 60_000);
+  expect(attempts).toEqual([1, 2, 3, 4, 5]);
+  const errors = await ofType(world, builtin("error-occurred"));
+  expect(errors.map(({ payload }) => payload)).toEqual([
+    { message: "no", about: { kind: "processor", slug: "failing", offset: 4 } },
+  ]);
+  const [halted] = await ofType(world, builtin("dynamic-worker/halted"));
+  expect(halted?.payload).toMatchObject({ slug: "failing", offset: 4, message: "no", attempts: 5 });
+  expect(await ofType(world, "pong")).toHaveLength(1);
+  expect(world.clock.nextTimerInMs()).toBeUndefined();
+  await world.append("/s", { type: builtin("dynamic-worker/resumed"), payload: { slug: "failing", from: "head" } });
+  await pass(world, 3_000);
+  expect(attempts).toHaveLength(5);
+});
+
+test("a processor that loops is paused within its burst, removed while paused, and the stream is usable", async () => {
+  const looping = defineProcessor({
+    slug: "looping",
+    initialState: null,
+    reduce: () => null,
+    async afterAppend({ append }) {
+      await append({ type: "again" });
+    },
+  });
+  const world = worldOf({ looping });
+  await world.append("/s", configured("looping"));
+  await world.append("/s", { type: "go" });
+  await pass(world, 5_000);
+  const again = await ofType(world, "again");
+  expect(again.length).toBeLessThan(130);
+  const [paused] = await ofType(world, builtin("paused"));
+  expect(paused?.payload).toMatchObject({ cause: { kind: "rate" } });
+  await world.append("/s", { type: builtin("dynamic-worker/removed"), payload: { slug: "looping" } });
+  await world.append("/s", { type: builtin("resumed") });
+  await world.append("/s", { type: "hello" });
+  await pass(world, 60_000);
+  expect(await ofType(world, "again")).toHaveLength(again.length);
+  expect(await ofType(world, "hello")).toHaveLength(1);
+});
+
+test("waitUntil does not hold up the cursor, is aborted by a later hook, and is closed on disk", async () => {
+  const log: string[] = [];
+  const model = defineProcessor({
+    slug: "model",
+    initialState: null,
+    reduce: () => null,
+    afterAppend({ event, waitUntil, abort }) {
+      if (event.type === "stop") abort("call");
+      if (event.type !== "ask") return;
+      waitUntil("call", async ({ signal, append }) => {
+        await append({ type: "started" });
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+        log.push("aborted");
+        await append({ type: "partial" });
+      });
+    },
+  });
+  const world = worldOf({ model });
+  await world.append("/s", configured("model"));
+  await world.append("/s", { type: "ask" });
+  await untilQuiet();
+  expect((await world.engine.state("public", "/s")).consumers.model).toMatchObject({ cursor: 4, lag: 0 });
+  await world.append("/s", { type: "stop" });
+  await untilQuiet();
+  expect(log).toEqual(["aborted"]);
+  expect(await ofType(world, "partial")).toHaveLength(1);
+  await pass(world, 3_000);
+  expect(world.clock.nextTimerInMs()).toBeUndefined();
+});

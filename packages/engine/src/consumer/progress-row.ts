@@ -1,0 +1,36 @@
+/** The stored text of a consumer's progress: the driver's, with the version and the epoch that it belongs to. */
+import { type Progress, progressAt } from "@millrace/protocol";
+import type { ConsumerSpec } from "./spec.ts";
+
+interface StoredProgress extends Progress {
+  epoch: number;
+  configuredAt: number;
+  resumedAt: number;
+}
+
+export function encodeProgress(spec: ConsumerSpec, progress: Progress, exact: boolean): string {
+  const { epoch, configuredAt, resumedAt } = spec;
+  const stored: StoredProgress = { epoch, configuredAt, resumedAt, ...progress, ...(exact ? { exact: true } : {}) };
+  return JSON.stringify(stored);
+}
+
+/** How a consumer starts, from what is on disk of it. */
+export function startFrom(
+  spec: ConsumerSpec,
+  text: string | undefined,
+): { start: "first" | "version" | "again"; progress: Progress } {
+  const stored = text === undefined ? undefined : (JSON.parse(text) as StoredProgress);
+  if (stored === undefined || stored.epoch !== spec.epoch) {
+    return { start: "first", progress: progressAt(spec.startAfter) };
+  }
+  const { epoch: _, configuredAt, resumedAt, ...progress } = stored;
+  const sameVersion = configuredAt === spec.configuredAt;
+  const again = sameVersion && resumedAt === spec.resumedAt;
+  return { start: sameVersion ? "again" : "version", progress: again ? progress : fresh(progress) };
+}
+
+/** Another version, or somebody who looked at it, gets all attempts again. */
+export function fresh(progress: Progress): Progress {
+  const { nextAttemptAt: _, lastError: __, ...rest } = progress;
+  return { ...rest, failures: 0, crashes: 0, begun: Math.max(progress.begun - progress.failures, 0) };
+}

@@ -1,0 +1,273 @@
+/**
+ * All consumers of one stream: made, replaced and removed as its state says, told what was committed, asked what they
+ * owe. They know nothing of each other, so one that is slow or halted holds up nobody.
+ */
+import { StreamError } from "@millrace/protocol";
+import type { ProgressRow, Snapshot } from "../ports/log.ts";
+import { typeOfRecord } from "../record.ts";
+import type { Slices } from "../state.ts";
+import { Consumer } from "./consumer.ts";
+import type { ConsumerHouse } from "./house.ts";
+import type { ConsumerKind, ConsumerSpec } from "./spec.ts";
+
+/** How long the running hook of a version that was replaced may go on. */
+const replacedMs = 5_000;
+
+/** What a commit saves of consumers, and whom to tell when it is on disk. */
+export interface Saving {
+  rows: ProgressRow[];
+  snapshots: (Snapshot & { consumer: string })[];
+  saved(): void;
+}
+
+export class StreamConsumers {
+  readonly #house: ConsumerHouse;
+  readonly #kinds: readonly ConsumerKind[];
+  #consumers: Map<string, Consumer> = new Map();
+  /** Of the slices that were looked at last, in the order of the kinds. */
+  #specs: (readonly ConsumerSpec[])[] = [];
+  /** Ends of consumers that were replaced or removed. */
+  readonly #leaving: Set<Promise<void>> = new Set();
+  /** Rows to be taken away with the next commit. */
+  #removed: Set<string> = new Set();
+  /** What is on disk, as far as this knows, and what may be since a commit with an unknown outcome. */
+  #rows: Map<string, string> = new Map();
+  #attempted: Map<string, string> = new Map();
+  #pausedNow = false;
+  /** Whom an event is for, by its type; null until somebody asks. */
+  #interest: { all: Consumer[]; byType: Map<string, Consumer[]> } | null = null;
+
+  constructor(kinds: readonly ConsumerKind[], house: ConsumerHouse) {
+    this.#kinds = kinds;
+    this.#house = house;
+  }
+
+  get size(): number {
+    return this.#consumers.size;
+  }
+
+  get idle(): boolean {
+    if (this.#leaving.size > 0 || this.#removed.size > 0 || !this.#house.settled) return false;
+    for (const consumer of this.#consumers.values()) if (!consumer.idle) return false;
+    return true;
+  }
+
+  /** Something changed that is not on disk. */
+  get unsaved(): boolean {
+    if (this.#removed.size > 0) return true;
+    for (const consumer of this.#consumers.values()) if (consumer.driver.dirty) return true;
+    return false;
+  }
+
+  *[Symbol.iterator](): IterableIterator<Consumer> {
+    yield* this.#consumers.values();
+  }
+
+  find(slug: string): Consumer | undefined {
+    for (const consumer of this) if (consumer.spec.slug === slug) return consumer;
+    return undefined;
+  }
+
+  /**
+   * The stream was loaded: by whom it was not known, what another server did meanwhile counts. Consumers whose row is
+   * the one that they know go on; the others start from what is on disk.
+   * @param resting nothing is owed by any consumer, so what lies behind the cursors is not for them
+   */
+  loaded(slices: Slices, rows: readonly ProgressRow[], resting: boolean, paused: boolean): void {
+    const found = new Map(rows.map(({ consumer, text }) => [consumer, text as string]));
+    for (const [name, consumer] of this.#consumers) {
+      const text = found.get(name);
+      if (text === this.#rows.get(name) || text === this.#attempted.get(name)) continue;
+      this.#consumers.delete(name);
+      this.#leave(consumer, "Another server runs this consumer.");
+    }
+    this.#rows = found;
+    this.#pausedNow = paused;
+    this.#specs = [];
+    this.sync(slices, resting);
+    for (const consumer of this) consumer.reloaded(resting);
+  }
+
+  /** Follows what the committed state says of which consumers there are. */
+  sync(slices: Slices, resting = false): void {
+    if (this.#kinds.every((kind, i) => kind.specs(slices) === this.#specs[i])) return;
+    const wanted = new Map<string, { kind: ConsumerKind; spec: ConsumerSpec }>();
+    this.#specs = this.#kinds.map((kind) => kind.specs(slices));
+    this.#interest = null;
+    for (const [i, kind] of this.#kinds.entries()) {
+      for (const spec of this.#specs[i] ?? []) wanted.set(nameOf(kind, spec), { kind, spec });
+    }
+    for (const [name, consumer] of this.#consumers) {
+      if (!wanted.has(name)) this.#remove(name, consumer);
+    }
+    for (const [name, { kind, spec }] of wanted) this.#want(name, kind, spec, resting);
+    for (const name of this.#rows.keys()) if (!wanted.has(name)) this.#removed.add(name);
+  }
+
+  /** A commit of this stream is on disk. */
+  published(slices: Slices, base: number, records: readonly string[], paused: boolean, now: number): void {
+    this.sync(slices);
+    this.#house.saveSoon();
+    if (paused !== this.#pausedNow) {
+      this.#pausedNow = paused;
+      for (const consumer of this) paused ? consumer.pause() : consumer.resume(now);
+    }
+    if (records.length === 0) return;
+    for (const consumer of this.#interestedIn(records)) consumer.published(base, base + records.length, now);
+  }
+
+  called(now: number): void {
+    this.#house.called(now);
+    for (const consumer of this) consumer.called(now);
+  }
+
+  /** What changed since it was last saved. Only whoever commits it may ask. */
+  saving(): Saving | undefined {
+    const rows: ProgressRow[] = [...this.#removed].map((consumer) => ({ consumer, text: null }));
+    this.#removed = new Set();
+    const snapshots: (Snapshot & { consumer: string })[] = [];
+    const told: (() => void)[] = [];
+    for (const [name, consumer] of this.#consumers) {
+      const row = consumer.row();
+      if (row === undefined) continue;
+      rows.push({ consumer: name, text: row.text });
+      this.#attempted.set(name, row.text);
+      told.push(row.saved);
+      const snapshot = consumer.snapshot();
+      if (snapshot !== undefined) snapshots.push(snapshot);
+    }
+    if (rows.length === 0) return undefined;
+    return {
+      rows,
+      snapshots,
+      saved: () => {
+        for (const { consumer, text } of rows) {
+          if (text === null) this.#rows.delete(consumer);
+          else this.#rows.set(consumer, text);
+        }
+        for (const tell of told) tell();
+      },
+    };
+  }
+
+  /** When this stream must be opened for its consumers, once a commit with these events and rows is on disk. */
+  dueAfter(
+    slices: Slices,
+    records: readonly string[],
+    paused: boolean,
+    saving: Saving | undefined,
+    now: number,
+  ): number | null {
+    if (paused) return null;
+    let due: number | null = null;
+    const at = (time: number | null) => {
+      if (time !== null && (due === null || time < due)) due = time;
+    };
+    if (this.#kinds.some((kind, i) => kind.specs(slices) !== this.#specs[i])) at(now);
+    if (this.#pausedNow) at(now);
+    for (const consumer of this) {
+      at(consumer.dueAfter(saving?.rows.some(({ consumer: name }) => name === consumer.name) ?? false));
+    }
+    for (const consumer of this.#interestedIn(records)) if (!consumer.driver.halted) at(now);
+    return due;
+  }
+
+  /** Ends all. Resolves when none runs any more, or is left behind. */
+  async stop(reason: string, refusal?: StreamError): Promise<void> {
+    await Promise.all([...[...this].map((consumer) => consumer.stop(reason, refusal)), ...this.#leaving]);
+  }
+
+  /** The stream was deleted: nothing of it counts any more. */
+  end(head: number): void {
+    const refusal = new StreamError("stream_deleted", `The stream was deleted at offset ${head}.`, { head });
+    for (const consumer of this) this.#leave(consumer, "The stream was deleted.", refusal);
+    this.#consumers = new Map();
+    this.#rows = new Map();
+    this.#removed = new Set();
+    this.#specs = [];
+    this.#interest = null;
+  }
+
+  #want(name: string, kind: ConsumerKind, spec: ConsumerSpec, resting: boolean): void {
+    const current = this.#consumers.get(name);
+    if (current !== undefined && isSameRun(current.spec, spec)) {
+      if (spec.halted !== undefined) current.halted(spec);
+      return;
+    }
+    if (current === undefined || current.spec.epoch !== spec.epoch) {
+      if (current !== undefined) this.#leave(current, "The consumer was configured anew.");
+      this.#begin(new Consumer(kind, spec, this.#house, { row: this.#rows.get(name), resting }));
+      return;
+    }
+    this.#replace(current, kind, spec);
+  }
+
+  #begin(consumer: Consumer): void {
+    this.#consumers.set(consumer.name, consumer);
+    this.#interest = null;
+    consumer.wake();
+  }
+
+  /** No hook of the old version starts any more; the running one has some time. Then the new one goes on. */
+  #replace(old: Consumer, kind: ConsumerKind, spec: ConsumerSpec): void {
+    const begin = () => {
+      if (this.#consumers.get(old.name) !== old) return;
+      this.#begin(new Consumer(kind, spec, this.#house, { row: old.handOver(), resting: false }));
+    };
+    const refusal = new StreamError("unavailable", "Another version of this processor was configured.", {
+      retryAfterSeconds: 1,
+    });
+    this.#track(old.retire(replacedMs, "Another version was configured.", refusal).then(begin));
+  }
+
+  #remove(name: string, consumer: Consumer): void {
+    this.#consumers.delete(name);
+    this.#leave(consumer, "The consumer was removed.");
+  }
+
+  #leave(consumer: Consumer, reason: string, refusal?: StreamError): void {
+    const said = refusal ?? new StreamError("unavailable", reason, { retryAfterSeconds: 1 });
+    this.#track(consumer.stop(reason, said));
+  }
+
+  #track(leaving: Promise<void>): void {
+    this.#leaving.add(leaving);
+    const done = () => {
+      this.#leaving.delete(leaving);
+      // A removed row is to be taken away also when nobody appends.
+      this.#house.saveSoon();
+    };
+    leaving.then(done, done);
+  }
+
+  /** Looks at the types of events only where somebody asks for some; those who ask for none of these cost nothing. */
+  #interestedIn(records: readonly string[]): Iterable<Consumer> {
+    if (records.length === 0 || this.#consumers.size === 0) return [];
+    this.#interest ??= interestOf(this);
+    const { all, byType } = this.#interest;
+    if (byType.size === 0) return all;
+    const interested = new Set(all);
+    for (const record of records)
+      for (const consumer of byType.get(typeOfRecord(record)) ?? []) interested.add(consumer);
+    return interested;
+  }
+}
+
+function interestOf(consumers: Iterable<Consumer>): { all: Consumer[]; byType: Map<string, Consumer[]> } {
+  const all: Consumer[] = [];
+  const byType = new Map<string, Consumer[]>();
+  for (const consumer of consumers) {
+    if (consumer.spec.types === undefined) all.push(consumer);
+    for (const type of consumer.spec.types ?? []) byType.set(type, [...(byType.get(type) ?? []), consumer]);
+  }
+  return { all, byType };
+}
+
+function nameOf(kind: ConsumerKind, spec: ConsumerSpec): string {
+  return `${kind.kind}/${encodeURIComponent(spec.slug)}`;
+}
+
+/** The same code on the same cursor; whether it is halted is another question. */
+function isSameRun(a: ConsumerSpec, b: ConsumerSpec): boolean {
+  return a.epoch === b.epoch && a.configuredAt === b.configuredAt && a.resumedAt === b.resumedAt;
+}

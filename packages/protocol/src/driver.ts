@@ -1,0 +1,334 @@
+/**
+ * The driver: how a processor is brought along a stream, wherever it runs. Pure: what happened goes in (`hear`), what
+ * to do next comes out (`nextStep`). Whoever runs it does the I/O, one step at a time, and reports the outcome.
+ *
+ *     scan     read the next range of the log              -> scanned
+ *     fold     reduce one event                            -> folded | foldFailed
+ *     save     put the progress on disk                    -> saved
+ *     act      call the hook for one event                 -> returned | failed | ended
+ *     catchUp  call afterCatchUp                           -> returned | failed | ended
+ *     halt     say in an event that it goes no further     -> halted
+ *     rest     nothing to do until something is heard, or until a time
+ *
+ * Missed and interrupted, attempts and the ladder, cursors over scanned ranges: all of it is decided here, once.
+ */
+import type { StreamEvent } from "./event.ts";
+import type { Interrupted, OpenWork } from "./hook.ts";
+import type { Progress } from "./progress.ts";
+
+export interface DriverSettings {
+  /** What lies between cursor and head at a start is missed: folded, not acted on. Never so inside the server. */
+  misses: boolean;
+  /** The processor has an afterCatchUp, and is to be asked at its first start and after a new version. */
+  decides: boolean;
+  /** Calls that fail before it is halted. */
+  failuresMax: number;
+}
+
+/** An event that was read; `act` is false when it is only to be folded. */
+export interface Delivered {
+  event: StreamEvent;
+  act: boolean;
+}
+
+export interface Driver {
+  readonly settings: DriverSettings;
+  /** As it should be on disk. */
+  readonly progress: Progress;
+  /** What is on disk is behind in something that matters: to be saved before long. */
+  readonly dirty: boolean;
+  /** It has to be on disk before anything is called. */
+  readonly saveFirst: boolean;
+  /** The end of the log, as far as it is known. */
+  readonly head: number;
+  readonly scanned: number;
+  /** Read, and still to be folded or acted on. */
+  readonly waiting: readonly Delivered[];
+  /** The state has everything up to here. */
+  readonly folded: number;
+  /** Up to here everything is folded and nothing acted on. */
+  readonly actAfter: number;
+  /** Nobody knows yet whether the hook of the next event had begun. */
+  readonly uncertain: boolean;
+  readonly paused: boolean;
+  readonly halted: boolean;
+  /** Deterministic, so that another attempt would not help. */
+  readonly fault?: { offset: number; message: string };
+}
+
+export type Step =
+  | { do: "scan"; after: number; through: number }
+  | { do: "fold"; event: StreamEvent }
+  | { do: "save" }
+  | { do: "act"; event: StreamEvent; attempt: number }
+  | { do: "catchUp"; missed?: { after: number; through: number }; interrupted?: Interrupted; attempt: number }
+  | { do: "halt"; offset: number; message: string; attempts: number }
+  | { do: "rest"; until?: number };
+
+export type Heard =
+  | { is: "head"; head: number }
+  | { is: "scanned"; through: number; events: readonly Delivered[] }
+  | { is: "folded"; offset: number }
+  | { is: "foldFailed"; offset: number; message: string }
+  | { is: "saved"; progress: Progress }
+  | { is: "returned" }
+  /** `jitter` is 0 to 1. Without `costs` it waits and tries again, but is never halted for it. */
+  | { is: "failed"; message: string; now: number; jitter: number; costs: boolean }
+  /** By a pause or an orderly stop, which cost no attempt. */
+  | { is: "ended" }
+  /** The hook did not do again what an earlier call had done: it counts as done, and afterCatchUp looks at it. */
+  | { is: "diverged" }
+  /** What it waited for has come: no more waiting. */
+  | { is: "due" }
+  | { is: "workOpened"; work: OpenWork }
+  | { is: "workClosed"; name: string }
+  | { is: "paused" }
+  | { is: "resumed" }
+  | { is: "halted" }
+  /** Contact was lost for so long that what came meanwhile is missed. */
+  | { is: "away"; head: number };
+
+/** How often an event may take its process with it before it is taken for the reason. */
+const crashesMax = 15;
+const firstDelayMs = 1_000;
+const longestDelayMs = 3_600_000;
+
+/** @param start "first" without progress on disk, "version" after a new one, "again" for a mere restart or wake */
+export function startDriver(
+  settings: DriverSettings,
+  from: { start: "first" | "version" | "again"; progress: Progress; head: number; folded: number },
+): Driver {
+  const { start, head, folded } = from;
+  const behind = from.progress.cursor < head;
+  const misses = settings.misses && behind;
+  const progress = withCatchUp(settings, from.progress, start, misses ? head : undefined);
+  return {
+    settings,
+    progress,
+    dirty: false,
+    // An exact count is spent by the first call after it.
+    saveFirst: start === "again" && from.progress.exact === true,
+    head,
+    scanned: folded,
+    waiting: [],
+    folded,
+    actAfter: misses ? head : progress.cursor,
+    uncertain: start !== "first" && behind && from.progress.exact !== true,
+    paused: false,
+    halted: false,
+  };
+}
+
+function withCatchUp(
+  settings: DriverSettings,
+  progress: Progress,
+  start: "first" | "version" | "again",
+  missedThrough: number | undefined,
+): Progress {
+  const { exact: _, ...rest } = progress;
+  const interrupted = { ...progress.catchUp?.interrupted };
+  if (progress.begun > progress.failures) interrupted.begun = true;
+  if (progress.work.length > 0) interrupted.work = [...(interrupted.work ?? []), ...progress.work];
+  const owed = settings.decides && (start !== "again" || missedThrough !== undefined || interrupted.begun === true);
+  if (!owed && interrupted.work === undefined && progress.catchUp === undefined) return rest;
+  return {
+    ...rest,
+    work: [],
+    // The hook that began it may be called again; its work is not.
+    spent: [...(progress.spent ?? []), ...progress.work.filter(({ offset }) => offset > progress.cursor)],
+    catchUp: {
+      ...progress.catchUp,
+      ...(missedThrough === undefined ? {} : { missed: missedFrom(progress, missedThrough) }),
+      interrupted,
+    },
+  };
+}
+
+function missedFrom({ cursor, catchUp }: Progress, through: number): { after: number; through: number } {
+  return { after: Math.min(catchUp?.missed?.after ?? cursor, cursor), through };
+}
+
+/** What to do now. */
+export function nextStep(driver: Driver, now: number): Step {
+  const { progress, fault } = driver;
+  const next = driver.waiting[0];
+  if (driver.halted) return { do: "rest" };
+  if (fault !== undefined) return { do: "halt", ...fault, attempts: 1 };
+  if (next !== undefined && !isActedOn(driver, next)) return { do: "fold", event: next.event };
+  if (next === undefined && driver.scanned < driver.head && isBehind(driver)) {
+    return { do: "scan", after: driver.scanned, through: driver.head };
+  }
+  if (driver.paused) return driver.dirty ? { do: "save" } : { do: "rest" };
+  if (next === undefined && progress.catchUp === undefined) return { do: "rest" };
+  if (isSpent(driver)) {
+    const message = progress.lastError ?? "The process ended every time that this event was acted on.";
+    const attempts = Math.max(progress.failures, progress.crashes);
+    return { do: "halt", offset: next?.event.offset ?? progress.cursor, message, attempts };
+  }
+  if ((progress.nextAttemptAt ?? 0) > now) {
+    return driver.saveFirst ? { do: "save" } : { do: "rest", until: progress.nextAttemptAt as number };
+  }
+  if (driver.saveFirst) return { do: "save" };
+  if (progress.catchUp !== undefined) return catchUpStep(driver, progress.catchUp);
+  if (next === undefined) return { do: "rest" };
+  if (driver.folded < next.event.offset) return { do: "fold", event: next.event };
+  return { do: "act", event: next.event, attempt: progress.begun + 1 };
+}
+
+/** Without anything to act on there is no reason to read the log: the state is folded when it is needed. */
+function isBehind({ progress, head }: Driver): boolean {
+  return progress.cursor < head || progress.catchUp !== undefined;
+}
+
+function isActedOn({ actAfter }: Driver, { event, act }: Delivered): boolean {
+  return act && event.offset > actAfter;
+}
+
+function isSpent({ progress, settings }: Driver): boolean {
+  return progress.failures >= settings.failuresMax || progress.crashes >= crashesMax;
+}
+
+function catchUpStep({ progress, waiting }: Driver, owed: NonNullable<Progress["catchUp"]>): Step {
+  const { missed, interrupted = {} } = owed;
+  const offset = interrupted.offset ?? (interrupted.begun === true ? waiting[0]?.event.offset : undefined);
+  const anything = offset !== undefined || interrupted.work !== undefined;
+  return {
+    do: "catchUp",
+    ...(missed === undefined ? {} : { missed }),
+    ...(anything ? { interrupted: { ...(offset === undefined ? {} : { offset }), work: interrupted.work ?? [] } } : {}),
+    attempt: progress.failures + 1,
+  };
+}
+
+/** What happened. Never changes its argument. */
+export function hear(driver: Driver, heard: Heard): Driver {
+  switch (heard.is) {
+    case "head":
+      return { ...driver, head: Math.max(driver.head, heard.head) };
+    case "scanned":
+      return afterScan(driver, heard.through, heard.events);
+    case "folded":
+      return afterFold(driver, heard.offset);
+    case "foldFailed":
+      return { ...driver, fault: { offset: heard.offset, message: heard.message } };
+    case "saved":
+      // What changed while it was being saved is still to be saved.
+      return heard.progress === driver.progress ? { ...driver, dirty: false, saveFirst: false } : driver;
+    case "returned":
+      return afterReturn(driver);
+    case "failed":
+      return afterFailure(driver, heard);
+    case "ended":
+      return changed(driver, { begun: begunAfter(driver.progress) });
+    case "diverged":
+      return afterDivergence(driver);
+    case "due":
+      return changed(driver, { nextAttemptAt: undefined });
+    case "workOpened":
+      return { ...changed(driver, { work: [...driver.progress.work, heard.work] }), saveFirst: true };
+    case "workClosed":
+      return changed(driver, { work: driver.progress.work.filter(({ name }) => name !== heard.name) });
+    case "paused":
+      return { ...driver, paused: true };
+    case "resumed":
+      return { ...driver, paused: false };
+    case "halted":
+      return { ...driver, halted: true };
+    case "away":
+      return afterAbsence(driver, heard.head);
+  }
+}
+
+function changed(driver: Driver, part: { [Key in keyof Progress]?: Progress[Key] | undefined }): Driver {
+  const progress = { ...driver.progress, ...part } as Progress;
+  for (const key of Object.keys(part) as (keyof Progress)[]) if (part[key] === undefined) delete progress[key];
+  return { ...driver, progress, dirty: true };
+}
+
+function afterScan(driver: Driver, through: number, events: readonly Delivered[]): Driver {
+  const scanned: Driver = { ...driver, scanned: through, waiting: [...driver.waiting, ...events] };
+  const next = events.find(({ event, act }) => act && event.offset > driver.progress.cursor);
+  const settled = driver.uncertain && next !== undefined ? afterCrash(scanned, next.event.offset) : scanned;
+  return overRange(settled);
+}
+
+/** The event that stands next was there when the process died: its hook may have begun. */
+function afterCrash(driver: Driver, offset: number): Driver {
+  const { begun, crashes, catchUp } = driver.progress;
+  const interrupted = { ...catchUp?.interrupted, offset };
+  return {
+    ...changed(driver, {
+      begun: begun + 1,
+      crashes: crashes + 1,
+      ...(driver.settings.decides ? { catchUp: { ...catchUp, interrupted } } : {}),
+    }),
+    uncertain: false,
+    saveFirst: true,
+  };
+}
+
+/** With nothing left to act on, the cursor stands at the end of what was scanned. That alone is no reason to save. */
+function overRange(driver: Driver): Driver {
+  const { waiting, scanned, progress } = driver;
+  if (waiting.some(({ event, act }) => act && event.offset > driver.actAfter) || scanned <= progress.cursor) {
+    return driver;
+  }
+  const folded = waiting.length === 0 ? Math.max(driver.folded, scanned) : driver.folded;
+  return { ...driver, folded, uncertain: false, progress: { ...progress, cursor: scanned } };
+}
+
+function afterFold(driver: Driver, offset: number): Driver {
+  const [first, ...rest] = driver.waiting;
+  const folded = { ...driver, folded: Math.max(driver.folded, offset) };
+  if (first === undefined || isActedOn(driver, first)) return folded;
+  return overRange({ ...folded, waiting: rest });
+}
+
+function afterReturn(driver: Driver): Driver {
+  const { progress } = driver;
+  if (progress.catchUp !== undefined) {
+    const { missed } = progress.catchUp;
+    const cursor = Math.max(progress.cursor, missed?.through ?? 0);
+    return changed(driver, { cursor, catchUp: undefined, failures: 0, nextAttemptAt: undefined, lastError: undefined });
+  }
+  const [first, ...rest] = driver.waiting;
+  const cursor = first?.event.offset ?? progress.cursor;
+  const done: Progress = { cursor, begun: 0, failures: 0, crashes: 0, work: progress.work };
+  return overRange({ ...driver, waiting: rest, progress: done, dirty: true });
+}
+
+function afterFailure(driver: Driver, failure: Extract<Heard, { is: "failed" }>): Driver {
+  const { progress } = driver;
+  const failures = failure.costs ? progress.failures + 1 : progress.failures;
+  const steps = Math.max(failure.costs ? failures : progress.begun + 1, 1);
+  const delay = Math.min(firstDelayMs * 2 ** Math.min(steps - 1, 12), longestDelayMs);
+  return {
+    ...changed(driver, {
+      begun: begunAfter(progress),
+      failures,
+      nextAttemptAt: failure.now + Math.round(delay * (1 + failure.jitter / 4)),
+      lastError: failure.message,
+    }),
+    saveFirst: true,
+  };
+}
+
+function afterDivergence(driver: Driver): Driver {
+  const offset = driver.waiting[0]?.event.offset;
+  const done = afterReturn(driver);
+  if (offset === undefined || !done.settings.decides) return done;
+  return changed(done, { catchUp: { interrupted: { offset } } });
+}
+
+/** Calls of afterCatchUp are no calls for the event that stands next. */
+function begunAfter({ begun, catchUp }: Progress): number {
+  return catchUp === undefined ? begun + 1 : begun;
+}
+
+function afterAbsence(driver: Driver, head: number): Driver {
+  const { settings, progress } = driver;
+  if (!settings.misses || progress.cursor >= head) return hear(driver, { is: "head", head });
+  const catchUp = { ...progress.catchUp, missed: missedFrom(progress, head) };
+  const missing = { ...driver, head: Math.max(driver.head, head), actAfter: Math.max(driver.actAfter, head) };
+  return settings.decides ? changed(missing, { catchUp }) : missing;
+}

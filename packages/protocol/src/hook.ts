@@ -1,0 +1,60 @@
+/** What a hook is given: the same wherever it runs. */
+import type { EventInput, StreamEvent } from "./event.ts";
+
+/**
+ * Appends an event, to the hook's own stream or to `path`, and resolves with what was stored: it is on disk and
+ * visible. Done again for the same event, the n-th append of a hook is the stored one of the first time.
+ * Rejects with StreamError `stream_paused` when another stream is paused; left uncaught, the hook is called again
+ * when that stream was resumed.
+ */
+export type HookAppend = (input: EventInput | { event: EventInput; path: string }) => Promise<StreamEvent>;
+
+/** Long work that does not hold up the events behind it. Its appends are keyed by its name. */
+export type Work<State> = (args: {
+  signal: AbortSignal;
+  /** The latest state. */
+  state(): State;
+  append: HookAppend;
+}) => Promise<void>;
+
+interface HookTools<State> {
+  /** Right behind the event, or at the end of what was missed. */
+  state: State;
+  append: HookAppend;
+  /**
+   * Starts work outside of the cursor, as soon as it is on disk that it is open. It is never run again by itself: what
+   * a crash ends is found in `interrupted`. The name is unique among the open work of this processor.
+   */
+  waitUntil(name: string, work: Work<State>): void;
+  /** Ends the open work of this name; without one nothing happens. */
+  abort(name: string): void;
+  /** Aborted when the stream is paused or deleted, on removal, a new version, shutdown, or after 15 minutes. */
+  signal: AbortSignal;
+}
+
+export interface HookArguments<State> extends HookTools<State> {
+  event: StreamEvent;
+  /** 1 the first time; more when an earlier call failed or may have begun. */
+  attempt: number;
+}
+
+export interface CatchUpArguments<State> extends HookTools<State> {
+  streamPath: string;
+  /** Reduced and not acted on: offsets after (exclusive) and through (inclusive). */
+  missed?: { after: number; through: number };
+  /** What an unclean end may have left half done. */
+  interrupted?: Interrupted;
+}
+
+export interface Interrupted {
+  /** The event whose hook may have begun and did not return. */
+  offset?: number;
+  /** Work that was open. */
+  work: readonly OpenWork[];
+}
+
+export interface OpenWork {
+  name: string;
+  /** Of the event whose hook began it. */
+  offset: number;
+}
