@@ -1,8 +1,10 @@
 /**
  * As many live readers as a server takes (`readersPerProcess`), over ten streams: opening them, what each costs in
  * memory, and how long an event takes to reach all the readers of its stream. Beside it a bare node:http server that
- * holds as many responses open and writes to them. Every round has new servers, so that memory has no history.
+ * holds as many responses open and writes to them. Every round has new servers, so that memory has no past.
  */
+import { mkdtempSync } from "node:fs";
+import { join } from "node:path";
 import { streamNames } from "../lib/appends.mjs";
 import { startSseEcho } from "../lib/contenders.mjs";
 import { runJob, startWorker } from "../lib/jobs.mjs";
@@ -25,7 +27,7 @@ export const readers10000 = {
     refuseFewFiles(readers);
     const plan = {
       rounds: tools.quick ? 1 : 3,
-      contenders: [() => tools.startMillrace(), startSseEcho],
+      contenders: [() => tools.startMillrace(mkdtempSync(join(tools.directory, "round-"))), startSseEcho],
       nameOf: (start) => (start === startSseEcho ? "echo" : "millrace"),
       progress: tools.progress,
     };
