@@ -15,30 +15,44 @@ const lastAnswersMs = 10_000;
 serveJobs(write);
 
 /** @param {{port: number, pathPrefix: string, streams: string[], connections: number, perSecond: number, durationMs: number}} job */
-async function write({ port, pathPrefix, streams, connections, perSecond, durationMs }) {
+async function write(job) {
+  const { connections, perSecond, durationMs } = job;
   const total = Math.round((perSecond * durationMs) / 1000);
+  const writer = createWriter(job, total);
+  await Promise.all(Array.from({ length: connections }, writer.connect));
+  const startsAt = monotonicMicroseconds() + headStartMicroseconds;
+  writer.start(startsAt);
+  const deadline = performance.now() + durationMs + lastAnswersMs;
+  while (writer.answered() < total && performance.now() < deadline) {
+    writer.writeWhatIsDue();
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  return { milliseconds: (monotonicMicroseconds() - startsAt) / 1000, ...writer.result() };
+}
+
+function createWriter({ port, pathPrefix, streams, perSecond }, total) {
   const paths = streams.map((stream) => pathPrefix + stream);
   const latency = createHistogram();
   const errors = {};
   const free = [];
   let written = 0;
-  let answered = 0;
   let startsAt = Number.POSITIVE_INFINITY;
   const dueAt = (sequence) => startsAt + Math.floor((sequence * 1_000_000) / perSecond);
+  const wrong = (what) => {
+    errors[what] = (errors[what] ?? 0) + 1;
+  };
 
   async function connect() {
-    const connection = { dueAt: 0, send: null, close: null };
+    const connection = { dueAt: 0, send: null };
     function onEnd(status) {
-      answered++;
       latency.record(monotonicMicroseconds() - connection.dueAt);
-      if (status !== 200) errors[status] = (errors[status] ?? 0) + 1;
+      if (status !== 200) wrong(status);
       free.push(connection);
       writeWhatIsDue();
     }
-    const onClose = () => {
-      if (answered < total) errors.closed = (errors.closed ?? 0) + 1;
-    };
-    free.push(Object.assign(connection, await openHttp(port, { onEnd, onClose })));
+    const onClose = () => wrong("closed");
+    connection.send = (await openHttp(port, { onEnd, onClose })).send;
+    free.push(connection);
   }
 
   function writeWhatIsDue() {
@@ -51,14 +65,13 @@ async function write({ port, pathPrefix, streams, connections, perSecond, durati
     }
   }
 
-  await Promise.all(Array.from({ length: connections }, connect));
-  startsAt = monotonicMicroseconds() + headStartMicroseconds;
-  const deadline = performance.now() + durationMs + lastAnswersMs;
-  while (answered < total && performance.now() < deadline) {
-    writeWhatIsDue();
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-  const milliseconds = (monotonicMicroseconds() - startsAt) / 1000;
-  for (const { close } of free) close();
-  return { sent: written, answered, errors, milliseconds, latency: latency.summary() };
+  return {
+    connect,
+    writeWhatIsDue,
+    start(time) {
+      startsAt = time;
+    },
+    answered: () => latency.count,
+    result: () => ({ sent: written, answered: latency.count, errors, latency: latency.summary() }),
+  };
 }

@@ -10,6 +10,14 @@ import { row } from "../lib/rows.mjs";
 const stream = "/bench/cli";
 const targetMs = 150;
 const runs = 25;
+const bareNode = { name: "node -e 0", args: ["-e", "0"] };
+const commandLines = [
+  ["--help"],
+  ["append", stream, "hello-world", "--json"],
+  ["append", stream, "hello-world"],
+  ["state", stream],
+  ["tail", stream, "--from", "start", "--limit", "1"],
+];
 
 export const cliStart = {
   name: "cli-start",
@@ -18,16 +26,7 @@ export const cliStart = {
     const millrace = await tools.startMillrace();
     await millrace.prepare([stream.slice(1)]);
     const environment = { ...process.env, MILLRACE_URL: `http://127.0.0.1:${millrace.port}` };
-    const commands = [
-      { name: "node -e 0", args: ["-e", "0"] },
-      ...[
-        ["--help"],
-        ["append", stream, "hello-world", "--json"],
-        ["append", stream, "hello-world"],
-        ["state", stream],
-        ["tail", stream, "--from", "start", "--limit", "1"],
-      ].map((words) => ({ name: words.filter((word) => word !== stream).join(" "), args: [tools.main, ...words] })),
-    ];
+    const commands = [bareNode, ...commandLines.map((words) => commandOf(tools.main, words))];
     for (const command of commands) await wallMs(command, environment); // the first of each reads from the disk
     const plan = {
       rounds: tools.quick ? 5 : runs,
@@ -42,7 +41,7 @@ export const cliStart = {
         what: commands[index + 1].name,
         value: median(times),
         unit: "ms",
-        peer: commands[0].name,
+        peer: bareNode.name,
         peerValue,
         target: { atMost: targetMs },
       }),
@@ -50,6 +49,10 @@ export const cliStart = {
     return { rows, raw: { commands: commands.map(({ name }) => name), results: [bare, ...results] } };
   },
 };
+
+function commandOf(main, words) {
+  return { name: words.filter((word) => word !== stream).join(" "), args: [main, ...words] };
+}
 
 async function wallMs({ name, args }, env) {
   const startedAt = performance.now();
