@@ -6,10 +6,10 @@
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArguments, usage } from "./lib/arguments.mjs";
-import { startMillrace } from "./lib/contenders.mjs";
+import { ownMain, startMillrace } from "./lib/contenders.mjs";
 import { cpuSeconds, describeMachine, isRamDisk } from "./lib/machine.mjs";
 import { stopEverything } from "./lib/processes.mjs";
 import { table } from "./lib/table.mjs";
@@ -75,6 +75,7 @@ async function runOne(scenario, directory, options) {
     warmupMs: options.quick ? 500 : 1_000,
     windowMs: options.quick ? 1_000 : 2_500,
     directory: data,
+    main: resolve(options.server ?? ownMain),
     progress: (text) => tell(`  ${((performance.now() - startedAt) / 1000).toFixed(0).padStart(4)} s  ${text}`),
     async startMillrace(where = data) {
       const millrace = await startMillrace(where, options);

@@ -22,7 +22,7 @@ import { startServer } from "./processes.mjs";
 
 const listening = /listening on http:\/\/127\.0\.0\.1:(\d+)/;
 const file = (name) => fileURLToPath(new URL(name, import.meta.url));
-const ownMain = file("../../packages/millrace/dist/cli/main.js");
+export const ownMain = file("../../packages/millrace/dist/cli/main.js");
 
 /** @param {string} directory @param {{cpuProfiles?: string, server?: string}} [options] @returns {Promise<Contender & {readyMs: number}>} */
 export async function startMillrace(directory, { cpuProfiles, server: main = ownMain } = {}) {
@@ -41,6 +41,12 @@ export async function startMillrace(directory, { cpuProfiles, server: main = own
 export async function startEcho() {
   const server = await startServer(process.execPath, [file("../servers/echo.mjs")], { ready: listening });
   return httpContender("node:http echo", server, "/api/streams/", [200]);
+}
+
+/** Live readers and appends without disk, order or validation: `GET` listens to a path, `POST` tells all who do. */
+export async function startSseEcho() {
+  const server = await startServer(process.execPath, [file("../servers/sse-echo.mjs")], { ready: listening });
+  return httpContender("node:http SSE echo", server, "/api/streams/", [200]);
 }
 
 /** @returns {Promise<Contender>} */

@@ -25,6 +25,12 @@ export function memoryOf(pid) {
   return { now: megabytes("VmRSS"), peak: megabytes("VmHWM") };
 }
 
+/** How many files a process may have open. Node raises its own limit to the hard one when it starts. */
+export function openFilesMax() {
+  const [, hard] = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
+  return hard === "unlimited" ? Number.POSITIVE_INFINITY : Number(hard);
+}
+
 /** Bytes of all files below a directory. */
 export function bytesBelow(directory) {
   let bytes = 0;

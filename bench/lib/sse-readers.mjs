@@ -1,6 +1,7 @@
 /**
- * A process: many live readers of one stream. For every event line it records the time from the `n` of the event (when
- * its POST was written, see paced-writer.mjs) to the moment at which the line arrived.
+ * A process: many live readers, spread evenly over the paths that it is given. For every event line it records the time
+ * from the `n` of the event (when its POST was written, see paced-writer.mjs, or due, see scheduled-writer.mjs) to the
+ * moment at which the line arrived.
  */
 import { createHistogram } from "./histogram.mjs";
 import { openHttp } from "./http-connection.mjs";
@@ -15,14 +16,21 @@ const state = { closed: 0, wrongStatus: 0 };
 let cpu = process.cpuUsage();
 
 const actions = {
-  async connect({ port, path, readers }) {
+  async connect({ port, paths, readers }) {
+    const startedAt = performance.now();
     for (let done = 0; done < readers; done += connectAtOnce) {
-      await Promise.all(Array.from({ length: Math.min(connectAtOnce, readers - done) }, () => follow(port, path)));
+      const some = Array.from({ length: Math.min(connectAtOnce, readers - done) }, (_, index) => done + index);
+      await Promise.all(some.map((reader) => follow(port, paths[reader % paths.length])));
     }
+    return { milliseconds: performance.now() - startedAt };
   },
   reset() {
     latency.reset();
     cpu = process.cpuUsage();
+  },
+  /** How many events have arrived by now. */
+  async delivered() {
+    return latency.count;
   },
   /** Waits until everything expected has arrived, or for a while. */
   async report({ expected, patienceMs }) {

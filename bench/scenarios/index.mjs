@@ -1,11 +1,15 @@
 /** Every scenario, in the order of a full run: the quick ones first. */
 import { appendScenarios } from "./appends.mjs";
 import { catchUp, catchUpSingles } from "./catch-up.mjs";
+import { cliStart } from "./cli-start.mjs";
+import { clientParse } from "./client-parse.mjs";
 import { disk } from "./disk.mjs";
 import { liveReaders, manyReaders } from "./live-readers.mjs";
 import { longStream } from "./long-stream.mjs";
 import { manyStreams } from "./many-streams.mjs";
 import { opening } from "./opening.mjs";
+import { readers10000 } from "./readers-10000.mjs";
+import { subtreeTail } from "./subtree-tail.mjs";
 
 /** @type {{name: string, what: string, run: (tools: any) => Promise<{rows: object[], raw: unknown}>}[]} */
 export const scenarios = [
@@ -14,6 +18,10 @@ export const scenarios = [
   catchUpSingles,
   liveReaders,
   manyReaders,
+  readers10000,
+  subtreeTail,
+  clientParse,
+  cliStart,
   longStream,
   disk,
   manyStreams,

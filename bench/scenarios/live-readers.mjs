@@ -2,6 +2,7 @@
  * From the moment a POST is written to the moment its event has arrived at each live reader (SSE), with writer, server
  * and readers in three processes: at a given rate, at the highest rate that still holds, and for 1,000 readers.
  */
+import { highestRate } from "../lib/highest-rate.mjs";
 import { runJob, startWorker } from "../lib/jobs.mjs";
 import { memoryOf } from "../lib/machine.mjs";
 import { median } from "../lib/rounds.mjs";
@@ -11,7 +12,6 @@ const stream = "bench/live";
 const path = `/api/streams/${stream}`;
 const p99Ms = 20;
 const highestRateTried = 12_800;
-const bisections = 3;
 
 export const liveReaders = {
   name: "live-100",
@@ -19,7 +19,13 @@ export const liveReaders = {
   async run(tools) {
     const live = await connectReaders(tools, 100);
     const steady = await rounds(tools, () => live.measure(100, tools.quick ? 2_000 : 5_000));
-    const highest = await highestRate(tools, live);
+    const highest = await highestRate({
+      lowest: 100,
+      highest: highestRateTried,
+      p99Ms,
+      progress: tools.progress,
+      measure: (rate) => live.measure(rate, tools.quick ? 1_500 : 3_000),
+    });
     const p99 = median(steady.map((result) => result.latency.p99));
     const p50 = median(steady.map((result) => result.latency.p50));
     const rows = [
@@ -62,7 +68,7 @@ async function connectReaders(tools, readers) {
   const worker = startWorker("sse-readers.mjs");
   tools.progress(`connecting ${readers.toLocaleString("en")} readers`);
   const readPath = `${path}?live=true&afterOffset=end`;
-  await worker.ask({ action: "connect", port: millrace.port, path: readPath, readers, timeoutMs: 30_000 });
+  await worker.ask({ action: "connect", port: millrace.port, paths: [readPath], readers, timeoutMs: 30_000 });
 
   async function measure(perSecond, durationMs) {
     await worker.ask({ action: "reset" });
@@ -83,30 +89,4 @@ async function connectReaders(tools, readers) {
   }
   await measure(100, tools.warmupMs * 2);
   return { pid: millrace.pid, measure };
-}
-
-/** Doubling until it no longer holds, then a few bisections between the last two. */
-async function highestRate(tools, live) {
-  const durationMs = tools.quick ? 1_500 : 3_000;
-  const tried = [];
-  /** A rate that fails is tried once more: a moment of somebody else's work must not decide. */
-  async function holds(rate) {
-    return (await holdsOnce(rate)) || (await holdsOnce(rate));
-  }
-  async function holdsOnce(rate) {
-    const result = await live.measure(rate, durationMs);
-    const held = result.complete && result.latency.p99 < p99Ms && result.achievedPerSecond >= rate * 0.95;
-    tools.progress(`${rate} appends/s: p99 ${result.latency.p99} ms, ${held ? "holds" : "does not hold"}`);
-    tried.push({ rate, held, ...result });
-    return held;
-  }
-  let low = 0;
-  let high = 100;
-  while (high <= highestRateTried && (await holds(high))) [low, high] = [high, high * 2];
-  for (let step = 0; step < bisections && low > 0 && high <= highestRateTried; step++) {
-    const middle = Math.round((low + high) / 2);
-    if (await holds(middle)) low = middle;
-    else high = middle;
-  }
-  return { rate: low, tried };
 }

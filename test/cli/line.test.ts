@@ -133,18 +133,20 @@ describe("a server that is not there ends with 3", () => {
   });
 });
 
-test("a client command loads nothing of the server", async () => {
+test("a client command loads nothing of the server, and no library but the client's own", async () => {
   const { directory, remove } = temporaryDirectory();
   onTestFinished(remove);
-  const env = { MILLRACE_URL: "http://127.0.0.1:1", NODE_V8_COVERAGE: directory };
-  expect((await run(["append", "/a", "x"], env)).code).toBe(3);
+  const server = await startServer({ data: ":memory:" });
+  onTestFinished(async () => void (await server.stop("SIGTERM")));
+  const env = { MILLRACE_URL: server.url, NODE_V8_COVERAGE: directory };
+  expect((await run(["append", "/a", "x"], env)).code).toBe(0);
   const loaded = readdirSync(directory)
     .map((name) => readFileSync(path.join(directory, name), "utf8"))
     .join();
   expect(loaded).toContain("append-command.js");
-  for (const name of ["better-sqlite3", "/pino/", "/hono/", "/zod/", "/yaml/", "/engine/"]) {
-    expect(loaded).not.toContain(name);
-  }
+  const libraries = Array.from(loaded.matchAll(/node_modules\/([^"]*?)\//g), ([, name]) => name);
+  expect(new Set(libraries)).toEqual(new Set(["eventsource-parser"]));
+  for (const name of ["/http/dist/", "/engine/dist/", "/protocol/dist/"]) expect(loaded).not.toContain(name);
 });
 
 test("tokens and projects: refused without, by flag or by variable", async () => {

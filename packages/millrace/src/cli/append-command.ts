@@ -38,7 +38,7 @@ What is no valid event is stored as one that says so, as over HTTP; then the exi
       const appendOptions = { retry: false, ...(values.key === undefined ? {} : { idempotencyKey: values.key }) };
       const answer = (await client.append(path, what as EventInput, appendOptions)) as Appended | AppendedBatch;
       const stored = "events" in answer ? answer.events : [answer.event];
-      const output = await createOutput(values.json);
+      const output = createOutput(values.json);
       for (const event of stored) await output.item(event);
       return judge(stored);
     });

@@ -2,7 +2,8 @@
 import { createInterface } from "node:readline/promises";
 import { clientOptions, pathArgument, withClient } from "./client-options.ts";
 import { type Command, parseCommand } from "./command.ts";
-import { createOutput, escapeControls } from "./output.ts";
+import { escapeControls } from "./escape-controls.ts";
+import { createOutput } from "./output.ts";
 import { UsageError } from "./usage.ts";
 
 const options = {
@@ -26,7 +27,7 @@ again. Asks first on a terminal; the answer no is exit code 1.`,
     }
     return withClient(values, { path }, async (client) => {
       if (!values.yes && !(await isMeant(path, children))) return 1;
-      await (await createOutput(values.json)).value(await client.delete(path, { children }));
+      createOutput(values.json).value(await client.delete(path, { children }));
       return 0;
     });
   },

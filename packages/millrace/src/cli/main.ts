@@ -2,8 +2,9 @@
 /** `millrace <command>`. Commands and what they need are loaded when they are asked for, so that each starts quickly. */
 import { readFileSync } from "node:fs";
 import { commands } from "./commands.ts";
+import { escapeControls } from "./escape-controls.ts";
 import { helpOf, overview } from "./help.ts";
-import { endQuietlyWithoutReader, escapeControls } from "./output.ts";
+import { endQuietlyWithoutReader } from "./output.ts";
 import { UsageError } from "./usage.ts";
 
 async function main([name, ...args]: string[]): Promise<number> {

@@ -1,8 +1,7 @@
-/**
- * What goes to stdout: YAML for people, one JSON value in a line for programs. The YAML library costs 40 ms of start,
- * so it is loaded only where it is used.
- */
+/** What goes to stdout: YAML for people, one JSON value in a line for programs. */
 import { once } from "node:events";
+import { escapeControls } from "./escape-controls.ts";
+import { toYaml } from "./yaml.ts";
 
 export interface Output {
   /** One of many: a YAML document that begins with `---`, or a line of JSON. */
@@ -11,12 +10,11 @@ export interface Output {
   value(value: unknown): Promise<void>;
 }
 
-export async function createOutput(json: boolean | undefined): Promise<Output> {
+export function createOutput(json: boolean | undefined): Output {
   if (json) {
     const line = (value: unknown) => writeOut(`${escapeControls(JSON.stringify(value))}\n`);
     return { item: line, value: line };
   }
-  const { toYaml } = await import("./yaml.ts");
   const colours = wantsColours(process.stdout);
   return {
     item: (value) => writeOut(`${colours ? "\x1b[2m---\x1b[0m" : "---"}\n${toYaml(value, colours)}`),
@@ -36,14 +34,6 @@ export async function writeOut(text: string): Promise<void> {
 
 export function note(text: string): void {
   process.stderr.write(`millrace: ${escapeControls(text)}\n`);
-}
-
-/** Events come from anybody: none of them may steer the terminal. JSON and YAML escape what lies below a blank. */
-export function escapeControls(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not get through
-  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, (character) => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
 }
 
 /**

@@ -36,7 +36,7 @@ export const readCommand: Command = {
     };
     return withClient(values, { path }, async (client) => {
       const events = client.read(path, range);
-      const output = await createOutput(values.json);
+      const output = createOutput(values.json);
       for await (const event of events) await output.item(event);
       return 0;
     });

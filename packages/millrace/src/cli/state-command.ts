@@ -25,7 +25,7 @@ export const stateCommand: Command = {
         processor === undefined
           ? await client.state(path)
           : await client.state(path, { processor, ...(at === undefined ? {} : { at: wholeNumber("at", at) }) });
-      await (await createOutput(values.json)).value(state);
+      createOutput(values.json).value(state);
       return 0;
     });
   },

@@ -16,7 +16,7 @@ export const streamsCommand: Command = {
     return withClient(values, {}, async (client) => {
       const streams = client.streams({ prefix });
       if (values.json) {
-        const output = await createOutput(true);
+        const output = createOutput(true);
         for await (const stream of streams) await output.item(stream);
         return 0;
       }

@@ -44,7 +44,7 @@ In colours on a terminal, unless NO_COLOR is set.`,
       ...(includeChildren ? { includeChildren } : {}),
     };
     return withClient(values, {}, async (client) => {
-      const output = await createOutput(values.json);
+      const output = createOutput(values.json);
       return follow(client, paths, range, limit, output);
     });
   },
