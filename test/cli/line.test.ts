@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { append } from "../processes/http.ts";
 import { startServer, temporaryDirectory } from "../processes/server-process.ts";
@@ -41,6 +42,15 @@ describe("help", () => {
     const { version } = JSON.parse(manifest) as { version: string };
     expect((await run(["--version"])).stdout).toBe(`millrace ${version}\n`);
   });
+});
+
+test("what npm links as `millrace` is there before anything is built, and is the same", async () => {
+  const room = new URL("../../packages/millrace/", import.meta.url);
+  const { bin } = JSON.parse(readFileSync(new URL("package.json", room), "utf8")) as { bin: { millrace: string } };
+  expect(bin.millrace).not.toContain("dist");
+  const launcher = fileURLToPath(new URL(bin.millrace, room));
+  const linked = execFileSync(launcher, ["--version"]).toString();
+  expect(linked).toBe((await run(["--version"])).stdout);
 });
 
 describe("completion", () => {

@@ -64,8 +64,8 @@ function subtreeCursorOf(query: URLSearchParams, incoming: Incoming, descending:
 }
 
 function cursorOf(token: string): SubtreeCursor {
-  const match = /^(\d{1,15})(?:-(\d{1,9}))?$/.exec(token);
-  if (match) return { position: Number(match[1]), skip: Number(match[2] ?? 0) };
+  const match = /^(?:\d{1,15}|([1-9]\d{0,14})-([1-9]\d{0,8}))$/.exec(token);
+  if (match) return { position: Number(match[1] ?? token), skip: Number(match[2] ?? 0) };
   throw invalidRequest(`"${token.slice(0, 100)}" is no token of a subtree; take the id of the last event.`, "after");
 }
 

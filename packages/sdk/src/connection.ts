@@ -40,8 +40,16 @@ export interface Connection {
   pathOf(path: string): string;
   /** One request. @throws MillraceError for every answer but 200 and for no answer, or the signal's reason */
   send(route: string, call?: Call): Promise<Response>;
-  /** The same, sent again while the failure is transient, and parsed. Only for what may be sent twice. */
-  get<Answer>(route: string, query: Query, signal?: AbortSignal): Promise<Answer>;
+  /**
+   * The same, sent again while the failure is transient, and parsed. Only for what may be sent twice.
+   * @param onAnswer sees its headers, and may throw
+   */
+  get<Answer>(
+    route: string,
+    query: Query,
+    signal?: AbortSignal,
+    onAnswer?: (response: Response) => void,
+  ): Promise<Answer>;
 }
 
 export function createConnection(options: ClientOptions): Connection {
@@ -78,8 +86,12 @@ export function createConnection(options: ClientOptions): Connection {
     pathOf: (path) => joinPath(prefix, path),
     at: (route, path) => route + urlPath(joinPath(prefix, path)),
     send,
-    get: (route, query, signal) =>
-      retrying(retry, signal, async () => readJson(await send(route, { query, signal }), signal)),
+    get: (route, query, signal, onAnswer) =>
+      retrying(retry, signal, async () => {
+        const response = await send(route, { query, signal });
+        onAnswer?.(response);
+        return readJson(response, signal);
+      }),
   };
 }
 

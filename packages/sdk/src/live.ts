@@ -7,6 +7,7 @@ import { type Connection, type Query, toUnreachable } from "./connection.ts";
 import { isTransient, type MillraceError } from "./errors.ts";
 import type { Progress } from "./event-stream.ts";
 import { createFrameParser, type Item } from "./frames.ts";
+import { createLife, type Life } from "./life.ts";
 import { positionOf } from "./pages.ts";
 import { unexpectedAnswer } from "./problem.ts";
 import { delayMs, pause, type Retry } from "./retry.ts";
@@ -56,12 +57,13 @@ export async function* readLive(
   const route = connection.at("/api/streams", path);
   const retry: Retry = { ...connection.retry };
   let position = positionOf(options.after);
+  const life = createLife();
   let connected = false;
   let failures = 0;
   for (;;) {
     let lost: unknown;
     try {
-      for await (const items of openFrames(connection, route, { ...fixed, ...position }, retry, signal)) {
+      for await (const items of openFrames(connection, route, { ...fixed, ...position }, { retry, life }, signal)) {
         connected = true;
         failures = 0;
         for (const item of items) {
@@ -70,8 +72,10 @@ export async function* readLive(
             progress.cursor = item.cursor;
             position = { after: item.cursor };
           }
-          if (item.kind === "event") yield item.event;
-          else if (item.kind === "caught-up") onCaughtUp?.({ after: item.cursor });
+          if (item.kind === "event") {
+            if (!includeChildren) life.hear(item.event);
+            yield item.event;
+          } else if (item.kind === "caught-up") onCaughtUp?.({ after: item.cursor });
         }
       }
     } catch (error) {
@@ -90,12 +94,17 @@ async function* openFrames(
   connection: Connection,
   route: string,
   query: Query,
-  retry: Retry,
+  { retry, life }: { retry: Retry; life: Life },
   signal: AbortSignal,
 ): AsyncGenerator<Item[]> {
   const response = await connection.send(route, { query, headers: { accept: "text/event-stream" }, signal });
   if (!response.headers.get("content-type")?.startsWith("text/event-stream") || response.body === null) {
     throw unexpectedAnswer(route, response.status, await response.text());
+  }
+  if (!life.isOf(response)) {
+    // Deleted while there was no connection: told like a deletion that was seen.
+    await response.body.cancel().catch(() => {});
+    return yield [{ kind: "deleted" }];
   }
   const parser = createFrameParser({
     filtered: query.type !== undefined,
