@@ -243,7 +243,7 @@ describe("PROTOCOL.md", () => {
   });
 
   test("states the opening", () => {
-    expect(section).toContain(`\`\`\`\n${opening.trimEnd()}\n\n\`\`\``);
+    expect(section).toContain(`\n${opening}id: `);
   });
 });
 
