@@ -7,9 +7,8 @@ import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { append } from "../processes/http.ts";
 import { startServer, temporaryDirectory } from "../processes/server-process.ts";
-import { run, start } from "./run.ts";
+import { run } from "./run.ts";
 
 const names = [
   ...["serve", "append", "tail", "read", "state", "streams", "delete", "pause", "resume", "export", "import"],
@@ -175,24 +174,4 @@ test("tokens and projects: refused without, by flag or by variable", async () =>
   expect((await run(["streams", "--json", ...flagWins], env)).stdout).toContain('"/a"');
   expect((await run(["append", "/a", "x", "--project", "no good", ...url], token)).code).toBe(1);
   expect((await run(["append", "/a//b", "x", ...url], token)).stderr).toContain("empty segment");
-});
-
-test("a reader that leaves ends it quietly", async () => {
-  const server = await startServer({ data: ":memory:" });
-  onTestFinished(async () => void (await server.stop("SIGTERM")));
-  await append(
-    server.url,
-    "/long",
-    Array.from({ length: 1_000 }, () => ({ type: "a", payload: "x".repeat(1_000) })),
-  );
-  for (const args of [
-    ["read", "/long"],
-    ["export", "/long"],
-    ["tail", "/long", "--from", "start", "--json"],
-  ]) {
-    const leaving = start([...args, "--url", server.url]);
-    leaving.child.stdout?.once("data", () => leaving.child.stdout?.destroy());
-    const { code, stderr } = await leaving.exited;
-    expect({ args, code, stderr }).toEqual({ args, code: 0, stderr: "" });
-  }
 });

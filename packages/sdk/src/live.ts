@@ -14,6 +14,8 @@ import { delayMs, pause, type Retry } from "./retry.ts";
 
 /** The server gives a sign of life every 15 to 30 s. Silence for longer is a connection that nobody told us is dead. */
 const silenceMs = 60_000;
+/** The first words come at once. What holds them back, such as a proxy that buffers, would hold back events as well. */
+const firstWordsMs = 15_000;
 
 export interface StreamOptions {
   /** Exclusive: an offset, `"start"` (default of `stream`), `"end"` (default of `tail`), or a cursor. */
@@ -97,9 +99,9 @@ async function* openFrames(
   { retry, life }: { retry: Retry; life: Life },
   signal: AbortSignal,
 ): AsyncGenerator<Item[]> {
-  const response = await connection.send(route, { query, headers: { accept: "text/event-stream" }, signal });
+  const response = await open(connection, route, query, signal);
   if (!response.headers.get("content-type")?.startsWith("text/event-stream") || response.body === null) {
-    throw unexpectedAnswer(route, response.status, await response.text());
+    throw unexpectedAnswer(connection.urlOf(route), response.status, await response.text());
   }
   if (!life.isOf(response)) {
     // Deleted while there was no connection: told like a deletion that was seen.
@@ -112,27 +114,45 @@ async function* openFrames(
       if (retry.hearsServer) retry.baseMs = ms;
     },
   });
-  for await (const text of textOf(response.body, route, signal)) {
+  for await (const text of textOf(response.body, connection.urlOf(route), signal)) {
     const items = parser.feed(text);
     if (items.length > 0) yield items;
   }
 }
 
-async function* textOf(body: ReadableStream<Uint8Array>, route: string, signal: AbortSignal): AsyncGenerator<string> {
+async function open(connection: Connection, route: string, query: Query, signal: AbortSignal): Promise<Response> {
+  const attempt = new AbortController();
+  const abort = () => attempt.abort(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort);
+  try {
+    const headers = { accept: "text/event-stream" };
+    return await inTime(connection.send(route, { query, headers, signal: attempt.signal }), firstWordsMs);
+  } catch (error) {
+    attempt.abort();
+    throw toUnreachable(error, connection.urlOf(route), signal);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+async function* textOf(body: ReadableStream<Uint8Array>, url: string, signal: AbortSignal): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   const reader = body.getReader();
   // Not left to `fetch` alone: an injected one may not know signals.
   const cancel = () => void reader.cancel().catch(() => {});
   signal.addEventListener("abort", cancel);
+  let patienceMs = firstWordsMs;
   try {
     for (;;) {
-      const { done, value } = await unlessSilent(reader.read());
+      const { done, value } = await inTime(reader.read(), patienceMs);
+      patienceMs = silenceMs;
       if (signal.aborted) throw signal.reason;
       if (done) return;
       yield decoder.decode(value, { stream: true });
     }
   } catch (error) {
-    throw toUnreachable(error, route, signal);
+    throw toUnreachable(error, url, signal);
   } finally {
     signal.removeEventListener("abort", cancel);
     cancel();
@@ -140,14 +160,17 @@ async function* textOf(body: ReadableStream<Uint8Array>, route: string, signal: 
 }
 
 /** Only waiting is limited: a consumer may take all the time it wants for an event. */
-async function unlessSilent<Value>(reading: Promise<Value>): Promise<Value> {
+async function inTime<Value>(waiting: Promise<Value>, patienceMs: number): Promise<Value> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`silent for ${silenceMs / 1_000} s`)), silenceMs);
+    timer = setTimeout(() => reject(new Error(silent(patienceMs / 1_000))), patienceMs);
   });
   try {
-    return await Promise.race([reading, silence]);
+    return await Promise.race([waiting, silence]);
   } finally {
     clearTimeout(timer);
   }
 }
+
+const silent = (seconds: number): string =>
+  `silent for ${seconds} s; a proxy in between may hold back what is sent live`;
