@@ -8,7 +8,7 @@ export interface Step {
 }
 
 /** `curl` with something behind it. The mere word (`curl`, curl/7.88.1) is none. */
-const command = /\bcurl\s+(?=[-"'$h])/g;
+const command = /\bcurl\s+(?=[-"'$]|https?:|localhost|\d+\.\d+\.\d+\.\d+)/g;
 
 /** How many commands stand in a text, wherever: what is found as a step has to be as many. */
 export function countCommands(text: string): number {
