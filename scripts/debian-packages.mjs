@@ -6,9 +6,10 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 
 const needed = [
-  { program: "curl", package: "curl", for: "the README's curl tour" },
-  { program: "jq", package: "jq", for: "the README's curl tour" },
+  { program: "curl", package: "curl", for: "the commands of README.md and PROTOCOL.md" },
+  { program: "jq", package: "jq", for: "the commands of README.md and PROTOCOL.md" },
   { program: "chromium", package: "chromium", for: "the test that opens the documents in a browser" },
+  { program: "script", package: "bsdutils", for: "the tests on a terminal of 40 columns" },
   { program: "strace", package: "strace", for: "the tests that count and fail disk syncs" },
 ];
 

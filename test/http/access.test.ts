@@ -130,6 +130,7 @@ describeEach(
         expect(response.status, `${method} ${target}`).toBe(status);
         expect(response.headers.get("access-control-allow-origin")).toBe(page);
         expect(response.headers.get("access-control-expose-headers")).toContain("idempotent-replay");
+        expect(response.headers.get("access-control-expose-headers")).toContain("millrace-stream-id");
         expect(response.headers.get("vary")).toBe("origin");
         expect(response.headers.get("access-control-allow-credentials")).toBe(null);
       }

@@ -88,6 +88,28 @@ describeEach("formats", (server) => {
     });
   });
 
+  test("each names the life that is read, or says that there is none; a subtree has many", async () => {
+    const path = freshPath();
+    const lifeOf = async (query: string, method = "GET") => {
+      const answer = await server().send(`${path}?${query}`, { method });
+      await answer.body?.cancel();
+      return answer.headers.get("millrace-stream-id");
+    };
+    const queries = ["", "format=json", "format=ndjson", "format=yaml", "live=true", "type=none", "order=desc"];
+    const lives: string[] = [];
+    for (let life = 0; life < 2; life++) {
+      for (const query of queries) expect(await lifeOf(query), query).toBe("none");
+      await append(server(), path, { type: "a" });
+      const { streamId } = await readJson(server(), `/api/state${path}`);
+      for (const query of queries) expect(await lifeOf(query), query).toBe(streamId);
+      expect(await lifeOf("", "HEAD")).toBe(streamId);
+      expect(await lifeOf("includeChildren=true")).toBe(null);
+      lives.push(streamId);
+      await server().send(`/api/streams${path}`, { method: "DELETE" });
+    }
+    expect(lives[0]).not.toBe(lives[1]);
+  });
+
   test("a stream that is not there is empty, and reading it makes nothing", async () => {
     const path = freshPath("unknown");
     expect((await raw(path, "")).text).toBe(":\nretry: 1000\n\n");

@@ -154,6 +154,14 @@ describeClients("the client", (fixture) => {
     expect(await refusal(client.append("a/../b", { type: "t" }))).toMatchObject({ code: "invalid_request" });
     expect(await refusal(collect(client.stream(path, { after: 99 })))).toMatchObject({ code: "offset_conflict" });
     expect(await refusal(collect(client.read(path, { after: 99 })))).toMatchObject({ code: "offset_conflict" });
+    const foreign = client.stream(path, { includeChildren: true, after: "999999" });
+    expect(await refusal(collect(foreign))).toMatchObject({ code: "offset_conflict", data: { expected: 999_999 } });
+    const lost = fixture().connect({ projectSlug: "no-such-project" });
+    expect(await refusal(lost.state(path))).toMatchObject({ code: "not_found", status: 404 });
+    expect(await refusal(fixture().connect({ projectSlug: "no good" }).state(path))).toMatchObject({
+      code: "invalid_request",
+      data: { field: "project" },
+    });
     const stranger = fixture().connect({ token: "another token altogether" });
     expect(await refusal(stranger.append(path, { type: "t" }))).toMatchObject({ code: "unauthorized", status: 401 });
     expect(await refusal(collect(stranger.tail(path)))).toMatchObject({ code: "unauthorized" });

@@ -3,6 +3,7 @@
  * each commit a position and promises that nothing new ever appears at or below one that was seen; so a reader is one
  * number, whatever streams there are, were or will be. Live, it reads the log again whenever the project changes.
  */
+import { StreamError } from "@millrace/protocol";
 import { News } from "./news.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Directory } from "./ports/log.ts";
@@ -45,6 +46,7 @@ export interface Subtree {
 const pageEvents = 1_000;
 const pageBytes = 256 * 1024;
 
+/** @throws StreamError `offset_conflict` when `after` lies beyond the last commit: it is a token of another database */
 export async function* readSubtree(
   { directory, clock, project, prefix, onChange }: Subtree,
   request: SubtreeRequest,
@@ -52,7 +54,7 @@ export async function* readSubtree(
 ): AsyncGenerator<SubtreeItem> {
   const news = request.live ? new News(onChange, clock, signal) : undefined;
   try {
-    let cursor = request.after === "end" ? { position: await directory.lastPosition(), skip: 0 } : request.after;
+    let cursor = await beginning(directory, request.after);
     let wanted = request.limit ?? Number.POSITIVE_INFINITY;
     let caughtUp = false;
     while (!signal.aborted && wanted > 0) {
@@ -84,6 +86,19 @@ export async function* readSubtree(
   } finally {
     news?.stop();
   }
+}
+
+async function beginning(directory: Directory, after: SubtreeRequest["after"]): Promise<SubtreeCursor> {
+  if (after !== "end" && after.position === 0) return after;
+  const last = await directory.lastPosition();
+  if (after === "end") return { position: last, skip: 0 };
+  if (after.position <= last) return after;
+  // Read from there, it would wait for ever and say nothing.
+  throw new StreamError(
+    "offset_conflict",
+    `There is no commit ${after.position}: the last one is ${last}. The token is of another database; read from the start.`,
+    { head: last, expected: after.position },
+  );
 }
 
 function select(

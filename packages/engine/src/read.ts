@@ -20,6 +20,8 @@ export interface ReadRequest {
   live?: boolean;
   /** Which types are wanted; absent means all. */
   accepts?(type: string): boolean;
+  /** Hears, before the first item, which life of the path is read; undefined where there is none. */
+  onLife?(streamId: string | undefined): void;
 }
 
 export type ReadItem =
@@ -48,6 +50,7 @@ export async function* read(stream: Stream, request: ReadRequest, signal: AbortS
   await stream.load();
   const after = request.after === "end" ? stream.head.offset : request.after;
   if (after > stream.head.offset) throw beyondTheHead(after, stream.head.offset);
+  request.onLife?.(stream.streamId);
   if (request.descending) yield* readDescending(stream, request, after);
   else yield* readAscending(stream, { ...request, after }, signal);
 }

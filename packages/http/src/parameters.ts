@@ -55,7 +55,7 @@ export const readParameters: readonly Parameter[] = [
   {
     name: "after",
     description: "The `next` of a page, or of a subtree the id of its last event. Wins over `afterOffset`.",
-    schema: { type: "string", pattern: "^\\d{1,15}(-\\d{1,9})?$" },
+    schema: { type: "string", pattern: "^(\\d{1,16}|[1-9]\\d{0,14}-[1-9]\\d{0,8})$" },
     example: "0",
   },
   {

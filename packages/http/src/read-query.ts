@@ -52,8 +52,10 @@ function subtreeCursorOf(query: URLSearchParams, incoming: Incoming, descending:
   if (descending) throw invalidRequest("A subtree is read in the order of commits.", "order");
   if (query.has("beforeOffset"))
     throw invalidRequest("A subtree has no offsets of its own; use after=<token>.", "beforeOffset");
-  const token = incoming.header("last-event-id") || query.get("after");
-  if (token) return cursorOf(token);
+  const resumed = incoming.header("last-event-id");
+  if (resumed) return cursorOf("Last-Event-ID", resumed);
+  const token = query.get("after");
+  if (token) return cursorOf("after", token);
   const after = query.get("afterOffset") ?? query.get("offset") ?? "start";
   if (after === "end") return "end";
   if (after === "start" || after === "0") return { position: 0, skip: 0 };
@@ -63,17 +65,18 @@ function subtreeCursorOf(query: URLSearchParams, incoming: Incoming, descending:
   );
 }
 
-function cursorOf(token: string): SubtreeCursor {
-  const match = /^(\d{1,15})(?:-(\d{1,9}))?$/.exec(token);
-  if (match) return { position: Number(match[1]), skip: Number(match[2] ?? 0) };
-  throw invalidRequest(`"${token.slice(0, 100)}" is no token of a subtree; take the id of the last event.`, "after");
+function cursorOf(name: string, token: string): SubtreeCursor {
+  const match = /^(?:\d{1,15}|([1-9]\d{0,14})-([1-9]\d{0,8}))$/.exec(token);
+  if (match) return { position: Number(match[1] ?? token), skip: Number(match[2] ?? 0) };
+  const shown = token.slice(0, 100);
+  throw invalidRequest(`${name} is the next of a page or the id of an event of the subtree; got "${shown}".`, name);
 }
 
 function afterOf(query: URLSearchParams, incoming: Incoming, descending: boolean): number | "end" {
   const resumed = incoming.header("last-event-id");
-  if (resumed !== undefined && resumed !== "") return offsetOf("Last-Event-ID", resumed);
+  if (resumed !== undefined && resumed !== "") return tokenOf("Last-Event-ID", resumed);
   const token = query.get("after");
-  if (token !== null && !descending) return offsetOf("after", token);
+  if (token !== null && !descending) return tokenOf("after", token);
   for (const name of ["afterOffset", "offset"]) {
     const value = query.get(name);
     if (value === null || value === "start") continue;
@@ -84,15 +87,29 @@ function afterOf(query: URLSearchParams, incoming: Incoming, descending: boolean
 
 function beforeOf(query: URLSearchParams, descending: boolean): number | undefined {
   const token = query.get("after");
-  if (token !== null && descending) return offsetOf("after", token);
+  if (token !== null && descending) return tokenOf("after", token);
   const value = query.get("beforeOffset");
   if (value === null || value === "end") return undefined;
   return value === "start" ? 1 : offsetOf("beforeOffset", value);
 }
 
+/** The token of a single stream is the offset of its last event: words are no token. */
+function tokenOf(name: string, value: string): number {
+  if (isOffset(value)) return Number(value);
+  const shown = value.slice(0, 100);
+  throw invalidRequest(
+    `${name} is the next of a page or the id of an event, which is its offset; got "${shown}".`,
+    name,
+  );
+}
+
 function offsetOf(name: string, value: string): number {
-  if (/^\d{1,16}$/.test(value) && Number.isSafeInteger(Number(value))) return Number(value);
+  if (isOffset(value)) return Number(value);
   throw invalidRequest(`${name} is an offset (a whole number), "start" or "end"; got "${value.slice(0, 100)}".`, name);
+}
+
+function isOffset(value: string): boolean {
+  return /^\d{1,16}$/.test(value) && Number.isSafeInteger(Number(value));
 }
 
 function limitOf(query: URLSearchParams, pageMax: number | undefined): number | undefined {

@@ -8,6 +8,9 @@ import { streamed } from "./streamed.ts";
 import { subtreeRoute } from "./subtree-route.ts";
 import { type Target, toTarget } from "./target.ts";
 
+/** Says in the header that nothing lives at a path; ids are longer. A missing header would not say whose fault it is. */
+const noStream = "none";
+
 /** Frames that readers of the same stream share; one for each handler. */
 export type SharedFrames = WeakMap<readonly string[], Uint8Array>;
 
@@ -33,12 +36,23 @@ async function streamRoute(
   request: ReadRequest,
   shared: SharedFrames,
 ): Promise<Outgoing> {
-  if (query.format === "json") return page(engine, incoming, target, request);
-  const writer = writerOf(target.path, query, shared);
-  return streamed(engine.read(target.project, target.path, request, incoming.signal), writer, incoming);
+  let streamId = noStream;
+  const onLife = (id: string | undefined) => {
+    streamId = id ?? noStream;
+  };
+  const lifeHeader = () => ({ "millrace-stream-id": streamId });
+  if (query.format === "json") return page(engine, incoming, target, { ...request, onLife }, lifeHeader);
+  const items = engine.read(target.project, target.path, { ...request, onLife }, incoming.signal);
+  return streamed(items, writerOf(target.path, query, shared), incoming, lifeHeader);
 }
 
-async function page(engine: Engine, incoming: Incoming, target: Target, request: ReadRequest): Promise<Outgoing> {
+async function page(
+  engine: Engine,
+  incoming: Incoming,
+  target: Target,
+  request: ReadRequest,
+  lifeHeader: () => Record<string, string>,
+): Promise<Outgoing> {
   const { project, path } = target;
   const prefix = linePrefix(path);
   const lines: string[] = [];
@@ -62,7 +76,8 @@ async function page(engine: Engine, incoming: Incoming, target: Target, request:
   }
   const next = more ? `"${reached}"` : "null";
   const body = `{"events":[${lines.map((line) => line.slice(0, -1)).join(",")}],"next":${next}}\n`;
-  return { status: 200, headers: { "content-type": "application/json", "cache-control": "no-cache" }, body };
+  const headers = { "content-type": "application/json", "cache-control": "no-cache", ...lifeHeader() };
+  return { status: 200, headers, body };
 }
 
 function writerOf(path: string, query: ReadQuery, shared: SharedFrames): Writer<ReadItem> {

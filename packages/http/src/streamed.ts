@@ -6,10 +6,17 @@ export async function streamed<Item>(
   items: AsyncGenerator<Item>,
   writer: Writer<Item>,
   incoming: Incoming,
+  /** Asked for when the first item is there. */
+  furtherHeaders: () => Record<string, string> = () => ({}),
 ): Promise<Outgoing> {
   // The first item decides between an answer and a refusal, so it is asked for before the status is sent.
   const first = await items.next();
-  const headers = { "content-type": writer.contentType, "cache-control": "no-cache", "x-accel-buffering": "no" };
+  const headers = {
+    "content-type": writer.contentType,
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+    ...furtherHeaders(),
+  };
   if (incoming.method === "HEAD") {
     await items.return(undefined);
     return { status: 200, headers, body: "" };

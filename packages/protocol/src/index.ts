@@ -11,6 +11,7 @@ export { builtinPrefix, defineContract, type EventContract, shortPrefix } from "
 export { compileCron } from "./contracts/cron.ts";
 export { canonicalType, contractFor, contracts, isUnderPrefix } from "./contracts.ts";
 export { payloadSchema } from "./json-schema.ts";
+export type { BuiltinEvent, BuiltinPayloads, BuiltinPayloadsByName, BuiltinType, Schedule } from "./payloads.ts";
 
 // Processors
 

@@ -36,12 +36,22 @@ export interface Connection {
   retry: Retry;
   /** The address of a stream below a route such as `/api/state`. */
   at(route: string, path: string): string;
+  /** The whole address of a route. */
+  urlOf(route: string): string;
   /** The path on the server. */
   pathOf(path: string): string;
   /** One request. @throws MillraceError for every answer but 200 and for no answer, or the signal's reason */
   send(route: string, call?: Call): Promise<Response>;
-  /** The same, sent again while the failure is transient, and parsed. Only for what may be sent twice. */
-  get<Answer>(route: string, query: Query, signal?: AbortSignal): Promise<Answer>;
+  /**
+   * The same, sent again while the failure is transient, and parsed. Only for what may be sent twice.
+   * @param onAnswer sees its headers, and may throw
+   */
+  get<Answer>(
+    route: string,
+    query: Query,
+    signal?: AbortSignal,
+    onAnswer?: (response: Response) => void,
+  ): Promise<Answer>;
 }
 
 export function createConnection(options: ClientOptions): Connection {
@@ -54,8 +64,10 @@ export function createConnection(options: ClientOptions): Connection {
   // Looked up at each call: who replaces the global `fetch` later, a test or a tracer, is heard as well.
   const doFetch = options.fetch ?? ((request: Request) => fetch(request));
 
+  const urlOf = (route: string) => base + route;
+
   async function send(route: string, { method = "GET", query = {}, body, signal, ...call }: Call = {}) {
-    const url = `${base}${route}${toSearch(query)}`;
+    const url = urlOf(route) + toSearch(query);
     const request = new Request(url, {
       method,
       headers: { ...headers, ...call.headers },
@@ -75,11 +87,16 @@ export function createConnection(options: ClientOptions): Connection {
 
   return {
     retry,
+    urlOf,
     pathOf: (path) => joinPath(prefix, path),
     at: (route, path) => route + urlPath(joinPath(prefix, path)),
     send,
-    get: (route, query, signal) =>
-      retrying(retry, signal, async () => readJson(await send(route, { query, signal }), signal)),
+    get: (route, query, signal, onAnswer) =>
+      retrying(retry, signal, async () => {
+        const response = await send(route, { query, signal });
+        onAnswer?.(response);
+        return readJson(response, signal);
+      }),
   };
 }
 
@@ -101,8 +118,9 @@ export async function readJson<Answer>(response: Response, signal?: AbortSignal)
 export function toUnreachable(error: unknown, url: string, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted) return signal.reason;
   if (isMillraceError(error)) return error;
-  const why = reasonOf(error);
-  return new MillraceError("unreachable", `No answer from ${url}: ${why}`, { url }, { cause: error });
+  // What was asked for in the query tells nobody where the server should be.
+  const where = url.split("?")[0];
+  return new MillraceError("unreachable", `No answer from ${where}: ${reasonOf(error)}`, { url }, { cause: error });
 }
 
 /** Node's fetch says only "fetch failed"; what failed stands in the cause. */

@@ -1,6 +1,6 @@
 /**
  * The one error of the client. Either the server refused, then `code` is one of its closed set (PROTOCOL.md, section
- * 5), or there was no answer that could be understood, then it is one of the two codes of the client itself. Programs
+ * 5), or there was none that could be used, then it is one of the codes of the client itself. Programs
  * look at `name` and `code`, never at the message, and never use `instanceof` across packages.
  */
 import type { ErrorCode, ErrorData } from "@millrace/protocol";
@@ -11,6 +11,8 @@ export interface ClientErrorData {
   unreachable: { url: string };
   /** An answer that no Millrace server gives: another server, a proxy, a login page. `body` is how it begins. */
   unexpected_answer: { url: string; body: string };
+  /** Between two pages of a history its stream was deleted: what was given out is not all there was. */
+  deleted_while_read: { path: string };
 }
 
 export type MillraceErrorData = ErrorData & ClientErrorData;

@@ -1,6 +1,16 @@
 /** The client of a Millrace server. `fetch` is all it needs: it runs in Node, browsers and workers. */
 
-export type { EventInput, EventSource, JsonObject, JsonValue, StreamEvent } from "@millrace/protocol";
+export type {
+  BuiltinEvent,
+  BuiltinPayloads,
+  BuiltinType,
+  EventInput,
+  EventSource,
+  JsonObject,
+  JsonValue,
+  Schedule,
+  StreamEvent,
+} from "@millrace/protocol";
 export type { Append, Appended, AppendedBatch, AppendMany, AppendOne, AppendOptions } from "./append.ts";
 export {
   type CallOptions,

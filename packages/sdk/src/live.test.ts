@@ -64,3 +64,31 @@ test("how far a filtered read was scanned counts when it connects again", async 
   expect(events.cursor).toBe("2010");
   await events.return();
 });
+
+test.each<[what: string, answer: () => Promise<Response>]>([
+  ["the head of an answer", () => new Promise<Response>(() => {})],
+  [
+    "the body of an answer",
+    async () => new Response(new ReadableStream(), { headers: { "content-type": "text/event-stream" } }),
+  ],
+])("a proxy that keeps %s to itself is told as such, after 15 seconds", async (_, answer) => {
+  const signals: AbortSignal[] = [];
+  const client = createEventsClient({
+    baseUrl: "http://localhost",
+    retry: false,
+    fetch(request) {
+      signals.push(request.signal);
+      return answer();
+    },
+  });
+  const first = client.tail("a").next();
+  const refused = expect(first).rejects.toMatchObject({
+    code: "unreachable",
+    message:
+      "No answer from http://localhost/api/streams/a: silent for 15 s; a proxy in between may hold back what is sent live",
+  });
+  await vi.advanceTimersByTimeAsync(14_000);
+  expect(signals).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(2_000);
+  await refused;
+});

@@ -7,12 +7,15 @@ import { type Connection, type Query, toUnreachable } from "./connection.ts";
 import { isTransient, type MillraceError } from "./errors.ts";
 import type { Progress } from "./event-stream.ts";
 import { createFrameParser, type Item } from "./frames.ts";
+import { createLife, type Life } from "./life.ts";
 import { positionOf } from "./pages.ts";
 import { unexpectedAnswer } from "./problem.ts";
 import { delayMs, pause, type Retry } from "./retry.ts";
 
 /** The server gives a sign of life every 15 to 30 s. Silence for longer is a connection that nobody told us is dead. */
 const silenceMs = 60_000;
+/** The first words come at once. What holds them back, such as a proxy that buffers, would hold back events as well. */
+const firstWordsMs = 15_000;
 
 export interface StreamOptions {
   /** Exclusive: an offset, `"start"` (default of `stream`), `"end"` (default of `tail`), or a cursor. */
@@ -56,12 +59,13 @@ export async function* readLive(
   const route = connection.at("/api/streams", path);
   const retry: Retry = { ...connection.retry };
   let position = positionOf(options.after);
+  const life = createLife();
   let connected = false;
   let failures = 0;
   for (;;) {
     let lost: unknown;
     try {
-      for await (const items of openFrames(connection, route, { ...fixed, ...position }, retry, signal)) {
+      for await (const items of openFrames(connection, route, { ...fixed, ...position }, { retry, life }, signal)) {
         connected = true;
         failures = 0;
         for (const item of items) {
@@ -70,8 +74,10 @@ export async function* readLive(
             progress.cursor = item.cursor;
             position = { after: item.cursor };
           }
-          if (item.kind === "event") yield item.event;
-          else if (item.kind === "caught-up") onCaughtUp?.({ after: item.cursor });
+          if (item.kind === "event") {
+            if (!includeChildren) life.hear(item.event);
+            yield item.event;
+          } else if (item.kind === "caught-up") onCaughtUp?.({ after: item.cursor });
         }
       }
     } catch (error) {
@@ -90,12 +96,17 @@ async function* openFrames(
   connection: Connection,
   route: string,
   query: Query,
-  retry: Retry,
+  { retry, life }: { retry: Retry; life: Life },
   signal: AbortSignal,
 ): AsyncGenerator<Item[]> {
-  const response = await connection.send(route, { query, headers: { accept: "text/event-stream" }, signal });
+  const response = await open(connection, route, query, signal);
   if (!response.headers.get("content-type")?.startsWith("text/event-stream") || response.body === null) {
-    throw unexpectedAnswer(route, response.status, await response.text());
+    throw unexpectedAnswer(connection.urlOf(route), response.status, await response.text());
+  }
+  if (!life.isOf(response)) {
+    // Deleted while there was no connection: told like a deletion that was seen.
+    await response.body.cancel().catch(() => {});
+    return yield [{ kind: "deleted" }];
   }
   const parser = createFrameParser({
     filtered: query.type !== undefined,
@@ -103,27 +114,45 @@ async function* openFrames(
       if (retry.hearsServer) retry.baseMs = ms;
     },
   });
-  for await (const text of textOf(response.body, route, signal)) {
+  for await (const text of textOf(response.body, connection.urlOf(route), signal)) {
     const items = parser.feed(text);
     if (items.length > 0) yield items;
   }
 }
 
-async function* textOf(body: ReadableStream<Uint8Array>, route: string, signal: AbortSignal): AsyncGenerator<string> {
+async function open(connection: Connection, route: string, query: Query, signal: AbortSignal): Promise<Response> {
+  const attempt = new AbortController();
+  const abort = () => attempt.abort(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort);
+  try {
+    const headers = { accept: "text/event-stream" };
+    return await inTime(connection.send(route, { query, headers, signal: attempt.signal }), firstWordsMs);
+  } catch (error) {
+    attempt.abort();
+    throw toUnreachable(error, connection.urlOf(route), signal);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+async function* textOf(body: ReadableStream<Uint8Array>, url: string, signal: AbortSignal): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   const reader = body.getReader();
   // Not left to `fetch` alone: an injected one may not know signals.
   const cancel = () => void reader.cancel().catch(() => {});
   signal.addEventListener("abort", cancel);
+  let patienceMs = firstWordsMs;
   try {
     for (;;) {
-      const { done, value } = await unlessSilent(reader.read());
+      const { done, value } = await inTime(reader.read(), patienceMs);
+      patienceMs = silenceMs;
       if (signal.aborted) throw signal.reason;
       if (done) return;
       yield decoder.decode(value, { stream: true });
     }
   } catch (error) {
-    throw toUnreachable(error, route, signal);
+    throw toUnreachable(error, url, signal);
   } finally {
     signal.removeEventListener("abort", cancel);
     cancel();
@@ -131,14 +160,17 @@ async function* textOf(body: ReadableStream<Uint8Array>, route: string, signal: 
 }
 
 /** Only waiting is limited: a consumer may take all the time it wants for an event. */
-async function unlessSilent<Value>(reading: Promise<Value>): Promise<Value> {
+async function inTime<Value>(waiting: Promise<Value>, patienceMs: number): Promise<Value> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`silent for ${silenceMs / 1_000} s`)), silenceMs);
+    timer = setTimeout(() => reject(new Error(silent(patienceMs / 1_000))), patienceMs);
   });
   try {
-    return await Promise.race([reading, silence]);
+    return await Promise.race([waiting, silence]);
   } finally {
     clearTimeout(timer);
   }
 }
+
+const silent = (seconds: number): string =>
+  `silent for ${seconds} s; a proxy in between may hold back what is sent live`;

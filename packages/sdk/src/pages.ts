@@ -1,7 +1,9 @@
 /** What comes in pages, as one sequence: histories, lists. A page is a small request that may be sent again. */
 import type { StreamEvent } from "@millrace/protocol";
 import type { Connection, Query } from "./connection.ts";
+import { MillraceError } from "./errors.ts";
 import type { Progress } from "./event-stream.ts";
+import { createLife } from "./life.ts";
 
 const pageEvents = 1_000;
 
@@ -32,9 +34,13 @@ export async function* readPages(
   const route = connection.at("/api/streams", path);
   const fixed = { format: "json", type: types, order, includeChildren, beforeOffset: before };
   let position: Query = positionOf(after);
+  const life = createLife();
+  const checkLife = (response: Response) => {
+    if (!life.isOf(response)) throw deletedWhileRead(connection.pathOf(path));
+  };
   for (let left = limit; left > 0; ) {
     const query = { ...fixed, ...position, limit: Math.min(left, pageEvents) };
-    const page = await connection.get<{ events: StreamEvent[]; next: string | null }>(route, query, signal);
+    const page = await connection.get<{ events: StreamEvent[]; next: string | null }>(route, query, signal, checkLife);
     const last = page.events.length - 1;
     for (const [i, event] of page.events.entries()) {
       // In a subtree only the end of a page has a token; a single stream is resumed from any of its offsets.
@@ -53,6 +59,11 @@ export function positionOf(after: number | string | undefined): Query {
   if (after === undefined) return {};
   if (typeof after === "number" || after === "start" || after === "end") return { afterOffset: after };
   return { after };
+}
+
+function deletedWhileRead(path: string): MillraceError<"deleted_while_read"> {
+  const message = `${path} was deleted while it was read; what was read is not all there was.`;
+  return new MillraceError("deleted_while_read", message, { path });
 }
 
 /** The entries of a list, page by page. */

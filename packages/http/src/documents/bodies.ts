@@ -74,6 +74,12 @@ export function appended(): JsonObject {
 export function readAnswer(): JsonObject {
   return {
     description: "The events, in the format that was asked for; `text/html` is a page for a browser.",
+    headers: {
+      "millrace-stream-id": {
+        description: "Which life of the path is read, `none` where there is no stream. Not of a subtree.",
+        schema: { type: "string" },
+      },
+    },
     content: {
       "text/event-stream": {
         schema: { type: "string" },

@@ -37,7 +37,7 @@ export interface ClientUse {
 export async function withClient(
   values: ClientValues,
   { path, retry }: ClientUse,
-  run: (client: EventsClient) => Promise<number>,
+  run: (client: EventsClient, where: Where) => Promise<number>,
 ): Promise<number> {
   const baseUrl = urlOf(values.url ?? (process.env.MILLRACE_URL || "http://127.0.0.1:4040"));
   const projectSlug = values.project ?? process.env.MILLRACE_PROJECT;
@@ -50,10 +50,16 @@ export async function withClient(
     fetch: httpFetch,
   });
   try {
-    return await run(client);
+    return await run(client, { project: projectSlug ? ` in project ${projectSlug}` : "" });
   } catch (error) {
-    throw explained(error, baseUrl, path);
+    throw explained(error, { baseUrl, path, hasToken: Boolean(token), projectSlug });
   }
+}
+
+/** Words for what is not found, which may be somewhere else. */
+export interface Where {
+  /** Such as ` in project demo`; empty when none was said. */
+  project: string;
 }
 
 function urlOf(url: string): string {
@@ -75,22 +81,39 @@ class CommandError extends Error {
   }
 }
 
-function explained(error: unknown, url: string, path: string | undefined): unknown {
+interface Asked {
+  baseUrl: string;
+  path: string | undefined;
+  hasToken: boolean;
+  projectSlug: string | undefined;
+}
+
+function explained(error: unknown, { baseUrl, path, hasToken, projectSlug }: Asked): unknown {
   if (!isMillraceError(error)) return error;
   const { message } = error;
   const told = (text: string, exitCode: number) => new CommandError(text, exitCode, error);
   switch (error.code) {
     case "unreachable":
       return told(
-        `${withStop(message)}\nStart a server with "millrace serve", or say where it is with --url (MILLRACE_URL); tried ${url}.`,
+        `${withStop(message)}\nStart a server with "millrace serve", or say where it is with --url (MILLRACE_URL); tried ${baseUrl}.`,
         3,
       );
     case "unexpected_answer":
-      return told(`${message}\nSay where the server is with --url (MILLRACE_URL); tried ${url}.`, 3);
+      return told(`${message}\nSay where the server is with --url (MILLRACE_URL); tried ${baseUrl}.`, 3);
     case "unauthorized":
-      return told(`${message}\nHere: --token TOKEN, or MILLRACE_TOKEN.`, 1);
+      return told(
+        hasToken
+          ? `${message}\nHere: that of --token (MILLRACE_TOKEN) is another one.`
+          : `${message}\nHere: --token TOKEN, or MILLRACE_TOKEN.`,
+        1,
+      );
     case "stream_paused":
       return told(`${message}\nHere: millrace resume ${path ?? "<path>"}`, 1);
+    case "not_found":
+      return told(
+        projectSlug ? `${message}\nHere: in project ${projectSlug}, of --project (MILLRACE_PROJECT).` : message,
+        1,
+      );
     default:
       return told(message, 1);
   }

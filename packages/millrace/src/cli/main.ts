@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** `millrace <command>`. Commands and what they need are loaded when they are asked for, so that each starts quickly. */
 import { readFileSync } from "node:fs";
 import { commands } from "./commands.ts";

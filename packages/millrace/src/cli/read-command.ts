@@ -1,7 +1,7 @@
 /** `millrace read`: what is there now. */
 import { clientOptions, pathArgument, withClient } from "./client-options.ts";
 import { type Command, parseCommand, wholeNumber } from "./command.ts";
-import { createOutput } from "./output.ts";
+import { createOutput, note } from "./output.ts";
 
 const options = {
   after: { type: "string", value: "OFFSET", help: "only what comes behind it; with --children a token" },
@@ -34,10 +34,15 @@ export const readCommand: Command = {
       ...(types === undefined ? {} : { types }),
       ...(includeChildren ? { includeChildren } : {}),
     };
-    return withClient(values, { path }, async (client) => {
+    return withClient(values, { path }, async (client, { project }) => {
       const events = client.read(path, range);
       const output = createOutput(values.json);
-      for await (const event of events) await output.item(event);
+      let found = false;
+      for await (const event of events) {
+        found = true;
+        await output.item(event);
+      }
+      if (!found) note(`there is nothing of that at ${path}${project}`);
       return 0;
     });
   },

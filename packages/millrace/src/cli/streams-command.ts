@@ -13,7 +13,7 @@ export const streamsCommand: Command = {
   run(args) {
     const { values, positionals } = parseCommand("streams", args, clientOptions, { min: 0, max: 1 });
     const prefix = positionals[0] === undefined ? "/" : pathArgument(positionals[0]);
-    return withClient(values, {}, async (client) => {
+    return withClient(values, {}, async (client, { project }) => {
       const streams = client.streams({ prefix });
       if (values.json) {
         const output = createOutput(true);
@@ -22,7 +22,7 @@ export const streamsCommand: Command = {
       }
       const found: StreamSummary[] = [];
       for await (const stream of streams) found.push(stream);
-      if (found.length === 0) note(`there is no stream at ${prefix} or below`);
+      if (found.length === 0) note(`there is no stream at ${prefix} or below${project}`);
       const columns = process.stdout.isTTY ? process.stdout.columns : undefined;
       for (const line of treeOf(prefix, found, columns)) await writeOut(`${line}\n`);
       return 0;

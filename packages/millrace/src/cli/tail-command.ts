@@ -43,9 +43,9 @@ In colours on a terminal, unless NO_COLOR is set.`,
       ...(types === undefined ? {} : { types }),
       ...(includeChildren ? { includeChildren } : {}),
     };
-    return withClient(values, {}, async (client) => {
+    return withClient(values, {}, async (client, { project }) => {
       const output = createOutput(values.json);
-      return follow(client, paths, range, limit, output);
+      return follow(client, paths, range, { limit, project }, output);
     });
   },
 };
@@ -54,7 +54,7 @@ async function follow(
   client: EventsClient,
   paths: string[],
   range: StreamOptions,
-  limit: number,
+  { limit, project }: { limit: number; project: string },
   output: Output,
 ): Promise<number> {
   const leaving = new AbortController();
@@ -66,7 +66,7 @@ async function follow(
   });
   let printed = 0;
   const one = async (path: string): Promise<void> => {
-    for await (const event of client.stream(path, { ...range, signal, ...connectionNotes(path) })) {
+    for await (const event of client.stream(path, { ...range, signal, ...connectionNotes(path, project) })) {
       // Others may have gone on while this one waited for its turn.
       if (printed++ >= limit) return;
       await output.item(event);
@@ -85,15 +85,17 @@ async function follow(
   return exitCode;
 }
 
-/** One line when the connection is lost, and one when it is back. */
-function connectionNotes(path: string): Pick<StreamOptions, "onCaughtUp" | "onDisconnected"> {
+/** One line when there is nothing yet, one when the connection is lost, and one when it is back. */
+function connectionNotes(path: string, project: string): Pick<StreamOptions, "onCaughtUp" | "onDisconnected"> {
   let lost = false;
   return {
     onDisconnected() {
       if (!lost) note(`${path}: the connection was lost, trying again`);
       lost = true;
     },
-    onCaughtUp() {
+    onCaughtUp({ after }) {
+      // Nothing was ever there: rather another name than a stream to wait for, but it may come.
+      if (after === "0" && !lost) note(`there is nothing at ${path}${project} yet, waiting for it`);
       if (lost) note(`${path}: connected again`);
       lost = false;
     },
