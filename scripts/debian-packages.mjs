@@ -9,6 +9,7 @@ const needed = [
   { program: "curl", package: "curl", for: "the README's curl tour" },
   { program: "jq", package: "jq", for: "the README's curl tour" },
   { program: "chromium", package: "chromium", for: "the test that opens the documents in a browser" },
+  { program: "python3", package: "python3", for: "the tests of examples/python" },
   { program: "strace", package: "strace", for: "the tests that count and fail disk syncs" },
 ];
 
