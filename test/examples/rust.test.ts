@@ -8,7 +8,7 @@ import type { Program } from "./ping-pong-process.ts";
 const run = promisify(execFile);
 const home = fileURLToPath(new URL("../../examples/rust", import.meta.url));
 const buildMs = 150_000;
-const offline = /failed to (?:download|get|fetch|query)|unable to update|network|could not resolve/i;
+const offline = /offline mode|failed to (?:download|get|fetch|query)|unable to update|network|could not resolve/i;
 
 describePingPong("examples/rust", await build());
 
