@@ -10,6 +10,7 @@ const needed = [
   { program: "jq", package: "jq", for: "the commands of README.md and PROTOCOL.md" },
   { program: "chromium", package: "chromium", for: "the test that opens the documents in a browser" },
   { program: "script", package: "bsdutils", for: "the tests on a terminal of 40 columns" },
+  { program: "python3", package: "python3", for: "the tests of examples/python" },
   { program: "strace", package: "strace", for: "the tests that count and fail disk syncs" },
 ];
 

@@ -77,7 +77,11 @@ export interface Command {
 }
 
 export function spawnCommand(args: string[], env: Record<string, string> = {}): Command {
-  const child = spawn(process.execPath, [main, ...args], {
+  return spawnProgram(process.execPath, [main, ...args], env);
+}
+
+export function spawnProgram(program: string, args: string[], env: Record<string, string> = {}): Command {
+  const child = spawn(program, args, {
     env: { ...withoutOurs(process.env), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
