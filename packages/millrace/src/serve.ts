@@ -1,6 +1,6 @@
 /** A whole server: picks the log, the clock, chance and the HTTP host, and nothing else does. */
 import type { AddressInfo, Socket } from "node:net";
-import { createEngine, createMemoryDirectory, type Directory, type Engine } from "@millrace/engine";
+import { type ConsumerKind, createEngine, createMemoryDirectory, type Directory, type Engine } from "@millrace/engine";
 import { type AccessOptions, createHandler, type RequestNote } from "@millrace/http";
 import type { Limits, StreamError } from "@millrace/protocol";
 import { type DataLock, lockData } from "./data-lock.ts";
@@ -19,6 +19,11 @@ export interface ServeOptions {
   data: string;
   access?: AccessOptions;
   limits?: Partial<Limits>;
+  /**
+   * Who acts on events beyond the built-ins, in this process and with all its rights: see `processorKind` of
+   * @millrace/engine.
+   */
+  consumers?: readonly ConsumerKind[];
   /** Hears of every fault behind an answer, and of which request if it was one. */
   onFault?(error: unknown, request?: RequestNote): void;
   /** Hears of every refusal. */
@@ -64,6 +69,7 @@ async function listen(options: ServeOptions, directory: Directory, lock: DataLoc
     random: systemRandom,
     onFailure: (error) => onFault(error),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.consumers === undefined ? {} : { consumers: options.consumers }),
   });
   const handler = createHandler({
     engine,
