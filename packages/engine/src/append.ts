@@ -33,7 +33,9 @@ export async function commitNext(stream: Stream): Promise<void> {
     //             what built-ins append by themselves because its time has come
     const moreDue = pushDue(forming);
     //   4 commit    events, keys, progress, claims: one self-contained record for one stream
-    const saving = errands.length > 0 || waiting.some(isOfHook) ? stream.consumers?.saving() : undefined;
+    const saves = forming.born && (errands.length > 0 || waiting.some(isOfHook));
+    const saving = saves ? stream.consumers?.saving() : undefined;
+    forming.dueAt = nextDue(forming.slices, forming.now);
     forming.wakeAt = wakeAfter(stream, forming, saving);
     const nothing = forming.records.length === 0 && saving === undefined && forming.wakeAt === stream.wakeAt;
     const committed = nothing ? undefined : await commit(stream, forming, saving);
@@ -107,6 +109,7 @@ function startForming(stream: Stream, known: ReadonlyMap<string, KeyEntry>): For
     snapshotTaken: false,
     claim: stream.claim,
     wakeAt: stream.wakeAt,
+    dueAt: null,
     wakeAtBefore: stream.wakeAt,
     pausedBefore: stream.paused,
     keys: new Map(),
@@ -118,10 +121,8 @@ function startForming(stream: Stream, known: ReadonlyMap<string, KeyEntry>): For
  * itself and of what its consumers owe. A claim that is due already stays as it is: it costs a write to change it.
  */
 function wakeAfter(stream: Stream, forming: Forming, saving: Saving | undefined): number | null {
-  const due = nextDue(forming.slices, forming.now);
-  const paused = isPaused(forming.slices);
-  const { slices, records, now } = forming;
-  const owed = stream.consumers?.dueAfter(slices, records, paused, saving, now) ?? null;
+  const { slices, records, now, dueAt: due } = forming;
+  const owed = stream.consumers?.dueAfter(slices, records, isPaused(slices), saving, now) ?? null;
   const next = due === null || (owed !== null && owed < due) ? owed : due;
   const dueAlready = next !== null && next <= now && stream.wakeAt !== null && stream.wakeAt <= now;
   return dueAlready ? stream.wakeAt : next;

@@ -4,7 +4,6 @@
  */
 import { defaultLimits, type EventInput, type EventSource, type Limits, StreamError } from "@millrace/protocol";
 import { claimAtBirth, claimAtRemoval, createTree, type Tree } from "./builtin/tree.ts";
-import { builtins } from "./builtins.ts";
 import type { ConsumerKind } from "./consumer/spec.ts";
 import { StreamConsumers } from "./consumer/stream-consumers.ts";
 import { houseOf } from "./consumer/stream-house.ts";
@@ -18,7 +17,7 @@ import type { Clock, Random } from "./ports/clock.ts";
 import type { Directory, StreamSummary } from "./ports/log.ts";
 import { type ReadItem, type ReadRequest, read } from "./read.ts";
 import { readSubtree, type SubtreeItem, type SubtreeRequest } from "./read-subtree.ts";
-import { type ProcessorState, type StreamState, stateAt, stateOf } from "./state-view.ts";
+import { folderOf, type ProcessorState, type StreamState, stateAt, stateOf } from "./state-view.ts";
 import type { Appended, Stream } from "./stream.ts";
 import { Streams } from "./streams.ts";
 import { unavailable } from "./unavailable.ts";
@@ -65,7 +64,7 @@ export interface Engine {
   ): AsyncGenerator<SubtreeItem>;
   /** @throws StreamError `not_found` */
   state(project: string, path: string): Promise<StreamState>;
-  /** The state of one built-in, now or at an offset. @throws StreamError `not_found` */
+  /** The state of a built-in or a consumer, now or at an offset. @throws StreamError `not_found` */
   processorState(project: string, path: string, slug: string, at: number | undefined): Promise<ProcessorState>;
   list: Directory["list"];
   projects: Directory["projects"];
@@ -253,12 +252,8 @@ export function createEngine(options: EngineOptions): Engine {
     },
 
     async processorState(project, path, slug, at) {
-      const builtin = builtins.find((candidate) => candidate.slug === slug);
-      if (builtin === undefined) {
-        const known = builtins.map((candidate) => candidate.slug).join(", ");
-        throw new StreamError("not_found", `This stream has no processor "${slug}"; it has ${known}.`, {});
-      }
-      return stateAt(await living(streams.get(project, path)), builtin, at);
+      const stream = await living(streams.get(project, path));
+      return stateAt(stream, await folderOf(stream, slug), at);
     },
 
     list: (query) => directory.list(query),

@@ -67,6 +67,8 @@ export interface Forming {
   claim: Claim | null;
   /** When the stream must be opened once this is committed. */
   wakeAt: number | null;
+  /** When a built-in next appends something by itself. */
+  dueAt: number | null;
   readonly wakeAtBefore: number | null;
   readonly pausedBefore: boolean;
   keys: Map<string, KeyEntry>;

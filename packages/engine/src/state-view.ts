@@ -1,9 +1,9 @@
 /** What `GET /api/state` shows of a stream: always of committed state. */
-import type { BuiltinProcessor, JsonObject, JsonValue } from "@millrace/protocol";
-import { StreamError } from "@millrace/protocol";
+import { type JsonObject, type JsonValue, StreamError, type StreamEvent } from "@millrace/protocol";
 import { lifecycle } from "./builtin/lifecycle.ts";
 import { pause } from "./builtin/pause.ts";
 import { scheduleList, schedules } from "./builtin/schedules.ts";
+import { builtins } from "./builtins.ts";
 import { continuesBatch, decodeRecord } from "./record.ts";
 import { sliceOf } from "./state.ts";
 import type { Stream } from "./stream.ts";
@@ -113,26 +113,59 @@ function schedulesOf(stream: Stream): { schedules?: Record<string, ScheduleState
   return { schedules: Object.fromEntries(states) };
 }
 
-/** The state of a built-in at an offset, folded afresh from the log when it is not the present one. */
-export async function stateAt(
-  stream: Stream,
-  builtin: BuiltinProcessor<unknown>,
-  at: number | undefined,
-): Promise<ProcessorState> {
-  const version = String(builtin.version);
+/** Who folds the events of a stream, whatever it is. */
+export interface Folder {
+  version: string;
+  initialState: unknown;
+  reduce(args: { state: unknown; event: StreamEvent; continued: boolean }): unknown;
+  /** The state that is at hand, and up to where it goes. */
+  present: { state: unknown; offset: number } | undefined;
+}
+
+/** A built-in of this slug, or else a consumer that runs on this stream. @throws StreamError `not_found` */
+export async function folderOf(stream: Stream, slug: string): Promise<Folder> {
+  const builtin = builtins.find((candidate) => candidate.slug === slug);
+  if (builtin !== undefined) {
+    const present = { state: sliceOf(stream.slices, builtin), offset: stream.head.offset };
+    const { initialState, version } = builtin;
+    return { version: String(version), initialState, present, reduce: (args) => builtin.reduce(args) };
+  }
+  const consumer = stream.consumers?.find(slug);
+  if (consumer === undefined) throw noProcessor(stream, slug);
+  const processor = consumer.folded?.processor ?? (await consumer.kind.load(consumer.spec, consumer.house));
+  const { folded } = consumer;
+  return {
+    version: String(consumer.spec.configuredAt),
+    initialState: processor.initialState,
+    present: folded === undefined ? undefined : { state: folded.value, offset: folded.offset },
+    // As for the consumer itself: a reducer that returns nothing keeps the state.
+    reduce: ({ state, event }) => processor.reduce({ state, event }) ?? state,
+  };
+}
+
+function noProcessor(stream: Stream, slug: string): StreamError<"not_found"> {
+  const consumers = [...(stream.consumers ?? [])].map(({ spec }) => spec.slug);
+  const known = [...builtins.map((builtin) => builtin.slug), ...consumers].join(", ");
+  return new StreamError("not_found", `This stream has no processor "${slug}"; it has ${known}.`, {});
+}
+
+/** The state of a processor at an offset, folded afresh from the log when it is not the one at hand. */
+export async function stateAt(stream: Stream, folder: Folder, at: number | undefined): Promise<ProcessorState> {
+  const { version, present } = folder;
   const head = stream.head.offset;
-  if (at === undefined || at === head) return { state: sliceOf(stream.slices, builtin), offset: head, version };
-  if (at > head) {
+  if (at !== undefined && at > head) {
     throw new StreamError("offset_conflict", `There is no event ${at}: the head is ${head}.`, { head, expected: at });
   }
-  let state = builtin.initialState;
+  if (present !== undefined && (at === undefined || at === present.offset)) return { ...present, version };
+  let state = folder.initialState;
   let offset = stream.birthOffset - 1;
-  while (offset < at) {
-    const page = await stream.log.read({ after: offset, through: at, maxEvents: 1_000, maxBytes: 1024 * 1024 });
+  const through = at ?? head;
+  while (offset < through) {
+    const page = await stream.log.read({ after: offset, through, maxEvents: 1_000, maxBytes: 1024 * 1024 });
     if (page.records.length === 0) break;
     for (const record of page.records) {
       const event = decodeRecord(stream.path, ++offset, record);
-      state = builtin.reduce({ state, event, continued: continuesBatch(record) });
+      state = folder.reduce({ state, event, continued: continuesBatch(record) });
     }
   }
   return { state, offset, version };

@@ -104,6 +104,8 @@ export class Stream {
   #loading: Promise<void> | undefined;
   #removals: Removal[] = [];
   #errands: Errand[] = [];
+  /** The due time for which the waker was asked last beside the claim. */
+  #calledFor: number | undefined;
   #busy = false;
   #whenSettled: (() => void)[] = [];
 
@@ -234,7 +236,15 @@ export class Stream {
   wakeConsumers(forming: Forming): void {
     const { paused } = this;
     this.consumers?.published(forming.slices, forming.base, forming.records, paused, forming.now);
-    if (this.wakeAt !== null && this.wakeAt !== forming.wakeAtBefore) this.#dependencies.onClaim(this.wakeAt);
+    // What is owed by now is known to whoever owes it: the waker is for what is to come.
+    const { wakeAt } = this;
+    if (wakeAt !== null && wakeAt !== forming.wakeAtBefore && wakeAt > forming.now) this.#dependencies.onClaim(wakeAt);
+    // A hook that runs for minutes keeps the claim at its own time; what falls due meanwhile is not to wait for it.
+    const { dueAt } = forming;
+    if (dueAt !== null && dueAt !== wakeAt && dueAt > forming.now && dueAt !== this.#calledFor) {
+      this.#calledFor = dueAt;
+      this.#dependencies.onCall(dueAt);
+    }
     if (forming.pausedBefore && !paused) this.#dependencies.onResumed();
   }
 

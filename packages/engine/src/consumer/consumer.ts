@@ -280,8 +280,7 @@ export class Consumer {
   async #load(): Promise<void> {
     try {
       const processor = await this.kind.load(this.spec, this.house);
-      const { cursor } = this.#driver.progress;
-      this.#folded = await loadState(processor, this.house, this.spec, { name: this.name, cursor });
+      this.#folded = await loadState(this, processor, this.#driver.progress.cursor);
     } catch (error) {
       if (isStreamError(error, "unavailable")) throw error;
       const message = `The processor could not be loaded: ${messageOf(error)}`;

@@ -1,7 +1,7 @@
 /** A processor's code and its state at one offset: folded from the events, kept in memory, cached in snapshots. */
 import type { StreamEvent } from "@millrace/protocol";
-import type { ConsumerHouse } from "./house.ts";
-import type { ConsumerSpec, LoadedProcessor } from "./spec.ts";
+import type { Consumer } from "./consumer.ts";
+import type { LoadedProcessor } from "./spec.ts";
 
 const snapshotEvents = 1_000;
 
@@ -17,19 +17,16 @@ export interface FoldedState {
   snapshot(): { offset: number; state: string } | undefined;
 }
 
-/** @param cursor a snapshot behind it would have been acted on before it was folded: it is not used */
-export async function loadState(
-  processor: LoadedProcessor,
-  house: ConsumerHouse,
-  spec: ConsumerSpec,
-  { name, cursor }: { name: string; cursor: number },
-): Promise<FoldedState> {
+/** The state up to the newest snapshot; what lies behind that is to be folded. */
+export async function loadState(consumer: Consumer, processor: LoadedProcessor, cursor: number): Promise<FoldedState> {
+  const { name, house, spec, kind } = consumer;
   const version = spec.configuredAt;
-  const stored = await house.consumerSnapshot(name);
+  const stored = kind.stateless ? undefined : await house.consumerSnapshot(name);
   const parsed = stored === undefined ? undefined : (JSON.parse(stored.state) as { version: number; value: unknown });
+  // What lies behind the cursor has to be folded right before it is acted on: a later state would be the wrong one.
   const usable = stored !== undefined && stored.offset <= cursor && parsed?.version === version;
   let value = usable ? parsed.value : processor.initialState;
-  let offset = usable ? stored.offset : 0;
+  let offset = usable ? stored.offset : kind.stateless ? cursor : 0;
   let snapshotOffset = offset;
   return {
     processor,

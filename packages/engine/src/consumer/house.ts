@@ -17,6 +17,8 @@ export interface ConsumerHouse extends ConsumerPlace {
   paused(): boolean;
   /** Events behind an offset, at least one, as far as one page goes; `through` is how far that was looked. */
   read(after: number, through: number, types: ReadonlySet<string> | undefined): Promise<Page>;
+  /** Whether what is committed is to be kept in memory for a while, because somebody acts on it. */
+  follow(following: boolean): void;
   decode(path: string, offset: number, record: string): StreamEvent;
   consumerSnapshot(consumer: string): Promise<Snapshot | undefined>;
   /** To any stream of the project. */

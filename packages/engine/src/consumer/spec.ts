@@ -27,12 +27,11 @@ export interface ConsumerKind {
   readonly sourceKind: EventSource["kind"];
   /** Calls that fail before it is halted. */
   readonly failuresMax: number;
+  /** Its processors fold nothing, so history is not read for them. */
+  readonly stateless?: boolean;
   /** In any order. The same list for the same state, so that asking costs nothing. */
   specs(slices: Slices): readonly ConsumerSpec[];
-  /**
-   * The code of a consumer. Called once for each start.
-   * @param read reads one event of the stream
-   */
+  /** The code of a consumer. Called once for each start; what it throws halts it. */
   load(spec: ConsumerSpec, stream: ConsumerPlace): Promise<LoadedProcessor>;
   /** The event that says that it goes no further. */
   halted(spec: ConsumerSpec, halt: Halt): EventInput;

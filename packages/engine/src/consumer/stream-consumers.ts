@@ -5,7 +5,7 @@
 import { StreamError } from "@millrace/protocol";
 import type { ProgressRow, Snapshot } from "../ports/log.ts";
 import { typeOfRecord } from "../record.ts";
-import type { Slices } from "../state.ts";
+import { initialSlices, type Slices } from "../state.ts";
 import { Consumer } from "./consumer.ts";
 import type { ConsumerHouse } from "./house.ts";
 import type { ConsumerKind, ConsumerSpec } from "./spec.ts";
@@ -28,6 +28,7 @@ export class StreamConsumers {
   #specs: (readonly ConsumerSpec[])[] = [];
   /** Ends of consumers that were replaced or removed. */
   readonly #leaving: Set<Promise<void>> = new Set();
+  readonly #replacing: Set<Consumer> = new Set();
   /** Rows to be taken away with the next commit. */
   #removed: Set<string> = new Set();
   /** What is on disk, as far as this knows, and what may be since a commit with an unknown outcome. */
@@ -102,6 +103,7 @@ export class StreamConsumers {
     }
     for (const [name, { kind, spec }] of wanted) this.#want(name, kind, spec, resting);
     for (const name of this.#rows.keys()) if (!wanted.has(name)) this.#removed.add(name);
+    this.#house.follow(this.#consumers.size > 0);
   }
 
   /** A commit of this stream is on disk. */
@@ -164,7 +166,7 @@ export class StreamConsumers {
       if (time !== null && (due === null || time < due)) due = time;
     };
     if (this.#kinds.some((kind, i) => kind.specs(slices) !== this.#specs[i])) at(now);
-    if (this.#pausedNow) at(now);
+    if (this.#pausedNow && this.#consumers.size > 0) at(now);
     for (const consumer of this) {
       at(consumer.dueAfter(saving?.rows.some(({ consumer: name }) => name === consumer.name) ?? false));
     }
@@ -184,8 +186,7 @@ export class StreamConsumers {
     this.#consumers = new Map();
     this.#rows = new Map();
     this.#removed = new Set();
-    this.#specs = [];
-    this.#interest = null;
+    this.sync(initialSlices);
   }
 
   #want(name: string, kind: ConsumerKind, spec: ConsumerSpec, resting: boolean): void {
@@ -199,7 +200,7 @@ export class StreamConsumers {
       this.#begin(new Consumer(kind, spec, this.#house, { row: this.#rows.get(name), resting }));
       return;
     }
-    this.#replace(current, kind, spec);
+    this.#replace(current, kind);
   }
 
   #begin(consumer: Consumer): void {
@@ -208,16 +209,22 @@ export class StreamConsumers {
     consumer.wake();
   }
 
-  /** No hook of the old version starts any more; the running one has some time. Then the new one goes on. */
-  #replace(old: Consumer, kind: ConsumerKind, spec: ConsumerSpec): void {
-    const begin = () => {
-      if (this.#consumers.get(old.name) !== old) return;
-      this.#begin(new Consumer(kind, spec, this.#house, { row: old.handOver(), resting: false }));
-    };
+  /** No hook of the old version starts any more; the running one has some time. Then the newest one goes on. */
+  #replace(old: Consumer, kind: ConsumerKind): void {
+    if (this.#replacing.has(old)) return;
+    this.#replacing.add(old);
     const refusal = new StreamError("unavailable", "Another version of this processor was configured.", {
       retryAfterSeconds: 1,
     });
-    this.#track(old.retire(replacedMs, "Another version was configured.", refusal).then(begin));
+    const retiring = old.retire(replacedMs, "Another version was configured.", refusal);
+    this.#track(retiring.then(() => this.#succeed(old, kind)));
+  }
+
+  #succeed(old: Consumer, kind: ConsumerKind): void {
+    this.#replacing.delete(old);
+    const spec = this.#specs[this.#kinds.indexOf(kind)]?.find(({ slug }) => slug === old.spec.slug);
+    if (this.#consumers.get(old.name) !== old || spec === undefined) return;
+    this.#begin(new Consumer(kind, spec, this.#house, { row: old.handOver(), resting: false }));
   }
 
   #remove(name: string, consumer: Consumer): void {

@@ -41,6 +41,9 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
     head: () => stream.head.offset,
     paused: () => stream.paused,
     read,
+    follow(following) {
+      stream.tail.followed = following;
+    },
     decode: decodeRecord,
     consumerSnapshot: (consumer) => stream.log.consumerSnapshot(consumer),
     async payloadAt(offset) {
