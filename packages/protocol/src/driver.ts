@@ -154,11 +154,11 @@ export function nextStep(driver: Driver, now: number): Step {
   const next = driver.waiting[0];
   if (driver.halted) return { do: "rest" };
   if (fault !== undefined) return { do: "halt", ...fault, attempts: 1 };
+  if (driver.paused) return driver.dirty ? { do: "save" } : { do: "rest" };
   if (next !== undefined && !isActedOn(driver, next)) return { do: "fold", event: next.event };
   if (next === undefined && driver.scanned < driver.head && isBehind(driver)) {
     return { do: "scan", after: driver.scanned, through: driver.head };
   }
-  if (driver.paused) return driver.dirty ? { do: "save" } : { do: "rest" };
   if (next === undefined && progress.catchUp === undefined) return { do: "rest" };
   if (isSpent(driver)) {
     const message = progress.lastError ?? "The process ended every time that this event was acted on.";
