@@ -316,7 +316,8 @@ function afterFailure(driver: Driver, failure: Extract<Heard, { is: "failed" }>)
 function afterDivergence(driver: Driver): Driver {
   const offset = driver.waiting[0]?.event.offset;
   const done = afterReturn(driver);
-  if (offset === undefined || !done.settings.decides) return done;
+  // An afterCatchUp that diverged would diverge again.
+  if (driver.progress.catchUp !== undefined || offset === undefined || !done.settings.decides) return done;
   return changed(done, { catchUp: { interrupted: { offset } } });
 }
 
