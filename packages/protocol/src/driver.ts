@@ -274,7 +274,9 @@ function overRange(driver: Driver): Driver {
     return driver;
   }
   const folded = waiting.length === 0 ? Math.max(driver.folded, scanned) : driver.folded;
-  return { ...driver, folded, uncertain: false, progress: { ...progress, cursor: scanned } };
+  // What may have begun can also stand behind a range that had nothing to act on.
+  const uncertain = driver.uncertain && scanned < driver.head;
+  return { ...driver, folded, uncertain, progress: { ...progress, cursor: scanned } };
 }
 
 function afterFold(driver: Driver, offset: number): Driver {
