@@ -85,7 +85,7 @@ export type Heard =
   | { is: "paused" }
   | { is: "resumed" }
   | { is: "halted" }
-  /** Contact was lost for so long that what came meanwhile is missed. */
+  /** Contact was lost for so long that what came meanwhile is missed. Never while a hook runs: first it ends. */
   | { is: "away"; head: number };
 
 /** How often an event may take its process with it before it is taken for the reason. */
@@ -332,6 +332,12 @@ function afterAbsence(driver: Driver, head: number): Driver {
   const { settings, progress } = driver;
   if (!settings.misses || progress.cursor >= head) return hear(driver, { is: "head", head });
   const catchUp = { ...progress.catchUp, missed: missedFrom(progress, head) };
-  const missing = { ...driver, head: Math.max(driver.head, head), actAfter: Math.max(driver.actAfter, head) };
+  const missing = {
+    ...driver,
+    head: Math.max(driver.head, head),
+    actAfter: Math.max(driver.actAfter, head),
+    // What was folded already, and is not to be acted on any more, is done with.
+    waiting: driver.waiting.filter(({ event }) => event.offset > driver.folded || event.offset > head),
+  };
   return settings.decides ? changed(missing, { catchUp }) : missing;
 }
