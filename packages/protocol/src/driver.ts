@@ -291,7 +291,10 @@ function afterReturn(driver: Driver): Driver {
   if (progress.catchUp !== undefined) {
     const { missed } = progress.catchUp;
     const cursor = Math.max(progress.cursor, missed?.through ?? 0);
-    return changed(driver, { cursor, catchUp: undefined, failures: 0, nextAttemptAt: undefined, lastError: undefined });
+    // What was missed is not called any more, so calls that began for it are no attempts for what comes next.
+    const attempts = missed === undefined ? {} : { begun: 0, crashes: 0, spent: undefined };
+    const ladder = { failures: 0, nextAttemptAt: undefined, lastError: undefined };
+    return changed(driver, { cursor, catchUp: undefined, ...ladder, ...attempts });
   }
   const [first, ...rest] = driver.waiting;
   const cursor = first?.event.offset ?? progress.cursor;
