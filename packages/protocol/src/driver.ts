@@ -255,6 +255,8 @@ function afterScan(driver: Driver, through: number, events: readonly Delivered[]
 /** The event that stands next was there when the process died: its hook may have begun. */
 function afterCrash(driver: Driver, offset: number): Driver {
   const { begun, crashes, catchUp } = driver.progress;
+  // It was missed, and nobody asks about it.
+  if (!driver.settings.decides && offset <= driver.actAfter) return { ...driver, uncertain: false };
   const interrupted = { ...catchUp?.interrupted, offset };
   return {
     ...changed(driver, {
