@@ -13,11 +13,14 @@ interface Start extends Partial<DriverSettings> {
   progress?: Partial<Progress>;
   head: number;
   folded?: number;
+  /** Nothing of a first start is on disk yet. Otherwise tables begin behind that. */
+  unsaved?: true;
 }
 
-function startOf({ start = "again", progress = {}, head, folded = 0, ...settings }: Start): Driver {
+function startOf({ start = "again", progress = {}, head, folded = 0, unsaved, ...settings }: Start): Driver {
   const full = { misses: false, decides: false, failuresMax: 5, ...settings };
-  return startDriver(full, { start, progress: { ...progressAt(0), ...progress }, head, folded });
+  const driver = startDriver(full, { start, progress: { ...progressAt(0), ...progress }, head, folded });
+  return start === "again" || unsaved ? driver : hear(driver, { is: "saved", progress: driver.progress });
 }
 
 /** Plays a table; answers the driver at its end. */
@@ -219,6 +222,19 @@ test("a first start with afterCatchUp decides once, over the history", () => {
     `,
   );
   expect(driver.progress).toEqual(progressAt(3));
+});
+
+test.each(["first", "version"] as const)("a %s start is on disk before anything is called", (start) => {
+  const table = (step: string) => `
+                -> scan 1-2
+    read 2: 2   -> save
+    saved       -> ${step}
+  `;
+  play({ start, unsaved: true, progress: { cursor: 1, exact: true }, head: 2, folded: 1 }, table("fold 2"));
+  play(
+    { start, unsaved: true, decides: true, progress: { cursor: 1, exact: true }, head: 2, folded: 1 },
+    table("catchUp #1"),
+  );
 });
 
 test("a mere restart does not decide; a new version does, and keeps its cursor", () => {

@@ -106,8 +106,8 @@ export function startDriver(
     settings,
     progress,
     dirty: false,
-    // An exact count is spent by the first call after it.
-    saveFirst: start === "again" && from.progress.exact === true,
+    // An exact count is spent by the first call after it; and without a row the end of a first call would not be known.
+    saveFirst: start !== "again" || from.progress.exact === true,
     head,
     scanned: folded,
     waiting: [],
