@@ -1,7 +1,17 @@
 /** Versions of a processor: replaced while it runs, rolled back, removed, configured anew, sent on after a halt. */
 import { defineProcessor } from "@millrace/protocol";
 import { expect, test } from "vitest";
-import { acting, configured, errorsIn, gate, ofType, pass, removed, resumedFrom, worldOf } from "../../test/processors.ts";
+import {
+  acting,
+  configured,
+  errorsIn,
+  gate,
+  ofType,
+  pass,
+  removed,
+  resumedFrom,
+  worldOf,
+} from "../../test/processors.ts";
 import { builtin, untilQuiet } from "../../test/world.ts";
 
 const echo = (slug: string, answer = "echo") =>
