@@ -85,7 +85,7 @@ export type Heard =
   | { is: "paused" }
   | { is: "resumed" }
   | { is: "halted" }
-  /** Contact was lost for so long that what came meanwhile is missed. */
+  /** Contact was lost for so long that what came meanwhile is missed. Never while a hook runs: first it ends. */
   | { is: "away"; head: number };
 
 /** How often an event may take its process with it before it is taken for the reason. */
@@ -106,8 +106,8 @@ export function startDriver(
     settings,
     progress,
     dirty: false,
-    // An exact count is spent by the first call after it.
-    saveFirst: start === "again" && from.progress.exact === true,
+    // An exact count is spent by the first call after it; and without a row the end of a first call would not be known.
+    saveFirst: start !== "again" || from.progress.exact === true,
     head,
     scanned: folded,
     waiting: [],
@@ -154,11 +154,11 @@ export function nextStep(driver: Driver, now: number): Step {
   const next = driver.waiting[0];
   if (driver.halted) return { do: "rest" };
   if (fault !== undefined) return { do: "halt", ...fault, attempts: 1 };
+  if (driver.paused) return driver.dirty ? { do: "save" } : { do: "rest" };
   if (next !== undefined && !isActedOn(driver, next)) return { do: "fold", event: next.event };
   if (next === undefined && driver.scanned < driver.head && isBehind(driver)) {
     return { do: "scan", after: driver.scanned, through: driver.head };
   }
-  if (driver.paused) return driver.dirty ? { do: "save" } : { do: "rest" };
   if (next === undefined && progress.catchUp === undefined) return { do: "rest" };
   if (isSpent(driver)) {
     const message = progress.lastError ?? "The process ended every time that this event was acted on.";
@@ -255,6 +255,8 @@ function afterScan(driver: Driver, through: number, events: readonly Delivered[]
 /** The event that stands next was there when the process died: its hook may have begun. */
 function afterCrash(driver: Driver, offset: number): Driver {
   const { begun, crashes, catchUp } = driver.progress;
+  // It was missed, and nobody asks about it.
+  if (!driver.settings.decides && offset <= driver.actAfter) return { ...driver, uncertain: false };
   const interrupted = { ...catchUp?.interrupted, offset };
   return {
     ...changed(driver, {
@@ -274,7 +276,9 @@ function overRange(driver: Driver): Driver {
     return driver;
   }
   const folded = waiting.length === 0 ? Math.max(driver.folded, scanned) : driver.folded;
-  return { ...driver, folded, uncertain: false, progress: { ...progress, cursor: scanned } };
+  // What may have begun can also stand behind a range that had nothing to act on.
+  const uncertain = driver.uncertain && scanned < driver.head;
+  return { ...driver, folded, uncertain, progress: { ...progress, cursor: scanned } };
 }
 
 function afterFold(driver: Driver, offset: number): Driver {
@@ -289,7 +293,10 @@ function afterReturn(driver: Driver): Driver {
   if (progress.catchUp !== undefined) {
     const { missed } = progress.catchUp;
     const cursor = Math.max(progress.cursor, missed?.through ?? 0);
-    return changed(driver, { cursor, catchUp: undefined, failures: 0, nextAttemptAt: undefined, lastError: undefined });
+    // What was missed is not called any more, so calls that began for it are no attempts for what comes next.
+    const attempts = missed === undefined ? {} : { begun: 0, crashes: 0, spent: undefined };
+    const ladder = { failures: 0, nextAttemptAt: undefined, lastError: undefined };
+    return changed(driver, { cursor, catchUp: undefined, ...ladder, ...attempts });
   }
   const [first, ...rest] = driver.waiting;
   const cursor = first?.event.offset ?? progress.cursor;
@@ -316,7 +323,8 @@ function afterFailure(driver: Driver, failure: Extract<Heard, { is: "failed" }>)
 function afterDivergence(driver: Driver): Driver {
   const offset = driver.waiting[0]?.event.offset;
   const done = afterReturn(driver);
-  if (offset === undefined || !done.settings.decides) return done;
+  // An afterCatchUp that diverged would diverge again.
+  if (driver.progress.catchUp !== undefined || offset === undefined || !done.settings.decides) return done;
   return changed(done, { catchUp: { interrupted: { offset } } });
 }
 
@@ -329,6 +337,12 @@ function afterAbsence(driver: Driver, head: number): Driver {
   const { settings, progress } = driver;
   if (!settings.misses || progress.cursor >= head) return hear(driver, { is: "head", head });
   const catchUp = { ...progress.catchUp, missed: missedFrom(progress, head) };
-  const missing = { ...driver, head: Math.max(driver.head, head), actAfter: Math.max(driver.actAfter, head) };
+  const missing = {
+    ...driver,
+    head: Math.max(driver.head, head),
+    actAfter: Math.max(driver.actAfter, head),
+    // What was folded already, and is not to be acted on any more, is done with.
+    waiting: driver.waiting.filter(({ event }) => event.offset > driver.folded || event.offset > head),
+  };
   return settings.decides ? changed(missing, { catchUp }) : missing;
 }

@@ -18,7 +18,9 @@ export interface Bucketed<Entry extends Timed> {
 }
 
 interface Bucket<Entry> {
+  /** Of the entry that comes first, with its offset. */
   dueAt: number | null;
+  offset: number;
   entries: readonly Entry[];
 }
 
@@ -56,7 +58,8 @@ export function earliest<Entry extends Timed>(
   for (const bucket of buckets) {
     // A reckoned time is never earlier than the one that stands there.
     if (bucket === null || bucket === undefined || bucket.dueAt === null) continue;
-    if (first !== undefined && bucket.dueAt > first.at) continue;
+    // Where many have the same time, their order tells which bucket is worth a look.
+    if (first !== undefined && !isBefore(bucket.dueAt, bucket, first)) continue;
     for (const entry of bucket.entries) {
       const at = timeOf(entry);
       if (at !== null && isBefore(at, entry, first)) first = { at, entry };
@@ -65,7 +68,11 @@ export function earliest<Entry extends Timed>(
   return first;
 }
 
-function isBefore(at: number, { offset }: Timed, first: { at: number; entry: Timed } | undefined): boolean {
+function isBefore(
+  at: number,
+  { offset }: { offset: number },
+  first: { at: number; entry: Timed } | undefined,
+): boolean {
   return first === undefined || at < first.at || (at === first.at && offset < first.entry.offset);
 }
 
@@ -76,18 +83,20 @@ function replaced<Entry extends Timed>(
   added: number,
 ): Bucketed<Entry> {
   const buckets = all.buckets.length === 0 ? new Array<null>(bucketCount).fill(null) : [...all.buckets];
-  const bucket = entries.length === 0 ? null : { dueAt: earliestOf(entries), entries };
   const next: (Bucket<Entry> | null)[] = buckets;
-  next[index] = bucket;
-  return { count: all.count + added, dueAt: earliestOf(next), buckets: next };
+  next[index] = entries.length === 0 ? null : { ...firstOf(entries), entries };
+  return { count: all.count + added, dueAt: firstOf(next).dueAt, buckets: next };
 }
 
-function earliestOf(timed: readonly ({ dueAt: number | null } | null)[]): number | null {
-  let earliest: number | null = null;
+function firstOf(timed: readonly ({ dueAt: number | null; offset: number } | null)[]) {
+  let dueAt: number | null = null;
+  let offset = 0;
   for (const one of timed) {
-    if (one !== null && one.dueAt !== null && (earliest === null || one.dueAt < earliest)) earliest = one.dueAt;
+    if (one === null || one.dueAt === null) continue;
+    if (dueAt !== null && (one.dueAt > dueAt || (one.dueAt === dueAt && one.offset >= offset))) continue;
+    ({ dueAt, offset } = one);
   }
-  return earliest;
+  return { dueAt, offset };
 }
 
 /** FNV-1a. */

@@ -13,7 +13,7 @@ export function firstTime(schedule: ScheduleTimes, configuredAt: number): number
     case "once-at":
       return Date.parse(schedule.at);
     case "once-in":
-      return configuredAt + Math.ceil(schedule.delaySeconds * 1_000);
+      return configuredAt + wholeMs(schedule.delaySeconds * 1_000);
     default:
       return timeAfter(schedule, configuredAt, configuredAt);
   }
@@ -35,6 +35,12 @@ export function timeAfter(schedule: ScheduleTimes, configuredAt: number, moment:
 function intervalAfter(intervalMs: number, configuredAt: number, moment: number): number {
   let count = Math.max(Math.floor((moment - configuredAt) / intervalMs), 0) + 1;
   // Rounded up to whole milliseconds, so that it is never early; hence one more may be needed.
-  while (configuredAt + Math.ceil(count * intervalMs) <= moment) count++;
-  return configuredAt + Math.ceil(count * intervalMs);
+  while (configuredAt + wholeMs(count * intervalMs) <= moment) count++;
+  return configuredAt + wholeMs(count * intervalMs);
+}
+
+/** Rounded up, but for what is whole already and only reckoned a little too high: 0.07 s are 70.00000000000001 ms. */
+function wholeMs(milliseconds: number): number {
+  const nearest = Math.round(milliseconds);
+  return Math.abs(milliseconds - nearest) <= nearest * 4 * Number.EPSILON ? nearest : Math.ceil(milliseconds);
 }

@@ -122,9 +122,12 @@ function tick(state: SchedulesState, slug: string, event: StreamEvent): Schedule
 function overMissed(state: SchedulesState, now: number): SchedulesState {
   if (state.dueAt === null || state.dueAt + missedAfterMs >= now) return state;
   let next = state;
-  for (const schedule of scheduleList(state)) {
-    if (!isRepeating(schedule) || !isSkipped(schedule, now)) continue;
-    next = within(next, { ...schedule, dueAt: timeAfter(schedule.schedule, schedule.configuredAt, now) });
+  for (const bucket of state.buckets) {
+    if (bucket === null || bucket.dueAt === null || bucket.dueAt + missedAfterMs >= now) continue;
+    for (const schedule of bucket.entries) {
+      if (!isRepeating(schedule) || !isSkipped(schedule, now)) continue;
+      next = within(next, { ...schedule, dueAt: timeAfter(schedule.schedule, schedule.configuredAt, now) });
+    }
   }
   return next;
 }

@@ -4,6 +4,7 @@ import type { Meter } from "../meter.ts";
 import type { Random } from "../ports/clock.ts";
 import { decodeRecord, typeOfRecord } from "../record.ts";
 import type { Stream } from "../stream.ts";
+import { unavailable } from "../unavailable.ts";
 import type { ConsumerHouse, Page } from "./house.ts";
 
 /** Progress that changed is on disk after this time, unless a commit took it along before. */
@@ -45,9 +46,9 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
       stream.tail.followed = following;
     },
     decode: decodeRecord,
-    consumerSnapshot: (consumer) => stream.log.consumerSnapshot(consumer),
+    consumerSnapshot: (consumer) => stream.log.consumerSnapshot(consumer).catch(unreadable),
     async payloadAt(offset) {
-      const { events } = await read(offset - 1, offset, undefined);
+      const { events } = await read(offset - 1, offset, undefined).catch(unreadable);
       return events[0]?.payload;
     },
     async state({ key, event, offset, slug }) {
@@ -71,6 +72,11 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
       return savingAt === undefined;
     },
   };
+}
+
+/** Whoever loads code has to tell a disk that is away from code that is wrong. */
+function unreadable(cause: unknown): never {
+  throw Object.assign(unavailable("The log could not be read."), { cause });
 }
 
 function recordsBehind(stream: Stream, after: number, through: number) {

@@ -1,0 +1,195 @@
+/** Versions of a processor: replaced while it runs, rolled back, removed, configured anew, sent on after a halt. */
+import { defineProcessor } from "@millrace/protocol";
+import { expect, test } from "vitest";
+import {
+  acting,
+  configured,
+  errorsIn,
+  gate,
+  ofType,
+  pass,
+  removed,
+  resumedFrom,
+  worldOf,
+} from "../../test/processors.ts";
+import { builtin, untilQuiet } from "../../test/world.ts";
+
+const echo = (slug: string, answer = "echo") =>
+  acting(slug, "ping", async ({ append, event }) => {
+    await append({ type: answer, payload: { of: event.offset } });
+  });
+
+test("a version that is replaced has five seconds for its running hook; then it is fenced, and the new one goes on", async () => {
+  const seen: string[] = [];
+  const { opened, open } = gate();
+  const old = acting("p", "ping", async ({ append, signal }) => {
+    await append({ type: "begun" });
+    signal.addEventListener("abort", () => seen.push(`aborted: ${signal.reason.message}`));
+    await opened;
+    await append({ type: "late" }).catch((error) => seen.push(`refused: ${error.code}`));
+  });
+  const fresh = defineProcessor<number>({
+    slug: "p",
+    initialState: 0,
+    reduce: ({ state }) => state + 1,
+    afterCatchUp({ state, missed, interrupted }) {
+      seen.push(`decides at ${state}, missed ${JSON.stringify(missed)}, interrupted ${JSON.stringify(interrupted)}`);
+    },
+    afterAppend({ event, attempt, state }) {
+      seen.push(`new ${event.type} #${attempt} at ${state}`);
+    },
+  });
+  const world = worldOf({ old, fresh });
+  await world.append("/s", configured("p", "old"));
+  await world.append("/s", [{ type: "ping" }]);
+  await untilQuiet();
+  await world.append("/s", configured("p", "fresh"));
+  await pass(world, 4_500);
+  expect(seen, "still running").toEqual([]);
+  await pass(world, 1_000);
+  expect(seen).toEqual(["aborted: Another version was configured."]);
+  open();
+  await pass(world, 1_000);
+  expect(seen.slice(1)).toEqual([
+    "refused: unavailable",
+    'decides at 2, missed undefined, interrupted {"offset":3,"work":[]}',
+    "new ping #2 at 3",
+    "new begun #1 at 4",
+    `new ${builtin("dynamic-worker/configured")} #1 at 5`,
+  ]);
+  expect(await ofType(world, "late")).toEqual([]);
+  expect(await errorsIn(world)).toEqual([]);
+});
+
+test("a hook that ends in time counts, and its successor acts on what comes behind", async () => {
+  const { opened, open } = gate();
+  const slow = acting("p", "ping", async ({ append }) => {
+    await opened;
+    await append({ type: "slow" });
+  });
+  const world = worldOf({ slow, quick: echo("p", "quick") });
+  await world.append("/s", configured("p", "slow"));
+  await world.append("/s", { type: "ping" });
+  await untilQuiet();
+  await world.append("/s", configured("p", "quick"));
+  await world.append("/s", { type: "ping" });
+  await pass(world, 2_000);
+  open();
+  await pass(world, 10_000);
+  expect(await ofType(world, "slow")).toHaveLength(1);
+  expect((await ofType(world, "quick")).map(({ payload }) => payload)).toEqual([{ of: 5 }]);
+});
+
+test("of versions in quick succession only the last one goes on", async () => {
+  const world = worldOf({ a: echo("p", "a"), b: echo("p", "b"), c: echo("p", "c") });
+  await world.append("/s", configured("p", "a"));
+  await world.append("/s", [configured("p", "b"), configured("p", "c"), { type: "ping" }]);
+  await pass(world, 10_000);
+  const answers = (await world.events("/s")).filter(({ type }) => type.length === 1);
+  expect(answers.map(({ type }) => type)).toEqual(["c"]);
+});
+
+test("an older configuration appended again is a rollback", async () => {
+  const world = worldOf({ one: echo("p", "one"), two: echo("p", "two") });
+  for (const script of ["one", "two", "one"]) {
+    await world.append("/s", configured("p", script));
+    await world.append("/s", { type: "ping" });
+    await pass(world, 2_000);
+  }
+  const answers = (await world.events("/s")).filter(({ type }) => type === "one" || type === "two");
+  expect(answers.map(({ type }) => type)).toEqual(["one", "two", "one"]);
+});
+
+test("removed while it runs: aborted, refused, and nothing of it is left on disk", async () => {
+  const seen: string[] = [];
+  const hangs = acting("p", "ping", async ({ append, signal }) => {
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    await append({ type: "late" }).catch((error) => seen.push(error.code));
+  });
+  const world = worldOf({ hangs });
+  await world.append("/s", configured("p", "hangs"));
+  await pass(world, 2_000);
+  const log = world.directory.log("public", "/s");
+  expect((await log.load()).progress).toHaveLength(1);
+  await world.append("/s", { type: "ping" });
+  await untilQuiet();
+  await world.append("/s", removed("p"));
+  await pass(world, 10_000);
+  expect(seen).toEqual(["unavailable"]);
+  expect((await log.load()).progress).toEqual([]);
+  expect((await world.engine.state("public", "/s")).consumers).not.toHaveProperty("p");
+  expect(await ofType(world, "late")).toEqual([]);
+  expect(world.clock.nextTimerInMs()).toBeUndefined();
+});
+
+test("removed and configured again is a new cursor with keys of its own", async () => {
+  const world = worldOf({ echo: echo("p") });
+  await world.append("/s", configured("p", "echo"));
+  await world.append("/s", { type: "ping" });
+  await pass(world, 2_000);
+  await world.append("/s", removed("p"));
+  await world.append("/s", { type: "ping" });
+  await world.append("/s", configured("p", "echo"));
+  await pass(world, 2_000);
+  expect(await ofType(world, "echo"), "not what came before it").toHaveLength(1);
+  await world.append("/s", [removed("p"), configured("p", "echo", { startFrom: "start" })]);
+  await pass(world, 2_000);
+  expect((await ofType(world, "echo")).map(({ payload }) => payload)).toEqual([{ of: 3 }, { of: 3 }, { of: 6 }]);
+});
+
+test.each([
+  ["start", [3, 4, 6]],
+  ["end", [6]],
+  [undefined, [6]],
+  [3, [4, 6]],
+  [0, [3, 4, 6]],
+])("startFrom %j acts on %j", async (startFrom, offsets) => {
+  const world = worldOf({ echo: echo("p") });
+  await world.append("/s", { type: "first" });
+  await world.append("/s", [{ type: "ping" }, { type: "ping" }]);
+  await world.append("/s", [configured("p", "echo", startFrom === undefined ? {} : { startFrom }), { type: "ping" }]);
+  await pass(world, 2_000);
+  expect((await ofType(world, "echo")).map(({ payload }) => (payload as { of: number }).of)).toEqual(offsets);
+});
+
+test.each([
+  ["cursor", [3, 4, 9]],
+  ["head", [9]],
+  [3, [4, 9]],
+] as const)("after a halt, from %j it acts on %j", async (from, offsets) => {
+  let broken = true;
+  const acted: number[] = [];
+  const p = acting("p", "ping", ({ event }) => {
+    if (broken) throw new Error("broken");
+    acted.push(event.offset);
+  });
+  const world = worldOf({ p });
+  await world.append("/s", configured("p"));
+  await world.append("/s", [{ type: "ping" }, { type: "ping" }]);
+  await pass(world, 40_000);
+  expect(await ofType(world, builtin("dynamic-worker/halted"))).toHaveLength(1);
+  broken = false;
+  await world.append("/s", { type: "while halted" });
+  await world.append("/s", resumedFrom("p", from));
+  await untilQuiet();
+  await world.append("/s", { type: "ping" });
+  await pass(world, 5_000);
+  expect((await world.events("/s")).at(-1)).toMatchObject({ offset: offsets.at(-1), type: "ping" });
+  expect(acted).toEqual(offsets);
+});
+
+test("halted again after it was resumed is another event", async () => {
+  const p = acting("p", "ping", () => {
+    throw new Error("broken");
+  });
+  const world = worldOf({ p });
+  await world.append("/s", configured("p"));
+  await world.append("/s", { type: "ping" });
+  await pass(world, 40_000);
+  await world.append("/s", resumedFrom("p", "cursor"));
+  await pass(world, 40_000);
+  await world.append("/s", configured("p"));
+  await pass(world, 40_000);
+  expect(await ofType(world, builtin("dynamic-worker/halted"))).toHaveLength(3);
+  expect(await errorsIn(world), "one for each place").toEqual(["broken"]);
+});
