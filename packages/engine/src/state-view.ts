@@ -84,13 +84,12 @@ function consumersOf(stream: Stream): Record<string, ConsumerState> {
   const states: Record<string, ConsumerState> = {};
   for (const consumer of stream.consumers ?? []) {
     const { slug, halted } = consumer.spec;
-    const { progress, head: heard } = consumer.driver;
-    // What it never heard of is not for it.
-    const cursor = progress.cursor >= heard ? stream.head.offset : progress.cursor;
+    const { progress } = consumer.driver;
+    const { lag } = consumer;
     states[Object.hasOwn(states, slug) || slug === "tree" ? consumer.name : slug] = {
       kind: consumer.kind.kind,
-      cursor,
-      lag: stream.head.offset - cursor,
+      cursor: stream.head.offset - lag,
+      lag,
       ...(progress.lastError === undefined ? {} : { lastError: progress.lastError }),
       ...(progress.nextAttemptAt === undefined || halted !== undefined
         ? {}

@@ -9,6 +9,7 @@ import {
   type BuiltinProcessor,
   type DueEvent,
   type EventInput,
+  type EventSource,
   isJsonObject,
   StreamError,
   type StreamEvent,
@@ -152,10 +153,12 @@ function isSkipped({ missed, dueAt, schedule, configuredAt }: Schedule, now: num
 function dueEvent(schedule: Schedule, now: number, streamPath: string): DueEvent {
   const cause = { streamPath, offset: schedule.offset };
   const depth = now - schedule.configuredAt >= newChainAfterMs ? 0 : schedule.depth + 1;
+  const at = schedule.dueAt ?? now;
   if (isSkipped(schedule, now)) {
-    return { event: finished(schedule.slug, "skipped"), source: { kind: "server", slug: "schedules", cause, depth } };
+    const source: EventSource = { kind: "server", slug: "schedules", cause, depth };
+    return { event: finished(schedule.slug, "skipped"), source, at };
   }
-  return { event: schedule.append, source: { kind: "schedule", slug: schedule.slug, cause, depth } };
+  return { event: schedule.append, source: { kind: "schedule", slug: schedule.slug, cause, depth }, at };
 }
 
 function finished(slug: string, outcome: "succeeded" | "skipped"): EventInput {

@@ -87,6 +87,16 @@ export class Consumer {
     return this.#driver;
   }
 
+  /** How many events behind the head of the stream it is. What it never heard of is not for it. */
+  get lag(): number {
+    const { progress, head } = this.#driver;
+    return progress.cursor >= head ? 0 : this.house.head() - progress.cursor;
+  }
+
+  get isRetrying(): boolean {
+    return !this.#driver.halted && this.#driver.progress.nextAttemptAt !== undefined;
+  }
+
   /** Goes on, if it does not already. */
   wake(): void {
     if (this.#looping || this.#stopped) return;
