@@ -3,7 +3,7 @@ import type { BuiltinProcessor, JsonObject, JsonValue } from "@millrace/protocol
 import { StreamError } from "@millrace/protocol";
 import { lifecycle } from "./builtin/lifecycle.ts";
 import { pause } from "./builtin/pause.ts";
-import { scheduleList, schedules } from "./builtin/schedules.ts";
+import { nextTime, scheduleList, schedules } from "./builtin/schedules.ts";
 import { continuesBatch, decodeRecord } from "./record.ts";
 import { sliceOf } from "./state.ts";
 import type { Stream } from "./stream.ts";
@@ -104,8 +104,10 @@ function consumersOf(stream: Stream): Record<string, ConsumerState> {
 function schedulesOf(stream: Stream): { schedules?: Record<string, ScheduleState> } {
   const all = scheduleList(sliceOf(stream.slices, schedules));
   if (all.length === 0) return {};
-  const states = all.map(({ slug, schedule, missed, offset, dueAt, lastAt, ticks }) => {
-    const next = dueAt === null || stream.paused ? {} : { nextAt: new Date(dueAt).toISOString() };
+  const states = all.map((entry) => {
+    const { slug, schedule, missed, offset, lastAt, ticks } = entry;
+    const nextAt = nextTime(entry, stream.clock.now());
+    const next = nextAt === null || stream.paused ? {} : { nextAt: new Date(nextAt).toISOString() };
     const last = lastAt === undefined ? {} : { lastAt: new Date(lastAt).toISOString() };
     return [slug, { schedule: schedule as unknown as JsonValue, missed, offset, ticks, ...next, ...last }] as const;
   });
