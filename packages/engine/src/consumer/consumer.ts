@@ -62,12 +62,14 @@ export class Consumer {
     this.name = `${kind.kind}/${encodeURIComponent(spec.slug)}`;
     const { start, progress } = startFrom(spec, from.row);
     const head = house.head();
+    // One that waits for another attempt owes, though nothing is due; one that is halted owes to whoever resumes it.
+    const resting = from.resting && progress.nextAttemptAt === undefined && spec.halted === undefined;
     this.#start = start;
     this.#driver = startDriver(
       { misses: false, decides: false, failuresMax: kind.failuresMax },
       {
         start,
-        progress: from.resting && start === "again" ? { ...progress, cursor: head } : progress,
+        progress: resting && start === "again" ? { ...progress, cursor: head } : progress,
         head,
         folded: 0,
       },
@@ -193,11 +195,13 @@ export class Consumer {
 
   /** When it must be looked at again should the process end now; null for never. */
   dueAfter(rowSaved: boolean): number | null {
-    const { halted, paused, dirty, progress } = this.#driver;
+    const { halted, paused, dirty, saveFirst, progress } = this.#driver;
     if (halted || paused) return null;
     if (!this.#owes() && (rowSaved || !dirty)) return null;
     const since = this.#owedSince ?? this.house.clock.now();
-    return this.#call === undefined ? Math.max(progress.nextAttemptAt ?? since, since) : since;
+    // That it waits counts once it is on disk: until then the claim is all that says that something is owed.
+    const waits = this.#call === undefined && (rowSaved || !saveFirst);
+    return waits ? Math.max(progress.nextAttemptAt ?? since, since) : since;
   }
 
   /** What another version of it goes on from. */
