@@ -5,6 +5,7 @@
 import { pathToFileURL } from "node:url";
 import { eventJson, firstCounter } from "./events.mjs";
 import { createHistogram } from "./histogram.mjs";
+import { untilAtRest } from "./idle-consumers.mjs";
 import { serveJobs } from "./jobs.mjs";
 
 const project = "public";
@@ -27,6 +28,7 @@ async function idle({ consumers, count, warmupCount, ...job }) {
     for (let n = 0; n < many; n++) await append([message(n)]);
   };
   await appendMany(warmupCount);
+  await untilAtRest();
   const cpu = process.cpuUsage();
   const startedAt = performance.now();
   await appendMany(count);

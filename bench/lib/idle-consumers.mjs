@@ -19,3 +19,8 @@ export function idleKind(count) {
     halted: ({ slug }) => ({ type: "idle-halted", payload: { slug } }),
   };
 }
+
+/** That a consumer began is on disk after a second; until then it is not idle. */
+export function untilAtRest() {
+  return new Promise((resolve) => setTimeout(resolve, 2_000));
+}

@@ -6,6 +6,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { appends, refuseErrors } from "../lib/appends.mjs";
 import { startIdleConsumers } from "../lib/contenders.mjs";
+import { untilAtRest } from "../lib/idle-consumers.mjs";
 import { runJob } from "../lib/jobs.mjs";
 import { cpuSecondsOf } from "../lib/machine.mjs";
 import { interleave, median } from "../lib/rounds.mjs";
@@ -52,6 +53,7 @@ async function overTcp({ main, directory, warmupMs, windowMs }, consumers, round
   const streams = ["bench/idle"];
   await server.prepare(streams);
   await appends(server, { streams, connections: 32, warmupMs, windowMs: 100 });
+  await untilAtRest();
   const before = cpuSecondsOf(server.pid);
   const startedAt = performance.now();
   const result = await appends(server, { streams, connections: 32, warmupMs: 0, windowMs });
