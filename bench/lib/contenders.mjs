@@ -37,6 +37,14 @@ export async function startMillrace(directory, { cpuProfiles, server: main = own
   };
 }
 
+/** Millrace with consumers on every stream. @returns {Promise<Contender>} */
+export async function startIdleConsumers(main, data, consumers) {
+  const args = [file("../servers/idle-consumers.mjs"), main, join(data, "millrace"), String(consumers)];
+  const server = await startServer(process.execPath, args, { ready: listening });
+  const contender = httpContender(`${consumers} idle consumers`, server, "/api/streams/", [200]);
+  return { ...contender, prepare: (streams) => turnBreakersOff(contender.port, streams) };
+}
+
 /** @returns {Promise<Contender>} */
 export async function startEcho() {
   const server = await startServer(process.execPath, [file("../servers/echo.mjs")], { ready: listening });

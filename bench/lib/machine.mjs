@@ -86,7 +86,16 @@ function fdatasyncMs(directory) {
 export function cpuSeconds() {
   if (!existsSync("/proc/self/stat")) return null;
   const busy = cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys, 0) / 1000;
-  const afterName = readFileSync("/proc/self/stat", "utf8").split(") ")[1].split(" ");
-  const own = afterName.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / ticksPerSecond;
-  return { busy, own };
+  return { busy, own: secondsIn("/proc/self/stat", 15) };
+}
+
+/** Seconds of CPU that a process has used so far, all its threads together. */
+export function cpuSecondsOf(pid) {
+  return secondsIn(`/proc/${pid}/stat`, 13);
+}
+
+/** User and system; up to field 15 those of children that have ended as well. */
+function secondsIn(file, end) {
+  const afterName = readFileSync(file, "utf8").split(") ")[1].split(" ");
+  return afterName.slice(11, end).reduce((sum, ticks) => sum + Number(ticks), 0) / ticksPerSecond;
 }

@@ -3,7 +3,9 @@ import { appendScenarios } from "./appends.mjs";
 import { catchUp, catchUpSingles } from "./catch-up.mjs";
 import { cliStart } from "./cli-start.mjs";
 import { clientParse } from "./client-parse.mjs";
+import { consumerThroughput } from "./consumer-throughput.mjs";
 import { disk } from "./disk.mjs";
+import { idleConsumers } from "./idle-consumers.mjs";
 import { liveReaders, manyReaders } from "./live-readers.mjs";
 import { longStream } from "./long-stream.mjs";
 import { manyStreams } from "./many-streams.mjs";
@@ -20,6 +22,8 @@ export const scenarios = [
   manyReaders,
   readers10000,
   subtreeTail,
+  idleConsumers,
+  consumerThroughput,
   clientParse,
   cliStart,
   longStream,

@@ -35,6 +35,8 @@ export interface CrashOptions {
   seed: number;
   /** For the server, beside port and data. */
   args?: string[];
+  /** The program that is the server; the command line unless another is named. */
+  file?: string;
 }
 
 const latestKillMs = 400;
@@ -42,20 +44,21 @@ const latestKillMs = 400;
 const earlyKillIn = 5;
 const underwayMs = 10_000;
 
-export async function crash({ workloads, rounds, seed, args = [] }: CrashOptions): Promise<void> {
+export async function crash({ workloads, rounds, seed, args = [], file }: CrashOptions): Promise<void> {
   const { directory: data, remove } = temporaryDirectory();
+  const start = () => startServer({ data, args, ...(file === undefined ? {} : { file }) });
   const random = createSeededRandom(seed);
   let server: ServerProcess | undefined;
   try {
     for (let number = 1; number <= rounds; number++) {
-      server = await startServer({ data, args });
+      server = await start();
       await actUntilKilled(server, workloads, { number, random });
-      server = await startServer({ data, args });
+      server = await start();
       for (const workload of workloads) await workload.recover(server, { number, random, underway() {} });
       // Every other round ends as hard as it began, in the middle of whatever recovery set in motion.
       expectSilence(number % 2 === 0 ? await server.kill() : await server.stop("SIGTERM"));
     }
-    server = await startServer({ data, args });
+    server = await start();
     for (const workload of workloads) await workload.verify(server);
     expectSilence(await server.stop("SIGTERM"));
   } catch (error) {

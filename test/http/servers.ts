@@ -4,7 +4,7 @@
  */
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
-import { createEngine, createMemoryDirectory } from "@millrace/engine";
+import { type ConsumerKind, createEngine, createMemoryDirectory } from "@millrace/engine";
 import { type AccessOptions, createHandler, type RequestNote } from "@millrace/http";
 import type { Limits } from "@millrace/protocol";
 import { createDocumentationAssets, serve, systemClock, systemRandom } from "millrace";
@@ -31,6 +31,7 @@ export interface TestServer {
 export interface ServerOptions {
   access?: AccessOptions;
   limits?: Partial<Limits>;
+  consumers?: readonly ConsumerKind[];
 }
 
 export interface Fixture {
@@ -43,11 +44,11 @@ export interface Fixture {
 const inProcess: Fixture = {
   name: "in process",
   sendsTargetsAsTheyAre: false,
-  async start({ access = {}, limits = {} } = {}) {
+  async start({ access = {}, limits = {}, consumers = [] } = {}) {
     const faults: unknown[] = [];
     const onFault = (error: unknown) => void faults.push(error);
-    const directory = createMemoryDirectory();
-    const engine = createEngine({ directory, clock: systemClock, random: systemRandom, onFailure: onFault, limits });
+    const ports = { directory: createMemoryDirectory(), clock: systemClock, random: systemRandom };
+    const engine = createEngine({ ...ports, onFailure: onFault, limits, consumers });
     const refusals: RequestNote[] = [];
     const onRefusal = (_: unknown, request: RequestNote) => void refusals.push(request);
     const handler = createHandler({ engine, access, onFault, onRefusal, assets: createDocumentationAssets() });
@@ -63,14 +64,14 @@ const inProcess: Fixture = {
 const overTcp: Fixture = {
   name: "over TCP",
   sendsTargetsAsTheyAre: true,
-  async start({ access = {}, limits = {} } = {}) {
+  async start({ access = {}, limits = {}, consumers = [] } = {}) {
     const faults: unknown[] = [];
     const onFault = (error: unknown) => void faults.push(error);
     const { directory: data, remove } = temporaryDirectory();
     const refusals: RequestNote[] = [];
     const onRefusal = (_: unknown, request: RequestNote) => void refusals.push(request);
     const reports = { onFault, onRefusal, onFatal: onFault };
-    const serving = serve({ port: 0, host: "127.0.0.1", data, access, limits, ...reports });
+    const serving = serve({ port: 0, host: "127.0.0.1", data, access, limits, consumers, ...reports });
     serving.catch(remove);
     const server = await serving;
     return {

@@ -30,9 +30,13 @@ export interface StartOptions {
   args?: string[];
   env?: Record<string, string>;
   port?: number;
+  /** Another file than the command line, which takes the same arguments. */
+  file?: string;
 }
 
 const main = fileURLToPath(new URL("../../packages/millrace/dist/cli/main.js", import.meta.url));
+/** A server with a processor, for tests that crash it: `worker` in that file. */
+export const withProcessors = fileURLToPath(new URL("server-with-processors.mjs", import.meta.url));
 const startMs = 20_000;
 
 /** Whatever happens to the tests, no process is left behind. */
@@ -47,9 +51,10 @@ export function runCommand(args: string[], env: Record<string, string> = {}): Pr
 }
 
 /** Starts a server and waits for its line. */
-export async function startServer({ data, args = [], env = {}, port = 0 }: StartOptions): Promise<ServerProcess> {
+export async function startServer(options: StartOptions): Promise<ServerProcess> {
+  const { data, args = [], env = {}, port = 0, file = main } = options;
   const all = ["serve", "--port", String(port), "--data", data, "--log-level", "warn", ...args];
-  return whenListening(spawnCommand(all, env));
+  return whenListening(spawnProgram(process.execPath, [file, ...all], env));
 }
 
 export async function whenListening(command: Command): Promise<ServerProcess> {

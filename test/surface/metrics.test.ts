@@ -1,8 +1,11 @@
 /** `/metrics`: text that a scraper can read, numbers that are true, and no word of anybody's paths. */
+import { processorKind } from "@millrace/engine";
+import { defineProcessor } from "@millrace/protocol";
 import { expect, test } from "vitest";
 import { append, freshPath, readAll, refused } from "../http/calls.ts";
 import { openLive } from "../http/live-reader.ts";
 import { describeEach, type TestServer } from "../http/servers.ts";
+import { builtin } from "../processes/http.ts";
 import { type Family, metricValue, parseMetrics } from "./prometheus.ts";
 
 async function metricsOf(server: TestServer): Promise<Map<string, Family>> {
@@ -87,6 +90,74 @@ describeEach(
   },
   { access: { token: "of-sixteen-letters" } },
 );
+
+const acting = defineProcessor({
+  slug: "acting",
+  initialState: null,
+  reduce: ({ state }) => state,
+  async afterAppend({ event, append }) {
+    if (event.type === "ping") await append({ type: "pong" });
+    if (event.type === "fail") throw new Error("not this one");
+  },
+});
+
+describeEach(
+  "metrics of consumers and schedules",
+  (server) => {
+    test("count hooks and ticks, and show who is behind", async () => {
+      const path = freshPath("consumed");
+      await append(server(), path, {
+        type: builtin("dynamic-worker/configured"),
+        payload: { slug: "acting", script: "act" },
+      });
+      const before = await metricsOf(server());
+      const schedule = { kind: "once-in", delaySeconds: 0 };
+      await append(server(), path, {
+        type: builtin("append-scheduled"),
+        payload: { slug: "now", append: { type: "ping" }, schedule },
+      });
+      await until(server(), (families) => metricValue(families, "millrace_tick_lateness_seconds_count") === 1);
+      await append(server(), path, [{ type: "fail" }, { type: "ping" }]);
+      await until(server(), (families) => metricValue(families, "millrace_consumers_retrying") === 1);
+      const after = await metricsOf(server());
+      const rise = (name: string) => metricValue(after, name) - metricValue(before, name);
+      expect(metricValue(after, "millrace_consumers")).toBe(1);
+      expect(rise("millrace_hook_failures_total")).toBe(1);
+      expect(rise("millrace_hooks_total")).toBeGreaterThanOrEqual(2);
+      expect(rise("millrace_hook_seconds_total")).toBeGreaterThan(0);
+      expect(rise("millrace_hook_seconds_total")).toBeLessThan(30);
+      expect(rise("millrace_halts_total")).toBe(0);
+      expect(metricValue(after, "millrace_tick_lateness_seconds_sum")).toBeGreaterThanOrEqual(0);
+      expect(metricValue(after, "millrace_tick_lateness_seconds_sum")).toBeLessThan(30);
+      // The event that failed, the ping behind it, and the error that says so.
+      expect(metricValue(after, "millrace_consumer_lag_events")).toBe(3);
+      expect(metricValue(after, "millrace_consumer_lag_max_events")).toBe(3);
+      // The next attempt.
+      expect(metricValue(after, "millrace_waiting_wakes")).toBeGreaterThanOrEqual(1);
+    });
+
+    test("count a halt", async () => {
+      const path = freshPath("halted");
+      const before = metricValue(await metricsOf(server()), "millrace_halts_total");
+      const payload = { slug: "acting", script: "throw" };
+      await append(server(), path, { type: builtin("dynamic-worker/configured"), payload });
+      await until(server(), (families) => metricValue(families, "millrace_halts_total") === before + 1);
+    });
+  },
+  {
+    consumers: [
+      processorKind(async ({ payload }) => {
+        if (payload.script === "throw") throw new Error("it does not compile");
+        return acting;
+      }),
+    ],
+  },
+);
+
+async function until(server: TestServer, enough: (families: Map<string, Family>) => boolean): Promise<void> {
+  for (let patience = 1_000; patience > 0; patience--) if (enough(await metricsOf(server))) return;
+  throw new Error("the metrics never said so");
+}
 
 /** Until the ancestors have heard of all births: their commits are counted too. */
 async function settled(server: TestServer): Promise<void> {

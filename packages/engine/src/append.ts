@@ -113,6 +113,7 @@ function startForming(stream: Stream, known: ReadonlyMap<string, KeyEntry>): For
     wakeAtBefore: stream.wakeAt,
     pausedBefore: stream.paused,
     keys: new Map(),
+    ticks: [],
   };
 }
 

@@ -11,7 +11,7 @@ import { contentDigest } from "./digest.ts";
 import type { Entry } from "./forming.ts";
 import { type Trouble, troublesOf } from "./health.ts";
 import { createIsoTime } from "./iso-time.ts";
-import { createMeter, type Meter } from "./meter.ts";
+import { createMeter, type Meter, observe } from "./meter.ts";
 import { meteredLog } from "./metered-log.ts";
 import type { Clock, Random } from "./ports/clock.ts";
 import type { Directory, StreamSummary } from "./ports/log.ts";
@@ -86,6 +86,13 @@ export interface Gauges {
   /** Appends that wait for their turn, and their bytes. */
   waitingAppends: number;
   waitingBytes: number;
+  /** On streams that are in memory. */
+  consumers: number;
+  /** Events that they have not acted on, together and of the one that is farthest behind. */
+  consumerLag: number;
+  consumerLagMax: number;
+  /** Those that failed and wait for another attempt. */
+  retryingConsumers: number;
   /** Streams that are to be opened in the near future for what they owe. */
   waitingWakes: number;
   /** Births and deletions that ancestors are yet to hear of, as far as they are remembered in memory. */
@@ -129,6 +136,9 @@ export function createEngine(options: EngineOptions): Engine {
     },
     onPublished() {
       for (const wake of watchers.get(project) ?? []) wake();
+    },
+    onTicks(dueAt) {
+      for (const at of dueAt) observe(meter.tickSeconds, (clock.now() - at) / 1_000);
     },
     onFailure,
   }));
@@ -290,6 +300,7 @@ export function createEngine(options: EngineOptions): Engine {
       openStreams: streams.size,
       readers: readers.size,
       ...streams.waiting(),
+      ...streams.consumerGauges(),
       waitingWakes: waker.waiting(),
       waitingAnnouncements: tree.waiting(),
     }),

@@ -72,6 +72,8 @@ export interface Forming {
   readonly wakeAtBefore: number | null;
   readonly pausedBefore: boolean;
   keys: Map<string, KeyEntry>;
+  /** When the time of each scheduled event in it had come. */
+  ticks: number[];
 }
 
 /** Judges one append. On refusal the forming commit is as it was before. */
@@ -131,6 +133,7 @@ export function pushDue(forming: Forming): boolean {
       const due = builtin.whenDue({ state: forming.slices[i], now: forming.now, streamPath: forming.path });
       if (due === undefined) break;
       if (++pushed > dueEventsMax) return true;
+      if (due.source.kind === "schedule") forming.ticks.push(due.at);
       pushRightBehind(forming, push(forming, due.event, due.source, false));
     }
   }

@@ -2,7 +2,7 @@
 import { type JsonObject, type JsonValue, StreamError, type StreamEvent } from "@millrace/protocol";
 import { lifecycle } from "./builtin/lifecycle.ts";
 import { pause } from "./builtin/pause.ts";
-import { scheduleList, schedules } from "./builtin/schedules.ts";
+import { nextTime, scheduleList, schedules } from "./builtin/schedules.ts";
 import { builtins } from "./builtins.ts";
 import { continuesBatch, decodeRecord } from "./record.ts";
 import { sliceOf } from "./state.ts";
@@ -84,13 +84,12 @@ function consumersOf(stream: Stream): Record<string, ConsumerState> {
   const states: Record<string, ConsumerState> = {};
   for (const consumer of stream.consumers ?? []) {
     const { slug, halted } = consumer.spec;
-    const { progress, head: heard } = consumer.driver;
-    // What it never heard of is not for it.
-    const cursor = progress.cursor >= heard ? stream.head.offset : progress.cursor;
+    const { progress } = consumer.driver;
+    const { lag } = consumer;
     states[Object.hasOwn(states, slug) || slug === "tree" ? consumer.name : slug] = {
       kind: consumer.kind.kind,
-      cursor,
-      lag: stream.head.offset - cursor,
+      cursor: stream.head.offset - lag,
+      lag,
       ...(progress.lastError === undefined ? {} : { lastError: progress.lastError }),
       ...(progress.nextAttemptAt === undefined || halted !== undefined
         ? {}
@@ -105,8 +104,10 @@ function consumersOf(stream: Stream): Record<string, ConsumerState> {
 function schedulesOf(stream: Stream): { schedules?: Record<string, ScheduleState> } {
   const all = scheduleList(sliceOf(stream.slices, schedules));
   if (all.length === 0) return {};
-  const states = all.map(({ slug, schedule, missed, offset, dueAt, lastAt, ticks }) => {
-    const next = dueAt === null || stream.paused ? {} : { nextAt: new Date(dueAt).toISOString() };
+  const states = all.map((entry) => {
+    const { slug, schedule, missed, offset, lastAt, ticks } = entry;
+    const nextAt = nextTime(entry, stream.clock.now());
+    const next = nextAt === null || stream.paused ? {} : { nextAt: new Date(nextAt).toISOString() };
     const last = lastAt === undefined ? {} : { lastAt: new Date(lastAt).toISOString() };
     return [slug, { schedule: schedule as unknown as JsonValue, missed, offset, ticks, ...next, ...last }] as const;
   });

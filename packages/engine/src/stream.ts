@@ -59,6 +59,8 @@ export interface StreamDependencies {
   onResumed(): void;
   /** Something of this stream became visible. */
   onPublished(): void;
+  /** Scheduled events are on disk, and their times had come then. */
+  onTicks(dueAt: readonly number[]): void;
   onFailure(error: unknown): void;
 }
 
@@ -225,6 +227,7 @@ export class Stream {
     this.lastEventAt = forming.now;
     this.tail.publish(forming.base + 1, forming.records);
     this.#dependencies.onPublished();
+    if (forming.ticks.length > 0) this.#dependencies.onTicks(forming.ticks);
   }
 
   /** Lets the tree act on the claim that was just committed. */

@@ -1,5 +1,6 @@
 /** The streams that are open, by project and path. The least recently used one leaves when there are too many. */
 import type { Limits } from "@millrace/protocol";
+import type { Gauges } from "./engine.ts";
 import { Stream, type StreamDependencies } from "./stream.ts";
 
 /** Moving a stream to the young end costs more than finding it, so a busy one is moved once in a turn of so many uses. */
@@ -66,6 +67,20 @@ export class Streams {
       waitingBytes += stream.waitingBytes;
     }
     return { waitingAppends, waitingBytes };
+  }
+
+  /** The same of consumers. */
+  consumerGauges(): Pick<Gauges, "consumers" | "consumerLag" | "consumerLagMax" | "retryingConsumers"> {
+    const gauges = { consumers: 0, consumerLag: 0, consumerLagMax: 0, retryingConsumers: 0 };
+    for (const stream of this.#open.values()) {
+      for (const { lag, isRetrying } of stream.consumers ?? []) {
+        gauges.consumers++;
+        gauges.consumerLag += lag;
+        gauges.consumerLagMax = Math.max(gauges.consumerLagMax, lag);
+        if (isRetrying) gauges.retryingConsumers++;
+      }
+    }
+    return gauges;
   }
 
   get size(): number {

@@ -44,6 +44,8 @@ export interface Judged {
 export interface DueEvent {
   event: EventInput;
   source: EventSource;
+  /** When its time came, milliseconds. */
+  at: number;
 }
 
 export interface BuiltinProcessor<State> {

@@ -76,6 +76,22 @@ test("a server that was away fires what it missed once, or with skip not at all"
   expect(await ticks(after, "skip")).toHaveLength(1);
 });
 
+test.each([0.1, 60])(
+  "a schedule of %d s that skips goes on after a time away, also where nothing else happens",
+  async (intervalSeconds) => {
+    const world = createWorld();
+    await world.append("/s", scheduled("skip", { kind: "every", intervalSeconds }, { missed: "skip" }));
+    await world.engine.close();
+    world.clock.advance(90 * second);
+    const after = createWorld({ directory: world.directory, clock: world.clock });
+    await untilQuiet();
+    const missed = intervalSeconds === 60 ? 0 : 1;
+    expect(await ticks(after, "skip")).toHaveLength(missed);
+    await pass(after, 60 * second, Math.min(intervalSeconds, 1) * second);
+    expect(await ticks(after, "skip")).toHaveLength(60 / intervalSeconds + missed);
+  },
+);
+
 test("a paused stream keeps its ticks due; cancelled and replaced schedules fire no more", async () => {
   const world = createWorld();
   await world.append("/s", scheduled("beat", { kind: "every", intervalSeconds: 10 }));

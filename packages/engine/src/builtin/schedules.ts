@@ -9,6 +9,7 @@ import {
   type BuiltinProcessor,
   type DueEvent,
   type EventInput,
+  type EventSource,
   isJsonObject,
   StreamError,
   type StreamEvent,
@@ -125,8 +126,8 @@ function overMissed(state: SchedulesState, now: number): SchedulesState {
   for (const bucket of state.buckets) {
     if (bucket === null || bucket.dueAt === null || bucket.dueAt + missedAfterMs >= now) continue;
     for (const schedule of bucket.entries) {
-      if (!isRepeating(schedule) || !isSkipped(schedule, now)) continue;
-      next = within(next, { ...schedule, dueAt: timeAfter(schedule.schedule, schedule.configuredAt, now) });
+      const dueAt = nextTime(schedule, now);
+      if (dueAt !== schedule.dueAt) next = within(next, { ...schedule, dueAt });
     }
   }
   return next;
@@ -134,31 +135,36 @@ function overMissed(state: SchedulesState, now: number): SchedulesState {
 
 /** The schedule that comes first, with those that skip what they missed at the time that they have next. */
 function dueAmong(state: SchedulesState, now: number): { at: number; entry: Schedule } | undefined {
-  return earliest(state, (schedule) =>
-    isRepeating(schedule) && isSkipped(schedule, now)
-      ? timeAfter(schedule.schedule, schedule.configuredAt, now)
-      : schedule.dueAt,
-  );
+  return earliest(state, (schedule) => nextTime(schedule, now));
 }
 
-function isRepeating({ schedule }: Schedule): boolean {
-  return schedule.kind === "every" || schedule.kind === "cron";
+/**
+ * When it comes next, as seen from now. No event says that time has passed, so what is skipped is reckoned anew each
+ * time: a repeating schedule that skips comes at the first of its times that is not missed.
+ */
+export function nextTime(schedule: Schedule, now: number): number | null {
+  if (!isMissed(schedule, now) || isOnce(schedule)) return schedule.dueAt;
+  return timeAfter(schedule.schedule, schedule.configuredAt, now - missedAfterMs - 1);
 }
 
-function isSkipped({ missed, dueAt, schedule, configuredAt }: Schedule, now: number): boolean {
-  if (missed !== "skip" || dueAt === null || dueAt >= now) return false;
-  if (dueAt + missedAfterMs < now) return true;
-  const following = timeAfter(schedule, configuredAt, dueAt);
-  return following !== null && following <= now;
+function isOnce({ schedule }: Schedule): boolean {
+  return schedule.kind === "once-at" || schedule.kind === "once-in";
+}
+
+/** It is to be skipped, and it is so late. */
+function isMissed({ missed, dueAt }: Schedule, now: number): boolean {
+  return missed === "skip" && dueAt !== null && dueAt + missedAfterMs < now;
 }
 
 function dueEvent(schedule: Schedule, now: number, streamPath: string): DueEvent {
   const cause = { streamPath, offset: schedule.offset };
   const depth = now - schedule.configuredAt >= newChainAfterMs ? 0 : schedule.depth + 1;
-  if (isSkipped(schedule, now)) {
-    return { event: finished(schedule.slug, "skipped"), source: { kind: "server", slug: "schedules", cause, depth } };
+  const at = schedule.dueAt ?? now;
+  if (isOnce(schedule) && isMissed(schedule, now)) {
+    const source: EventSource = { kind: "server", slug: "schedules", cause, depth };
+    return { event: finished(schedule.slug, "skipped"), source, at };
   }
-  return { event: schedule.append, source: { kind: "schedule", slug: schedule.slug, cause, depth } };
+  return { event: schedule.append, source: { kind: "schedule", slug: schedule.slug, cause, depth }, at };
 }
 
 function finished(slug: string, outcome: "succeeded" | "skipped"): EventInput {

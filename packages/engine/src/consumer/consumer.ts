@@ -36,6 +36,7 @@ export class Consumer {
   /** When it wants to be called, if nothing happens before. */
   callAt: number | undefined;
   #driver: Driver;
+  readonly #stir: (consumer: Consumer) => void;
   #start: "first" | "version" | "again";
   /** Its code and state, once they are needed. */
   #folded: FoldedState | undefined;
@@ -49,12 +50,15 @@ export class Consumer {
   #whenStill: (() => void)[] = [];
   #stopWaiting: (() => void) | undefined;
 
-  /** @param resting nothing is owed to it, so what lies between its cursor and the head is not for it */
+  /**
+   * @param resting nothing is owed to it, so what lies between its cursor and the head is not for it
+   * @param stir is told whenever something happens to it
+   */
   constructor(
     kind: ConsumerKind,
     spec: ConsumerSpec,
     house: ConsumerHouse,
-    from: { row: string | undefined; resting: boolean },
+    from: { row: string | undefined; resting: boolean; stir(consumer: Consumer): void },
   ) {
     this.kind = kind;
     this.spec = spec;
@@ -62,12 +66,15 @@ export class Consumer {
     this.name = `${kind.kind}/${encodeURIComponent(spec.slug)}`;
     const { start, progress } = startFrom(spec, from.row);
     const head = house.head();
+    // One that waits for another attempt owes, though nothing is due; one that is halted owes to whoever resumes it.
+    const resting = from.resting && progress.nextAttemptAt === undefined && spec.halted === undefined;
     this.#start = start;
+    this.#stir = from.stir;
     this.#driver = startDriver(
       { misses: false, decides: false, failuresMax: kind.failuresMax },
       {
         start,
-        progress: from.resting && start === "again" ? { ...progress, cursor: head } : progress,
+        progress: resting && start === "again" ? { ...progress, cursor: head } : progress,
         head,
         folded: 0,
       },
@@ -76,6 +83,7 @@ export class Consumer {
     if (spec.halted !== undefined) this.#hear({ is: "halted" });
     this.#works = createOpenWorks(this);
     if (this.#owes()) this.#owedSince = house.clock.now();
+    this.#stir(this);
   }
 
   /** It may be forgotten: nothing runs, and nothing that changed waits to be saved. */
@@ -83,8 +91,23 @@ export class Consumer {
     return !this.#looping && this.#works.size === 0 && !this.#driver.dirty && this.#stopWaiting === undefined;
   }
 
+  /** Nothing is owed to it and nothing is to be saved: what most consumers of a stream are at most times. */
+  get atRest(): boolean {
+    return !this.#driver.dirty && !this.#driver.saveFirst && !this.#owes();
+  }
+
   get driver(): Driver {
     return this.#driver;
+  }
+
+  /** How many events behind the head of the stream it is. What it never heard of is not for it. */
+  get lag(): number {
+    const { progress, head } = this.#driver;
+    return progress.cursor >= head ? 0 : this.house.head() - progress.cursor;
+  }
+
+  get isRetrying(): boolean {
+    return !this.#driver.halted && this.#driver.progress.nextAttemptAt !== undefined;
   }
 
   /** Goes on, if it does not already. */
@@ -146,7 +169,7 @@ export class Consumer {
     this.#stopWaiting = undefined;
     await Promise.all([this.#still(), this.#works.stop(reason, refusal)]);
     // At an orderly end it is written down that nobody needs to wonder what had begun.
-    if (this.#owes()) this.#driver = { ...this.#driver, dirty: true };
+    if (this.#owes()) this.#turnTo({ ...this.#driver, dirty: true });
   }
 
   /** Begins nothing more; what runs has some time to come to its end. Resolves like `stop`. */
@@ -183,11 +206,13 @@ export class Consumer {
 
   /** When it must be looked at again should the process end now; null for never. */
   dueAfter(rowSaved: boolean): number | null {
-    const { halted, paused, dirty, progress } = this.#driver;
+    const { halted, paused, dirty, saveFirst, progress } = this.#driver;
     if (halted || paused) return null;
     if (!this.#owes() && (rowSaved || !dirty)) return null;
     const since = this.#owedSince ?? this.house.clock.now();
-    return this.#call === undefined ? Math.max(progress.nextAttemptAt ?? since, since) : since;
+    // That it waits counts once it is on disk: until then the claim is all that says that something is owed.
+    const waits = this.#call === undefined && (rowSaved || !saveFirst);
+    return waits ? Math.max(progress.nextAttemptAt ?? since, since) : since;
   }
 
   /** What another version of it goes on from. */
@@ -294,7 +319,7 @@ export class Consumer {
     const known: Progress = uncertain ? progress : { ...progress, exact: true };
     const start = { start: this.#start, progress: known, head, folded: offset };
     // A first start is on disk when it is over: the next one is a mere restart.
-    this.#driver = { ...startDriver(settings, start), saveFirst, paused, halted, dirty: this.#start !== "again" };
+    this.#turnTo({ ...startDriver(settings, start), saveFirst, paused, halted, dirty: this.#start !== "again" });
     this.#start = "again";
   }
 
@@ -432,7 +457,12 @@ export class Consumer {
   }
 
   #hear(heard: Parameters<typeof hear>[1]): void {
-    this.#driver = hear(this.#driver, heard);
+    this.#turnTo(hear(this.#driver, heard));
+  }
+
+  #turnTo(driver: Driver): void {
+    this.#driver = driver;
+    this.#stir(this);
   }
 }
 

@@ -139,3 +139,50 @@ test("waitUntil does not hold up the cursor, is aborted by a later hook, and is 
   await pass(world, 3_000);
   expect(world.clock.nextTimerInMs()).toBeUndefined();
 });
+
+test("what waits for another attempt is not forgotten when the stream is opened before that", async () => {
+  const attempts: number[] = [];
+  const failingOnce = defineProcessor({
+    slug: "failing-once",
+    initialState: null,
+    reduce: () => null,
+    afterAppend({ event, attempt }) {
+      if (event.type !== "ping") return;
+      attempts.push(attempt);
+      if (attempt === 1) throw new Error("no");
+    },
+  });
+  const scripts = { "failing-once": failingOnce };
+  const world = worldOf(scripts);
+  await world.append("/s", configured("failing-once"));
+  await world.append("/s", { type: "ping" });
+  await untilQuiet();
+  expect(attempts).toEqual([1]);
+  await world.engine.close();
+  const after = worldOf(scripts, { directory: world.directory, clock: world.clock });
+  await after.append("/s", { type: "hello" });
+  await pass(after, 5_000);
+  expect(attempts).toEqual([1, 2]);
+});
+
+test("what is halted goes on at its cursor after a restart", async () => {
+  const seen: string[] = [];
+  const failing = defineProcessor({
+    slug: "failing",
+    initialState: null,
+    reduce: () => null,
+    afterAppend({ event }) {
+      if (event.type === "bad" && seen.push(event.type) < 6) throw new Error("no");
+      if (event.type === "good") seen.push(event.type);
+    },
+  });
+  const world = worldOf({ failing });
+  await world.append("/s", configured("failing"));
+  await world.append("/s", [{ type: "bad" }, { type: "good" }]);
+  await pass(world, 60_000);
+  await world.engine.close();
+  const after = worldOf({ failing }, { directory: world.directory, clock: world.clock });
+  await after.append("/s", { type: builtin("dynamic-worker/resumed"), payload: { slug: "failing" } });
+  await pass(after, 60_000);
+  expect(seen).toEqual(["bad", "bad", "bad", "bad", "bad", "bad", "good"]);
+});

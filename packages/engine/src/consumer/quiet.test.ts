@@ -206,7 +206,7 @@ test("an abandoned server goes quiet", async () => {
       expect(clock.armed(), "timers").toBe(1);
     }
     expect(counts.calls).toEqual({});
-    expect(world.engine.gauges()).toMatchObject({ openStreams: opened, waitingWakes: 0 });
+    expect(world.engine.gauges()).toMatchObject({ openStreams: opened });
     if (restarted) expect(opened).toBe(0);
     expect(await world.directory.lastPosition()).toBe(head);
   }

@@ -17,6 +17,7 @@ const replacedMs = 5_000;
 export interface Saving {
   rows: ProgressRow[];
   snapshots: (Snapshot & { consumer: string })[];
+  saves(consumer: Consumer): boolean;
   saved(): void;
 }
 
@@ -34,6 +35,8 @@ export class StreamConsumers {
   /** What is on disk, as far as this knows, and what may be since a commit with an unknown outcome. */
   #rows: Map<string, string> = new Map();
   #attempted: Map<string, string> = new Map();
+  /** Those that may owe something or have something to save: a commit asks only them, and most are at rest. */
+  readonly #astir: Set<Consumer> = new Set();
   #pausedNow = false;
   /** Whom an event is for, by its type; null until somebody asks. */
   #interest: { all: Consumer[]; byType: Map<string, Consumer[]> } | null = null;
@@ -56,12 +59,12 @@ export class StreamConsumers {
   /** Something changed that is not on disk. */
   get unsaved(): boolean {
     if (this.#removed.size > 0) return true;
-    for (const consumer of this.#consumers.values()) if (consumer.driver.dirty) return true;
+    for (const consumer of this.#notAtRest()) if (consumer.driver.dirty) return true;
     return false;
   }
 
-  *[Symbol.iterator](): IterableIterator<Consumer> {
-    yield* this.#consumers.values();
+  [Symbol.iterator](): IterableIterator<Consumer> {
+    return this.#consumers.values();
   }
 
   find(slug: string): Consumer | undefined {
@@ -128,13 +131,14 @@ export class StreamConsumers {
     const rows: ProgressRow[] = [...this.#removed].map((consumer) => ({ consumer, text: null }));
     this.#removed = new Set();
     const snapshots: (Snapshot & { consumer: string })[] = [];
-    const told: (() => void)[] = [];
-    for (const [name, consumer] of this.#consumers) {
+    const told = new Map<Consumer, () => void>();
+    for (const consumer of this.#notAtRest()) {
+      const { name } = consumer;
       const row = consumer.row();
       if (row === undefined) continue;
       rows.push({ consumer: name, text: row.text });
       this.#attempted.set(name, row.text);
-      told.push(row.saved);
+      told.set(consumer, row.saved);
       const snapshot = consumer.snapshot();
       if (snapshot !== undefined) snapshots.push(snapshot);
     }
@@ -142,12 +146,13 @@ export class StreamConsumers {
     return {
       rows,
       snapshots,
+      saves: (consumer) => told.has(consumer),
       saved: () => {
         for (const { consumer, text } of rows) {
           if (text === null) this.#rows.delete(consumer);
           else this.#rows.set(consumer, text);
         }
-        for (const tell of told) tell();
+        for (const tell of told.values()) tell();
       },
     };
   }
@@ -167,9 +172,7 @@ export class StreamConsumers {
     };
     if (this.#kinds.some((kind, i) => kind.specs(slices) !== this.#specs[i])) at(now);
     if (this.#pausedNow && this.#consumers.size > 0) at(now);
-    for (const consumer of this) {
-      at(consumer.dueAfter(saving?.rows.some(({ consumer: name }) => name === consumer.name) ?? false));
-    }
+    for (const consumer of this.#notAtRest()) at(consumer.dueAfter(saving?.saves(consumer) ?? false));
     for (const consumer of this.#interestedIn(records)) if (!consumer.driver.halted) at(now);
     return due;
   }
@@ -197,13 +200,15 @@ export class StreamConsumers {
     }
     if (current === undefined || current.spec.epoch !== spec.epoch) {
       if (current !== undefined) this.#leave(current, "The consumer was configured anew.");
-      this.#begin(new Consumer(kind, spec, this.#house, { row: this.#rows.get(name), resting }));
+      this.#begin(kind, spec, this.#rows.get(name), resting);
       return;
     }
     this.#replace(current, kind);
   }
 
-  #begin(consumer: Consumer): void {
+  #begin(kind: ConsumerKind, spec: ConsumerSpec, row: string | undefined, resting: boolean): void {
+    const stir = (stirred: Consumer) => this.#astir.add(stirred);
+    const consumer = new Consumer(kind, spec, this.#house, { row, resting, stir });
     this.#consumers.set(consumer.name, consumer);
     this.#interest = null;
     consumer.wake();
@@ -224,7 +229,15 @@ export class StreamConsumers {
     this.#replacing.delete(old);
     const spec = this.#specs[this.#kinds.indexOf(kind)]?.find(({ slug }) => slug === old.spec.slug);
     if (this.#consumers.get(old.name) !== old || spec === undefined) return;
-    this.#begin(new Consumer(kind, spec, this.#house, { row: old.handOver(), resting: false }));
+    this.#begin(kind, spec, old.handOver(), false);
+  }
+
+  /** Whoever has come to rest, or has left, is asked no more until something happens to it. */
+  #notAtRest(): ReadonlySet<Consumer> {
+    for (const consumer of this.#astir) {
+      if (consumer.atRest || this.#consumers.get(consumer.name) !== consumer) this.#astir.delete(consumer);
+    }
+    return this.#astir;
   }
 
   #remove(name: string, consumer: Consumer): void {

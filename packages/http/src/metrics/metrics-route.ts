@@ -54,5 +54,26 @@ function engineMetrics(engine: Engine): Metric[] {
       "Births and deletions that ancestors are yet to hear of.",
       gauges.waitingAnnouncements,
     ),
+    gauge("millrace_waiting_wakes", "Times in the near future at which a stream is opened.", gauges.waitingWakes),
+    ...consumerMetrics(meter, gauges),
+  ];
+}
+
+function consumerMetrics(meter: Engine["meter"], gauges: ReturnType<Engine["gauges"]>): Metric[] {
+  return [
+    counter("millrace_hooks_total", "Calls of hooks that ended.", meter.hooks),
+    counter("millrace_hook_seconds_total", "How long they ran, together.", meter.hookMs / 1_000),
+    counter("millrace_hook_failures_total", "Calls of hooks that failed.", meter.hookFailures),
+    counter("millrace_halts_total", "Consumers that were halted.", meter.halts),
+    {
+      name: "millrace_tick_lateness_seconds",
+      help: "Time from when a scheduled event was due until it is on disk.",
+      type: "histogram",
+      histogram: meter.tickSeconds,
+    },
+    gauge("millrace_consumers", "Consumers of the streams in memory.", gauges.consumers),
+    gauge("millrace_consumer_lag_events", "Events that they have not acted on, together.", gauges.consumerLag),
+    gauge("millrace_consumer_lag_max_events", "The same of the one that is farthest behind.", gauges.consumerLagMax),
+    gauge("millrace_consumers_retrying", "Those that failed and wait for another attempt.", gauges.retryingConsumers),
   ];
 }

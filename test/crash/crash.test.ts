@@ -1,0 +1,51 @@
+/**
+ * Never a lost acknowledgement, never an effect twice in the log: SIGKILL in the middle of keyed appends, readers,
+ * schedules and hooks, round after round.
+ */
+import { expect, test } from "vitest";
+import { withProcessors } from "../processes/server-process.ts";
+import { busyPaths, createAppendWorkload } from "./append-workload.ts";
+import { createConsumerWorkload } from "./consumer-workload.ts";
+import { crash } from "./harness.ts";
+import { createReadWorkload } from "./read-workload.ts";
+import { createScheduleWorkload, schedulePaths, scheduleProject } from "./schedule-workload.ts";
+
+const rounds = Number(process.env.MILLRACE_CRASH_ROUNDS ?? 20);
+/** Here a round is longer: what the server does by itself is awaited. */
+const effectRounds = Number(process.env.MILLRACE_CRASH_ROUNDS ?? 10);
+const seed = Number(process.env.MILLRACE_CRASH_SEED ?? Date.now() % 1_000_000);
+
+test(
+  `${rounds} crashes lose nothing, double nothing and announce every birth once (seed ${seed})`,
+  async () => {
+    const appends = createAppendWorkload();
+    const readers = createReadWorkload("public", busyPaths);
+    await crash({ workloads: [appends, readers], rounds, seed, args: ["--log-level", "error"] });
+    const { intents, acknowledgedAtOnce } = appends.counts();
+    // A kill that came too early or too late everywhere would prove nothing.
+    expect(acknowledgedAtOnce).toBeGreaterThan(rounds);
+    expect(intents - acknowledgedAtOnce).toBeGreaterThan(rounds / 2);
+    expect(readers.counts().seenLive).toBeGreaterThan(rounds / 2);
+  },
+  rounds * 15_000 + 60_000,
+);
+
+test(
+  `${effectRounds} crashes, and every tick and every effect of a hook is in the log once (seed ${seed})`,
+  async () => {
+    const schedules = createScheduleWorkload();
+    const consumers = createConsumerWorkload();
+    const readers = createReadWorkload(scheduleProject, schedulePaths);
+    await crash({ workloads: [schedules, consumers, readers], rounds: effectRounds, seed, file: withProcessors });
+    const { ticks, finished, late } = schedules.counts();
+    expect(ticks).toBeGreaterThan(effectRounds * 2);
+    expect(finished).toBeGreaterThan(effectRounds / 2);
+    expect(late).toBeGreaterThan(effectRounds / 4);
+    const { pings, retried, completed, interrupted } = consumers.counts();
+    expect(pings).toBeGreaterThan(effectRounds * 2);
+    expect(retried).toBeGreaterThan(0);
+    expect(completed).toBeGreaterThan(effectRounds / 4);
+    expect(interrupted).toBeGreaterThan(effectRounds / 4);
+  },
+  effectRounds * 15_000 + 60_000,
+);
