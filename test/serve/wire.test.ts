@@ -145,7 +145,7 @@ describe.concurrent("requests that are not", () => {
     [
       "an expectation that nobody can meet",
       `POST /a HTTP/1.1\r\n${host}${close}Expect: money\r\nContent-Length: 2\r\n\r\n{}`,
-      [417],
+      [400],
     ],
     [
       "a trailer that ends in the middle",
@@ -191,6 +191,13 @@ describe.concurrent("requests that are not", () => {
 
   test("an empty line before a request is forgiven", async () => {
     expect(statuses(await exchange(server.port, `\r\n${post("/forgiven", event)}`))).toEqual([200]);
+  });
+
+  test("a refusal of what is mangled does not overtake the answers to what came before it", async () => {
+    const good = ["/overtaken/a", "/overtaken/b"].map((path) => post(path, event, "")).join("");
+    expect(statuses(await exchange(server.port, `${good}rubbish\r\n\r\n`))).toEqual([200, 200, 400]);
+    const reading = `GET /overtaken/a?live=true HTTP/1.1\r\n${host}\r\n`;
+    expect(statuses(await exchange(server.port, `${reading}rubbish\r\n\r\n`))).toEqual([200]);
   });
 
   test("what is mangled behind a good request does not undo it", async () => {
