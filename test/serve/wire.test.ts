@@ -141,7 +141,7 @@ describe.concurrent("requests that are not", () => {
     ["broken percent-encoding on a route of the API", `GET /api/state/a%zz HTTP/1.1\r\n${host}${close}\r\n`, [400]],
     ["dots", `DELETE /api/streams/a/../b HTTP/1.1\r\n${host}${close}\r\n`, [400]],
     ["TRACE", `TRACE /a HTTP/1.1\r\n${host}${close}\r\n`, [405]],
-    ["CONNECT", `CONNECT localhost:80 HTTP/1.1\r\n${host}${close}\r\n`, []],
+    ["CONNECT", `CONNECT localhost:80 HTTP/1.1\r\n${host}${close}\r\n`, [405]],
     [
       "an expectation that nobody can meet",
       `POST /a HTTP/1.1\r\n${host}${close}Expect: money\r\nContent-Length: 2\r\n\r\n{}`,
@@ -198,6 +198,22 @@ describe.concurrent("requests that are not", () => {
     expect(statuses(await exchange(server.port, `${good}rubbish\r\n\r\n`))).toEqual([200, 200, 400]);
     const reading = `GET /overtaken/a?live=true HTTP/1.1\r\n${host}\r\n`;
     expect(statuses(await exchange(server.port, `${reading}rubbish\r\n\r\n`))).toEqual([200]);
+  });
+
+  test("CONNECT behind a good request does not take its answer away", async () => {
+    const text = await exchange(server.port, `${post("/then-connect", event, "")}CONNECT a:80 HTTP/1.1\r\n${host}\r\n`);
+    expect(statuses(text)).toEqual([200, 405]);
+  });
+
+  test("what stands behind the end of a connection is not taken on", async () => {
+    await exchange(server.port, post("/before-end", event) + post("/behind-end", event));
+    expect(await readAll(server.url, "/before-end")).toHaveLength(2);
+    const connection = await open(server.port);
+    connection.socket.write(`POST /not//a-path HTTP/1.1\r\n${host}Content-Length: 2\r\n\r\n{`);
+    await connection.until((text) => text.includes("invalid_request"));
+    connection.socket.write(`}${post("/behind-end", event)}`);
+    expect(statuses(await connection.closed)).toEqual([400]);
+    expect(await readAll(server.url, "/behind-end")).toEqual([]);
   });
 
   test("what is mangled behind a good request does not undo it", async () => {

@@ -32,7 +32,7 @@ export function createNodeServer(handler: Handler, limits: Limits): Server {
       noDelay: true,
     },
     (request, response) => {
-      unparsed.parsed(request, response);
+      if (!unparsed.parsed(request, response)) return;
       const answer = handler.hot(new NodeIncoming(request, response));
       if (answer !== undefined) void answer.then((outgoing) => send(request, response, outgoing));
       else if (dotSegment.test(request.url as string)) send(request, response, handler.refuse(dots()));
@@ -40,9 +40,15 @@ export function createNodeServer(handler: Handler, limits: Limits): Server {
     },
   );
   server.on("clientError", (error, socket) => unparsed.refuse(error, socket as Socket));
+  // Without a listener Node cuts the connection, and with it the answers to what came before.
+  server.on("connect", ({ method }: IncomingMessage, socket) => {
+    const allow = "GET, HEAD, POST, DELETE, OPTIONS";
+    const message = `${method} is not possible here; ${allow} are.`;
+    unparsed.refuse(refusal("method_not_allowed", message, { allow }), socket as Socket);
+  });
   // Only 100-continue can be met. Node's own answer to anything else would be no problem document.
   server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
-    unparsed.parsed(request, response);
+    if (!unparsed.parsed(request, response)) return;
     const message = `Only "Expect: 100-continue" can be met; got "${request.headers.expect}".`;
     send(request, response, handler.refuse(refusal("invalid_request", message, { field: "Expect" })));
   });
@@ -131,7 +137,10 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Arra
 
 function send(request: IncomingMessage, response: ServerResponse, outgoing: Outgoing): void {
   const { status, headers, body } = outgoing;
-  if (!request.complete) headers.connection = "close";
+  if (!request.complete) {
+    headers.connection = "close";
+    response.shouldKeepAlive = false;
+  }
   if (request.method === "HEAD" || status === 204) {
     response.writeHead(status, headers);
     response.end();

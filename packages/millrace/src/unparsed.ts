@@ -1,10 +1,12 @@
 /**
- * What Node's parser refuses is answered with the same problem documents as everything else, and the connection ends.
+ * The order of things on one connection, where requests come before the answers to earlier ones are out.
  *
+ * What Node's parser refuses is answered with the same problem documents as everything else, and the connection ends.
  * It may stand right behind good requests whose answers are still being made. A refusal that overtook them would be
- * read as the answer to the first of them, and an append that is on disk would look refused; so it waits for them.
+ * read as the answer to the first of them, and an append that is on disk would look refused; so it waits for them. And
+ * what comes behind the request that ends a connection is not taken on: nobody could be told what became of it.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Handler } from "@millrace/http";
 import { type Limits, StreamError } from "@millrace/protocol";
@@ -15,30 +17,36 @@ const answeringMs = 2_000;
 const lingerMs = 1_000;
 
 export interface Unparsed {
-  /** A request whose headers could be parsed: what cannot be parsed from now on is its body, or stands behind it. */
-  parsed(request: IncomingMessage, response: ServerResponse): void;
-  refuse(error: NodeJS.ErrnoException, socket: Socket): void;
+  /**
+   * A request whose headers could be parsed: what cannot be parsed from now on is its body, or stands behind it. False
+   * when it must not be taken on, because the connection ends with the answer before.
+   */
+  parsed(request: IncomingMessage, response: ServerResponse): boolean;
+  /** Ends a connection behind the answers that are under way. */
+  refuse(error: NodeJS.ErrnoException | StreamError, socket: Socket): void;
 }
 
 export function createUnparsed(handler: Handler, limits: Limits): Unparsed {
   const exchanges = new WeakMap<Socket, Exchange>();
   const refused = new WeakSet<Socket>();
 
-  function answer(error: NodeJS.ErrnoException, socket: Socket): void {
+  function answer(error: NodeJS.ErrnoException | StreamError, socket: Socket): void {
     if (!socket.writable || (socket.bytesWritten > 0 && error.code === "ECONNRESET")) {
       socket.destroy();
       return;
     }
     const { latest } = exchanges.get(socket) ?? {};
     const answered = latest !== undefined && !latest.request.complete && latest.response.headersSent;
-    socket.end(answered ? "" : responseText(handler, refusalOf(error, limits)));
+    socket.end(answered ? "" : responseText(handler, error instanceof StreamError ? error : refusalOf(error, limits)));
     setTimeout(() => socket.destroy(), lingerMs).unref();
   }
 
   return {
     parsed(request, response) {
       const before = exchanges.get(request.socket)?.latest.response;
+      if (before?.shouldKeepAlive === false) return false;
       exchanges.set(request.socket, { latest: { request, response }, before });
+      return true;
     },
     refuse(error, socket) {
       // Every further piece that arrives is one more error of the same parser.
@@ -97,5 +105,5 @@ function refusalOf(error: NodeJS.ErrnoException, limits: Limits): StreamError {
 }
 
 function reasonOf(status: number): string {
-  return { 408: "Request Timeout", 431: "Request Header Fields Too Large" }[status] ?? "Bad Request";
+  return STATUS_CODES[status] ?? "Refused";
 }

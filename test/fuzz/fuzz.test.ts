@@ -1,0 +1,34 @@
+/** The server against a model, and against anything at all. CONTRIBUTING.md says how to run the long form. */
+import { expect, test } from "vitest";
+import { append, readAll } from "../processes/http.ts";
+import { startServer, temporaryDirectory } from "../processes/server-process.ts";
+import { fuzz } from "./fuzz.ts";
+
+const requests = Number(process.env.MILLRACE_FUZZ_REQUESTS ?? 3_000);
+const seed = Number(process.env.MILLRACE_FUZZ_SEED ?? Date.now() % 1_000_000);
+const isLong = requests >= 20_000;
+const mebibyte = 1024 * 1024;
+
+test(
+  `${requests} requests: the log as in the model, no fault, no leak (seed ${seed})`,
+  async () => {
+    const { directory, remove } = temporaryDirectory();
+    const server = await startServer({ data: directory });
+    try {
+      // What the server opens once, such as its readers of the log, is open when the descriptors are counted.
+      await append(server.url, "/warm", { type: "a" }, { "x-project-slug": "lanes-warm" });
+      await readAll(server.url, "/warm", "lanes-warm");
+      const result = await fuzz({ server, requests, seed, patient: isLong });
+      console.log(JSON.stringify({ ...result, statuses: Object.fromEntries(result.statuses) }));
+      const { code, stderr } = await server.stop("SIGTERM");
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    } catch (error) {
+      const again = `MILLRACE_FUZZ_SEED=${seed} MILLRACE_FUZZ_REQUESTS=${requests} npx vitest run test/fuzz`;
+      throw new Error(`${(error as Error).message}\nThe same choices again: ${again}`, { cause: error });
+    } finally {
+      await server.kill();
+      remove();
+    }
+  },
+  requests * 20 + 120_000,
+);
