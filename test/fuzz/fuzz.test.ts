@@ -4,10 +4,9 @@ import { append, readAll } from "../processes/http.ts";
 import { startServer, temporaryDirectory } from "../processes/server-process.ts";
 import { fuzz } from "./fuzz.ts";
 
-const requests = Number(process.env.MILLRACE_FUZZ_REQUESTS ?? 3_000);
+const requests = Number(process.env.MILLRACE_FUZZ_REQUESTS ?? 8_000);
 const seed = Number(process.env.MILLRACE_FUZZ_SEED ?? Date.now() % 1_000_000);
 const isLong = requests >= 20_000;
-const mebibyte = 1024 * 1024;
 
 test(
   `${requests} requests: the log as in the model, no fault, no leak (seed ${seed})`,

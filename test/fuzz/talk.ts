@@ -31,7 +31,7 @@ export async function startTalk(port: number, figures: Figures): Promise<Talk> {
       figures.sent += requests.length;
       const answers: (Answer | undefined)[] = [];
       for (const { method } of requests) {
-        const found = isOver ? undefined : await nextAnswer(connection, at, method);
+        const found = isOver ? undefined : await nextAnswer(connection, at, method).catch(fail(requests, answers));
         if (found === undefined) isOver = true;
         else at = found.end;
         if (found?.answer.headers.get("connection")?.toLowerCase() === "close") isOver = true;
@@ -42,6 +42,15 @@ export async function startTalk(port: number, figures: Figures): Promise<Talk> {
     },
     over: () => isOver,
     leave: () => connection.socket.destroy(),
+  };
+}
+
+/** A failure that says what was asked. */
+function fail(requests: WireRequest[], answers: unknown[]): (error: Error) => never {
+  return (error) => {
+    const asked = requests.map(({ body, ...request }) => ({ ...request, body: body && Buffer.from(body).toString() }));
+    const all = JSON.stringify(asked).slice(0, 10_000);
+    throw new Error(`answer ${answers.length}: ${error.message}\nrequests: ${all}`, { cause: error });
   };
 }
 

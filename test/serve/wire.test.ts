@@ -216,6 +216,15 @@ describe.concurrent("requests that are not", () => {
     expect(await readAll(server.url, "/behind-end")).toEqual([]);
   });
 
+  test("what is mangled behind an upgrade that nobody offers is not waited for", async () => {
+    const upgrade = `${host}Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: ${event.length}\r\n\r\n${event}`;
+    const connection = await open(server.port);
+    connection.socket.write(`POST /upgraded HTTP/1.1\r\n${upgrade}`);
+    await connection.until((text) => text.includes('{"event"'));
+    connection.socket.write(`POST mangled HTTP/1.1\r\n${host}\r\n`);
+    expect(statuses(await connection.until((_, ended) => ended))).toEqual([200]);
+  });
+
   test("what is mangled behind a good request does not undo it", async () => {
     const connection = await open(server.port);
     connection.socket.write(post("/then-mangled", event, ""));

@@ -45,6 +45,8 @@ export function createUnparsed(handler: Handler, limits: Limits): Unparsed {
     parsed(request, response) {
       const before = exchanges.get(request.socket)?.latest.response;
       if (before?.shouldKeepAlive === false) return false;
+      // Behind an upgrade that nobody took up Node's parser keeps silent about what it cannot parse, and waits.
+      if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false;
       exchanges.set(request.socket, { latest: { request, response }, before });
       return true;
     },
