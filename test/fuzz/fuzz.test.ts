@@ -8,11 +8,19 @@ const requests = Number(process.env.MILLRACE_FUZZ_REQUESTS ?? 8_000);
 const seed = Number(process.env.MILLRACE_FUZZ_SEED ?? Date.now() % 1_000_000);
 const isLong = requests >= 20_000;
 
+/**
+ * So little heap that the server lives only if it gives back what it takes: left to itself, Node lets garbage pile up
+ * for as long as there is memory, and whether something leaks could not be seen. It needs about 30.
+ */
+const heapMebibytes = 64;
+/** What there is beside the heap (code, young garbage of three threads, buffers of bodies, SQLite's cache) is bounded. */
+const residentMebibytesMax = 320;
+
 test(
   `${requests} requests: the log as in the model, no fault, no leak (seed ${seed})`,
   async () => {
     const { directory, remove } = temporaryDirectory();
-    const server = await startServer({ data: directory });
+    const server = await startServer({ data: directory, env: { NODE_OPTIONS: `--max-old-space-size=${heapMebibytes}` } });
     try {
       // What the server opens once, such as its readers of the log, is open when the descriptors are counted.
       await append(server.url, "/warm", { type: "a" }, { "x-project-slug": "lanes-warm" });
