@@ -7,11 +7,12 @@ import { eventually } from "../crash/harness.ts";
 import { getJson } from "../processes/http.ts";
 import { openDescriptors, residentBytes, type ServerProcess } from "../processes/server-process.ts";
 import { answerAt, expectAnswer } from "./answers.ts";
+import type { RubbishWorld } from "./broken.ts";
 import { createLane } from "./lane.ts";
 import { auditLane, newsFault, workLane } from "./lane-talk.ts";
 import { createLedger } from "./ledger.ts";
-import { type RubbishWorld, sendRubbish } from "./rubbish.ts";
-import type { Figures } from "./talk.ts";
+import { sendRubbish } from "./rubbish.ts";
+import { type Figures, noFigures } from "./talk.ts";
 
 export interface FuzzOptions {
   server: ServerProcess;
@@ -41,7 +42,7 @@ const rubbishSenders = 5;
 const answerMs = 35_000;
 
 export async function fuzz({ server, requests, seed, patient }: FuzzOptions): Promise<FuzzResult> {
-  const figures: Figures = { statuses: new Map(), sent: 0 };
+  const figures = noFigures();
   const world: RubbishWorld = { port: server.port, ledger: createLedger(), figures, silent: [] };
   const all = Array.from({ length: lanes }, (_, n) => createLane(n, createSeededRandom(seed * 1_000 + n), server.port));
   const share = Math.ceil(requests / 2 / (lanes + rubbishSenders));

@@ -22,6 +22,7 @@ export async function workLane(lane: Lane, requests: number, figures: Figures): 
 }
 
 async function talk(lane: Lane, count: number, figures: Figures): Promise<number> {
+  figures.conversations.talk++;
   const { random } = lane;
   let talking = await startTalk(lane.port, figures);
   for (let i = 0; i < count; i++) {
@@ -41,6 +42,7 @@ async function talk(lane: Lane, count: number, figures: Figures): Promise<number
  * before its body is there ends the connection, so only the last may be.
  */
 async function pipeline(lane: Lane, figures: Figures): Promise<number> {
+  figures.conversations.pipeline++;
   const { random } = lane;
   const from = random.integer(lane.leaves.length);
   const leaves = [...lane.leaves.slice(from), ...lane.leaves.slice(0, from)].slice(0, 2 + random.integer(6));
@@ -80,6 +82,7 @@ function check({ request, check: judge }: Modelled, answer: Parameters<Modelled[
 
 /** A live reader sees what was there and what is appended meanwhile, and leaves. */
 async function followLive(lane: Lane, figures: Figures): Promise<number> {
+  figures.conversations.live++;
   const { random } = lane;
   const leaf = random.pick(lane.leaves);
   const reader = await open(lane.port);

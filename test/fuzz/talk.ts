@@ -9,6 +9,25 @@ export interface Figures {
   statuses: Map<number, number>;
   /** Complete requests that were sent, of all kinds. */
   sent: number;
+  /** How often each kind of conversation took place. */
+  conversations: Record<Conversation, number>;
+}
+
+export type Conversation =
+  | "talk"
+  | "pipeline"
+  | "live"
+  | "rubbish"
+  | "mangled"
+  | "left"
+  | "peek"
+  | "cut"
+  | "reset"
+  | "silent";
+
+export function noFigures(): Figures {
+  const conversations = { talk: 0, pipeline: 0, live: 0, rubbish: 0, mangled: 0, left: 0, peek: 0, cut: 0, reset: 0 };
+  return { statuses: new Map(), sent: 0, conversations: { ...conversations, silent: 0 } };
 }
 
 export interface Talk {

@@ -171,6 +171,13 @@ describe.concurrent("requests that are not", () => {
     expect(lastBody(text)).toMatchObject({ status: 400, code: "invalid_request" });
   });
 
+  test.each([
+    ["no Host", `GET /a HTTP/1.1\r\n${close}\r\n`],
+    ["an expectation", `GET /a HTTP/1.1\r\n${host}${close}Expect: money\r\n\r\n`],
+  ])("what Node would refuse by itself is a problem document: %s", async (_, bytes) => {
+    expect(lastBody(await exchange(server.port, bytes))).toMatchObject({ status: 400, code: "invalid_request" });
+  });
+
   test("a header of 64 KB is 431, with the limit", async () => {
     for (const headers of [`X-Long: ${"x".repeat(65_536)}\r\n`, `${"X-Many: 0123456789\r\n".repeat(3_500)}`]) {
       const text = await exchange(server.port, `GET /a HTTP/1.1\r\n${host}${headers}\r\n`);

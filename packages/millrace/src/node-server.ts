@@ -7,7 +7,7 @@ import type { Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import type { Handler, Incoming, Outgoing } from "@millrace/http";
 import { type ErrorCode, type ErrorData, type Limits, StreamError } from "@millrace/protocol";
-import { createUnparsed } from "./unparsed.ts";
+import { createUnparsed, type Unparsed } from "./unparsed.ts";
 
 const keepAliveMs = 60_000;
 /** How often Node looks for requests that take too long; the sum with `requestMs` stays under 35 s. */
@@ -30,15 +30,26 @@ export function createNodeServer(handler: Handler, limits: Limits): Server {
       connectionsCheckingInterval: timeoutCheckMs,
       keepAliveTimeout: keepAliveMs,
       noDelay: true,
+      requireHostHeader: false, // asked for below
     },
     (request, response) => {
       if (!unparsed.parsed(request, response)) return;
+      if (request.headers.host === undefined && request.httpVersion === "1.1") {
+        send(request, response, handler.refuse(noHost()));
+        return;
+      }
       const answer = handler.hot(new NodeIncoming(request, response));
       if (answer !== undefined) void answer.then((outgoing) => send(request, response, outgoing));
       else if (dotSegment.test(request.url as string)) send(request, response, handler.refuse(dots()));
       else void viaFetch(request, response);
     },
   );
+  refuseInsteadOfNode(server, handler, unparsed);
+  return server;
+}
+
+/** What Node refuses by itself it refuses without a problem document, and some of it before earlier answers are out. */
+function refuseInsteadOfNode(server: Server, handler: Handler, unparsed: Unparsed): void {
   server.on("clientError", (error, socket) => unparsed.refuse(error, socket as Socket));
   // Without a listener Node cuts the connection, and with it the answers to what came before.
   server.on("connect", ({ method }: IncomingMessage, socket) => {
@@ -52,7 +63,10 @@ export function createNodeServer(handler: Handler, limits: Limits): Server {
     const message = `Only "Expect: 100-continue" can be met; got "${request.headers.expect}".`;
     send(request, response, handler.refuse(refusal("invalid_request", message, { field: "Expect" })));
   });
-  return server;
+}
+
+function noHost(): StreamError {
+  return refusal("invalid_request", "A request of HTTP/1.1 says in Host whom it asks.", { field: "Host" });
 }
 
 /** A `Request` would resolve the dots into another path than the one that was sent. */
