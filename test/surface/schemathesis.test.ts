@@ -10,9 +10,10 @@ import { expect, test } from "vitest";
 import { startServer } from "../processes/server-process.ts";
 
 const directory = fileURLToPath(new URL("./schemathesis", import.meta.url));
-const program = fileURLToPath(new URL("../../node_modules/.cache/schemathesis/bin/schemathesis", import.meta.url));
+const environment = fileURLToPath(new URL("../../node_modules/.cache/schemathesis", import.meta.url));
+const program = `${environment}/bin/schemathesis`;
 const isThere = existsSync(program);
-const examples = process.env.MILLRACE_LONG === "1" ? 300 : 12;
+const examples = process.env.MILLRACE_LONG === "1" ? 300 : 30;
 
 test("Schemathesis is there where it has to be", () => {
   if (!isThere) console.log("left out: Schemathesis over the OpenAPI document; node scripts/schemathesis.mjs says why");
@@ -26,7 +27,9 @@ test.skipIf(!isThere)(
     try {
       const { code, output } = await schemathesis(`${server.url}/openapi.json`);
       expect(code, output).toBe(0);
-      expect(output).toMatch(/Tested: 20\n/);
+      // No warnings either: a tool whose calls are mostly refused finds nothing for another reason.
+      expect(output).toContain("No issues found");
+      expect(output).toMatch(/Tested: +20\n/);
       for (const phase of ["Examples", "Coverage", "Fuzzing", "Stateful"]) expect(output).toContain(`✅ ${phase}`);
       const { stderr } = await server.stop("SIGTERM");
       expect(stderr).toBe("");
@@ -39,9 +42,9 @@ test.skipIf(!isThere)(
 
 async function schemathesis(document: string): Promise<{ code: number | null; output: string }> {
   const generation = ["--seed", "1", "--max-examples", String(examples), "--generation-database", "none"];
-  const args = ["--config-file", "schemathesis.toml", "run", document, "--no-color", ...generation];
+  const args = ["--config-file", `${directory}/schemathesis.toml`, "run", document, "--no-color", ...generation];
   const env = { ...process.env, PYTHONPATH: directory, PYTHONDONTWRITEBYTECODE: "1", PYTHONUTF8: "1" };
-  const child = spawn(program, args, { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, args, { cwd: environment, env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => {

@@ -80,13 +80,16 @@ export function readAnswer(): JsonObject {
     description: "The events, in the format that was asked for; `text/html` is a page for a browser.",
     content: {
       "text/event-stream": {
-        // No type: what a schema of frames describes, all of the text or one of them, tools do not agree on.
+        // No type here and in YAML: whether a schema describes the text or what is in it, tools do not agree on.
         schema: { description: "Frames of `id`, `event` and `data`; the data of a message is an event as JSON." },
         example: `:\nretry: 1000\n\nid: 2\nevent: message\ndata: ${line}\n\n`,
       },
       "application/json": { schema: ref("Page"), example: { events: [stored], next: null } },
       "application/x-ndjson": { schema: { type: "string" }, example: `${line}\n` },
-      "application/yaml": { schema: { type: "string" }, example: "---\nstreamPath: /me/hello\noffset: 2\n" },
+      "application/yaml": {
+        schema: { description: "A document for each event." },
+        example: "---\nstreamPath: /me/hello\noffset: 2\n",
+      },
       "text/html": { schema: { type: "string" } },
     },
   };
