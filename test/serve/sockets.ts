@@ -7,8 +7,8 @@ export interface Connection {
   received(): string;
   /** Resolves with everything that came, when the server has closed its side. */
   closed: Promise<string>;
-  /** Resolves with everything that came, as soon as `enough` says so. */
-  until(enough: (text: string) => boolean): Promise<string>;
+  /** Resolves with everything that came, as soon as `enough` says so; it is told when nothing more can come. */
+  until(enough: (text: string, ended: boolean) => boolean): Promise<string>;
 }
 
 const patienceMs = 20_000;
@@ -17,12 +17,22 @@ export function open(port: number): Promise<Connection> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
     let text = "";
+    let ended = false;
     const watchers = new Set<() => void>();
+    const tell = () => {
+      for (const watch of watchers) watch();
+    };
     socket.setEncoding("latin1");
     socket.on("data", (chunk: string) => {
       text += chunk;
-      for (const watch of watchers) watch();
+      tell();
     });
+    for (const end of ["end", "close"]) {
+      socket.on(end, () => {
+        ended = true;
+        tell();
+      });
+    }
     // A reset is an answer too: the promise below settles, and the test looks at what had come by then.
     socket.on("error", reject);
     const closed = new Promise<string>((settle) => {
@@ -32,13 +42,17 @@ export function open(port: number): Promise<Connection> {
       });
       socket.on("close", () => settle(text));
     });
-    const until = (enough: (text: string) => boolean) =>
+    const until = (enough: (text: string, ended: boolean) => boolean) =>
       within(
-        new Promise<string>((settle) => {
+        new Promise<string>((settle, fail) => {
           const watch = () => {
-            if (!enough(text)) return;
+            try {
+              if (!enough(text, ended)) return;
+              settle(text);
+            } catch (error) {
+              fail(error);
+            }
             watchers.delete(watch);
-            settle(text);
           };
           watchers.add(watch);
           watch();

@@ -141,11 +141,11 @@ describe.concurrent("requests that are not", () => {
     ["broken percent-encoding on a route of the API", `GET /api/state/a%zz HTTP/1.1\r\n${host}${close}\r\n`, [400]],
     ["dots", `DELETE /api/streams/a/../b HTTP/1.1\r\n${host}${close}\r\n`, [400]],
     ["TRACE", `TRACE /a HTTP/1.1\r\n${host}${close}\r\n`, [405]],
-    ["CONNECT", `CONNECT localhost:80 HTTP/1.1\r\n${host}${close}\r\n`, []],
+    ["CONNECT", `CONNECT localhost:80 HTTP/1.1\r\n${host}${close}\r\n`, [405]],
     [
       "an expectation that nobody can meet",
       `POST /a HTTP/1.1\r\n${host}${close}Expect: money\r\nContent-Length: 2\r\n\r\n{}`,
-      [417],
+      [400],
     ],
     [
       "a trailer that ends in the middle",
@@ -171,6 +171,13 @@ describe.concurrent("requests that are not", () => {
     expect(lastBody(text)).toMatchObject({ status: 400, code: "invalid_request" });
   });
 
+  test.each([
+    ["no Host", `GET /a HTTP/1.1\r\n${close}\r\n`],
+    ["an expectation", `GET /a HTTP/1.1\r\n${host}${close}Expect: money\r\n\r\n`],
+  ])("what Node would refuse by itself is a problem document: %s", async (_, bytes) => {
+    expect(lastBody(await exchange(server.port, bytes))).toMatchObject({ status: 400, code: "invalid_request" });
+  });
+
   test("a header of 64 KB is 431, with the limit", async () => {
     for (const headers of [`X-Long: ${"x".repeat(65_536)}\r\n`, `${"X-Many: 0123456789\r\n".repeat(3_500)}`]) {
       const text = await exchange(server.port, `GET /a HTTP/1.1\r\n${host}${headers}\r\n`);
@@ -191,6 +198,38 @@ describe.concurrent("requests that are not", () => {
 
   test("an empty line before a request is forgiven", async () => {
     expect(statuses(await exchange(server.port, `\r\n${post("/forgiven", event)}`))).toEqual([200]);
+  });
+
+  test("a refusal of what is mangled does not overtake the answers to what came before it", async () => {
+    const good = ["/overtaken/a", "/overtaken/b"].map((path) => post(path, event, "")).join("");
+    expect(statuses(await exchange(server.port, `${good}rubbish\r\n\r\n`))).toEqual([200, 200, 400]);
+    const reading = `GET /overtaken/a?live=true HTTP/1.1\r\n${host}\r\n`;
+    expect(statuses(await exchange(server.port, `${reading}rubbish\r\n\r\n`))).toEqual([200]);
+  });
+
+  test("CONNECT behind a good request does not take its answer away", async () => {
+    const text = await exchange(server.port, `${post("/then-connect", event, "")}CONNECT a:80 HTTP/1.1\r\n${host}\r\n`);
+    expect(statuses(text)).toEqual([200, 405]);
+  });
+
+  test("what stands behind the end of a connection is not taken on", async () => {
+    await exchange(server.port, post("/before-end", event) + post("/behind-end", event));
+    expect(await readAll(server.url, "/before-end")).toHaveLength(2);
+    const connection = await open(server.port);
+    connection.socket.write(`POST /not//a-path HTTP/1.1\r\n${host}Content-Length: 2\r\n\r\n{`);
+    await connection.until((text) => text.includes("invalid_request"));
+    connection.socket.write(`}${post("/behind-end", event)}`);
+    expect(statuses(await connection.closed)).toEqual([400]);
+    expect(await readAll(server.url, "/behind-end")).toEqual([]);
+  });
+
+  test("what is mangled behind an upgrade that nobody offers is not waited for", async () => {
+    const upgrade = `${host}Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: ${event.length}\r\n\r\n${event}`;
+    const connection = await open(server.port);
+    connection.socket.write(`POST /upgraded HTTP/1.1\r\n${upgrade}`);
+    await connection.until((text) => text.includes('{"event"'));
+    connection.socket.write(`POST mangled HTTP/1.1\r\n${host}\r\n`);
+    expect(statuses(await connection.until((_, ended) => ended))).toEqual([200]);
   });
 
   test("what is mangled behind a good request does not undo it", async () => {

@@ -46,9 +46,11 @@ export async function commitNext(stream: Stream): Promise<void> {
     //   6 effects   wake whoever has work because of it
     if (stream.claim !== owedBefore) stream.wakeTree();
     stream.wakeConsumers(forming);
-    answer(stream, waiting, verdicts, forming);
     for (const { resolve } of errands) resolve();
     if (moreDue) stream.errand().catch(() => {});
+    const reading = answer(stream, waiting, verdicts, forming);
+    // Nothing else happens to the stream before: a deletion would take the events away that are being read.
+    if (reading !== undefined) await reading;
   } catch (error) {
     refuseAll(stream, [...waiting, ...errands], error);
   }
@@ -161,14 +163,22 @@ function commit(stream: Stream, forming: Forming, saving: Saving | undefined): P
   return stream.log.append(commit, stream.head);
 }
 
-function answer(stream: Stream, waiting: Waiting[], verdicts: Verdict[], forming: Forming): void {
+/** Returns what is still to be read from the log, if anything. */
+function answer(
+  stream: Stream,
+  waiting: Waiting[],
+  verdicts: Verdict[],
+  forming: Forming,
+): Promise<unknown> | undefined {
+  const reading: Promise<void>[] = [];
   for (let i = 0; i < waiting.length; i++) {
     const { resolve, reject } = waiting[i] as Waiting;
     const verdict = verdicts[i] as Verdict;
     if (!Array.isArray(verdict)) reject(verdict);
     else if (verdict.every(({ offset }) => offset > forming.base)) resolve(fromCommit(verdict, forming));
-    else withStored(stream, verdict, forming).then(resolve, reject);
+    else reading.push(withStored(stream, verdict, forming).then(resolve, reject));
   }
+  return reading.length === 0 ? undefined : Promise.all(reading);
 }
 
 function fromCommit(placed: Placed[], forming: Forming): Appended[] {

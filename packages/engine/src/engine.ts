@@ -206,7 +206,13 @@ export function createEngine(options: EngineOptions): Engine {
     };
   }
 
+  /** @throws StreamError `unavailable` when the log is closed or about to be */
+  function expectRunning(): void {
+    if (closing) throw unavailable("The server is stopping.");
+  }
+
   async function remove(project: string, path: string): Promise<Deleted | undefined> {
+    expectRunning();
     const head = await streams.get(project, path).remove();
     return head === undefined ? undefined : { path, head };
   }
@@ -215,7 +221,7 @@ export function createEngine(options: EngineOptions): Engine {
     limits,
 
     append(project, path, inputs, { bytes, source }) {
-      if (closing) throw unavailable("The server is stopping.");
+      expectRunning();
       const entries = inputs.map((input) => toEntry(input, source));
       const appending = streams.get(project, path).append({ entries, fromServer: false, bytes });
       meter.appends++;
@@ -223,7 +229,7 @@ export function createEngine(options: EngineOptions): Engine {
     },
 
     async *read(project, path, request, signal) {
-      if (closing) throw unavailable("The server is stopping.");
+      expectRunning();
       const stream = streams.get(project, path);
       if (request.live && stream.tail.readers >= limits.readersPerStream) {
         throw tooManyReaders(limits.readersPerStream, "live readers of this stream");
@@ -240,7 +246,7 @@ export function createEngine(options: EngineOptions): Engine {
     },
 
     async *readSubtree(project, prefix, request, signal) {
-      if (closing) throw unavailable("The server is stopping.");
+      expectRunning();
       const reader = enter(signal);
       meter.reads++;
       try {
@@ -258,16 +264,25 @@ export function createEngine(options: EngineOptions): Engine {
     },
 
     async state(project, path) {
+      expectRunning();
       return stateOf(await living(streams.get(project, path)));
     },
 
     async processorState(project, path, slug, at) {
+      expectRunning();
       const stream = await living(streams.get(project, path));
       return stateAt(stream, await folderOf(stream, slug), at);
     },
 
-    list: (query) => directory.list(query),
-    projects: (query) => directory.projects(query),
+    async list(query) {
+      expectRunning();
+      return directory.list(query);
+    },
+
+    async projects(query) {
+      expectRunning();
+      return directory.projects(query);
+    },
 
     async delete(project, path, { children }) {
       const deleted: Deleted[] = [];
@@ -277,6 +292,7 @@ export function createEngine(options: EngineOptions): Engine {
         await tree.told();
         await tree.told();
         for (let cursor: string | undefined; ; ) {
+          expectRunning();
           const page = await directory.list({
             project,
             prefix: path,

@@ -61,6 +61,28 @@ describe("open streams", () => {
     expect(world.failures).toEqual([]);
   });
 
+  test("a replay is answered with the stored event, though a deletion follows it", async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const world = createWorld({
+      async intercept({ operation, path }, proceed) {
+        if (operation === "read" && path === "/replayed") await held;
+        return proceed();
+      },
+    });
+    const keyed = { type: "keyed", idempotencyKey: "k" };
+    const stored = await world.append("/replayed", keyed);
+    const replay = world.append("/replayed", keyed);
+    await untilQuiet();
+    const deletion = world.engine.delete("public", "/replayed", { children: false });
+    await untilQuiet();
+    release();
+    expect(await replay).toEqual(stored);
+    expect(await deletion).toEqual([{ path: "/replayed", head: 2 }]);
+  });
+
   test("a stream that is read live stays, and its reader misses nothing", async () => {
     const world = createWorld({ limits: { openStreams: 3 } });
     await world.append("/read", plain);

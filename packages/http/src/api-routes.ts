@@ -4,6 +4,7 @@ import { parsePath } from "@millrace/protocol";
 import { type Incoming, type Outgoing, toJson } from "./exchange.ts";
 import {
   allow,
+  atDigitsMax,
   childrenParameters,
   deleteParameters,
   isTrue,
@@ -41,6 +42,7 @@ export async function childrenRoute(engine: Engine, incoming: Incoming, rawPath:
 export async function projectsRoute(engine: Engine, incoming: Incoming): Promise<Outgoing> {
   const query = queryOf(incoming.url);
   allow(query, projectsParameters);
+  projectOf(incoming, query); // of no meaning here, but as everywhere a malformed one is refused
   const { projects, next } = await engine.projects(page(query));
   return toJson({ projects: projects.map((slug) => ({ slug })), next });
 }
@@ -86,8 +88,8 @@ function streamJson({ path, head, createdAt, lastEventAt, paused }: StreamSummar
 
 function page(query: URLSearchParams): { limit: number; cursor?: string } {
   const asked = query.get("limit");
-  const limit = asked === null ? listMax : Number(asked);
-  if (!Number.isInteger(limit) || limit < 1 || limit > listMax) {
+  const limit = asked === null ? listMax : /^\d{1,9}$/.test(asked) ? Number(asked) : 0;
+  if (limit < 1 || limit > listMax) {
     throw invalidRequest(`limit is a whole number from 1 to ${listMax}; got "${asked?.slice(0, 100)}".`, "limit");
   }
   const cursor = query.get("cursor");
@@ -95,6 +97,6 @@ function page(query: URLSearchParams): { limit: number; cursor?: string } {
 }
 
 function offsetOf(value: string): number {
-  if (/^\d{1,15}$/.test(value)) return Number(value);
+  if (/^\d+$/.test(value) && value.length <= atDigitsMax) return Number(value);
   throw invalidRequest(`at is an offset; got "${value.slice(0, 100)}".`, "at");
 }

@@ -50,7 +50,10 @@ export interface Handler {
   refuse(error: StreamError): Outgoing;
 }
 
-const streamMethods = "GET, HEAD, POST, DELETE, OPTIONS";
+/** Deleting is not for an agent's public URL. */
+function streamMethods(url: string): string {
+  return url.startsWith("/api/streams/") ? "GET, HEAD, POST, DELETE, OPTIONS" : "GET, HEAD, POST, OPTIONS";
+}
 
 export function createHandler(options: HandlerOptions): Handler {
   const { engine, access = {}, onFault = () => {}, onRefusal = () => {} } = options;
@@ -92,6 +95,7 @@ export function createHandler(options: HandlerOptions): Handler {
 
   /** Every URL that is a stream, whatever the method. */
   function streamRoute(incoming: Incoming, path: string): Promise<Outgoing> | Outgoing {
+    const allow = streamMethods(incoming.url);
     switch (incoming.method) {
       case "POST":
         return appendRoute(engine, incoming, path);
@@ -99,12 +103,12 @@ export function createHandler(options: HandlerOptions): Handler {
       case "HEAD":
         return readRoute(engine, incoming, path, shared);
       case "DELETE":
-        if (incoming.url.startsWith("/api/streams/")) return deleteRoute(engine, incoming, path);
-        throw notAllowed("DELETE", "GET, HEAD, POST, OPTIONS");
+        if (allow.includes("DELETE")) return deleteRoute(engine, incoming, path);
+        throw notAllowed("DELETE", allow);
       case "OPTIONS":
-        return { status: 204, headers: { allow: streamMethods }, body: "" };
+        return { status: 204, headers: { allow }, body: "" };
       default:
-        throw notAllowed(incoming.method, streamMethods);
+        throw notAllowed(incoming.method, allow);
     }
   }
 

@@ -2,7 +2,7 @@
  * What may stand in a query, for each route: the routes refuse what is not listed here, and the OpenAPI document lists
  * it, so neither can know a parameter that the other does not.
  */
-import { type JsonObject, segmentCharactersMax } from "@millrace/protocol";
+import { type JsonObject, pathCharactersMax, segmentCharactersMax } from "@millrace/protocol";
 import { invalidRequest } from "./refusals.ts";
 
 export interface Parameter {
@@ -16,8 +16,18 @@ export interface Parameter {
 
 /** The most that a page of a list has. */
 export const listMax = 1_000;
+/** The most digits of an `at`. */
+export const atDigitsMax = 15;
 
-const offset: JsonObject = { anyOf: [{ type: "integer", minimum: 0 }, { enum: ["start", "end"] }] };
+const segment = `(?!\\.{1,2}(?:/|$))[A-Za-z0-9._~@:+=-]{1,${segmentCharactersMax}}`;
+/** A path in a URL, behind the slash of what is before it. */
+export const pathPattern: string = `^${segment}(?:/${segment})*/?$`;
+/** A project slug. */
+export const slugPattern = "^(?!\\.{1,2}$)[A-Za-z0-9._~@:+=-]+$";
+
+const offset: JsonObject = {
+  anyOf: [{ type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER }, { enum: ["start", "end"] }],
+};
 const cursor: Parameter = { name: "cursor", description: "The `next` of the page before.", schema: { type: "string" } };
 const limit: Parameter = {
   name: "limit",
@@ -31,7 +41,7 @@ export const commonParameters: readonly Parameter[] = [
   {
     name: "project",
     description: "The project, where no header can be set; `X-Project-Slug` wins. `public` without either.",
-    schema: { type: "string", minLength: 1, maxLength: segmentCharactersMax, pattern: "^[A-Za-z0-9._~@:+=-]+$" },
+    schema: { type: "string", minLength: 1, maxLength: segmentCharactersMax, pattern: slugPattern },
     example: "public",
   },
 ];
@@ -61,7 +71,7 @@ export const readParameters: readonly Parameter[] = [
   {
     name: "limit",
     description: "At most so many events; for `json` at most 1,000, which is also its default.",
-    schema: { type: "integer", minimum: 1 },
+    schema: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
     example: 100,
   },
   {
@@ -98,7 +108,7 @@ export const stateParameters: readonly Parameter[] = [
   {
     name: "at",
     description: "With `processor`: its state at this offset.",
-    schema: { type: "integer", minimum: 0 },
+    schema: { type: "integer", minimum: 0, maximum: 10 ** atDigitsMax - 1 },
     example: 1,
   },
 ];
@@ -107,7 +117,7 @@ export const listParameters: readonly Parameter[] = [
   {
     name: "prefix",
     description: "This path and everything below it, by whole segments.",
-    schema: { type: "string", default: "/" },
+    schema: { type: "string", maxLength: pathCharactersMax, pattern: `^/?$|^/?${pathPattern.slice(1)}`, default: "/" },
     example: "/team",
   },
   cursor,
@@ -159,5 +169,5 @@ function isKnown(name: string, parameters: readonly Parameter[]): boolean {
 }
 
 function flag(name: string, description: string): Parameter {
-  return { name, description, schema: { type: "boolean", default: false }, example: false };
+  return { name, description, schema: { enum: [true, false, 1, 0], default: false }, example: false };
 }

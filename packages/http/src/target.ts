@@ -77,7 +77,10 @@ export function queryOf(url: string): URLSearchParams {
   return start === -1 ? noQuery : new URLSearchParams(url.slice(start + 1));
 }
 
+/** The header wins; but a project that is none is refused wherever it stands. */
 export function projectOf(incoming: Incoming, query: URLSearchParams): string {
-  const slug = incoming.header("x-project-slug") ?? incoming.header("x-iterate-project") ?? query.get("project");
-  return slug === null ? "public" : parseProject(slug);
+  const inHeader = incoming.header("x-project-slug") ?? incoming.header("x-iterate-project");
+  const inQuery = query.size === 0 ? null : query.get("project");
+  const queried = inQuery === null ? "public" : parseProject(inQuery);
+  return inHeader === undefined ? queried : parseProject(inHeader);
 }

@@ -1,13 +1,13 @@
 /**
  * A Node HTTP server in front of a handler. Append and read go straight from the Node request to the route; all else
- * goes through `fetch`. Whatever arrives gets an answer or a closed connection: what Node's parser refuses is answered
- * here with the same problem documents as everywhere.
+ * goes through `fetch`. Whatever arrives gets an answer or a closed connection (what Node's parser refuses: unparsed.ts).
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import type { Handler, Incoming, Outgoing } from "@millrace/http";
 import { type ErrorCode, type ErrorData, type Limits, StreamError } from "@millrace/protocol";
+import { createUnparsed, type Unparsed } from "./unparsed.ts";
 
 const keepAliveMs = 60_000;
 /** How often Node looks for requests that take too long; the sum with `requestMs` stays under 35 s. */
@@ -21,6 +21,7 @@ export function createNodeServer(handler: Handler, limits: Limits): Server {
     hostname: "localhost", // for HTTP/1.0, which need not send a Host
     errorHandler: (error) => refuseRequest(error, handler),
   });
+  const unparsed = createUnparsed(handler, limits);
   const server = createServer(
     {
       maxHeaderSize: limits.headerBytes,
@@ -29,16 +30,43 @@ export function createNodeServer(handler: Handler, limits: Limits): Server {
       connectionsCheckingInterval: timeoutCheckMs,
       keepAliveTimeout: keepAliveMs,
       noDelay: true,
+      requireHostHeader: false, // asked for below
     },
     (request, response) => {
+      if (!unparsed.parsed(request, response)) return;
+      if (request.headers.host === undefined && request.httpVersion === "1.1") {
+        send(request, response, handler.refuse(noHost()));
+        return;
+      }
       const answer = handler.hot(new NodeIncoming(request, response));
       if (answer !== undefined) void answer.then((outgoing) => send(request, response, outgoing));
       else if (dotSegment.test(request.url as string)) send(request, response, handler.refuse(dots()));
       else void viaFetch(request, response);
     },
   );
-  server.on("clientError", (error, socket) => refuseUnparsed(error, socket as Socket, handler, limits));
+  refuseInsteadOfNode(server, handler, unparsed);
   return server;
+}
+
+/** What Node refuses by itself it refuses without a problem document, and some of it before earlier answers are out. */
+function refuseInsteadOfNode(server: Server, handler: Handler, unparsed: Unparsed): void {
+  server.on("clientError", (error, socket) => unparsed.refuse(error, socket as Socket));
+  // Without a listener Node cuts the connection, and with it the answers to what came before.
+  server.on("connect", ({ method }: IncomingMessage, socket) => {
+    const allow = "GET, HEAD, POST, DELETE, OPTIONS";
+    const message = `${method} is not possible here; ${allow} are.`;
+    unparsed.refuse(refusal("method_not_allowed", message, { allow }), socket as Socket);
+  });
+  // Only 100-continue can be met. Node's own answer to anything else would be no problem document.
+  server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+    if (!unparsed.parsed(request, response)) return;
+    const message = `Only "Expect: 100-continue" can be met; got "${request.headers.expect}".`;
+    send(request, response, handler.refuse(refusal("invalid_request", message, { field: "Expect" })));
+  });
+}
+
+function noHost(): StreamError {
+  return refusal("invalid_request", "A request of HTTP/1.1 says in Host whom it asks.", { field: "Host" });
 }
 
 /** A `Request` would resolve the dots into another path than the one that was sent. */
@@ -123,7 +151,10 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Arra
 
 function send(request: IncomingMessage, response: ServerResponse, outgoing: Outgoing): void {
   const { status, headers, body } = outgoing;
-  if (!request.complete) headers.connection = "close";
+  if (!request.complete) {
+    headers.connection = "close";
+    response.shouldKeepAlive = false;
+  }
   if (request.method === "HEAD" || status === 204) {
     response.writeHead(status, headers);
     response.end();
@@ -187,43 +218,8 @@ function refuseRequest(error: unknown, handler: Handler): Response {
   return new Response(body as string, { status, headers });
 }
 
-function refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket, handler: Handler, limits: Limits): void {
-  if (!socket.writable || (socket.bytesWritten > 0 && error.code === "ECONNRESET")) {
-    socket.destroy();
-    return;
-  }
-  const { status, headers, body } = handler.refuse(refusalOf(error, limits));
-  const lines = Object.entries({
-    ...headers,
-    "content-length": Buffer.byteLength(body as string),
-    connection: "close",
-  });
-  const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
-  socket.end(`HTTP/1.1 ${status} ${reasonOf(status)}\r\n${head}\r\n${body}`);
-  setTimeout(() => socket.destroy(), lingerMs).unref();
-}
-
-function refusalOf(error: NodeJS.ErrnoException, limits: Limits): StreamError {
-  switch (error.code) {
-    case "HPE_HEADER_OVERFLOW":
-      return refusal("headers_too_large", `The headers of a request have at most ${limits.headerBytes} bytes.`, {
-        limit: limits.headerBytes,
-      });
-    case "ERR_HTTP_REQUEST_TIMEOUT":
-      return refusal("request_timeout", `A request has to arrive whole within ${limits.requestMs / 1000} s.`, {
-        timeoutMs: limits.requestMs,
-      });
-    default:
-      return refusal("invalid_request", `This is not an HTTP request that can be understood (${error.message}).`, {});
-  }
-}
-
 function refusal<Code extends ErrorCode>(code: Code, message: string, data: ErrorData[Code]): StreamError {
   return new StreamError(code, message, data) as StreamError;
-}
-
-function reasonOf(status: number): string {
-  return { 408: "Request Timeout", 431: "Request Header Fields Too Large" }[status] ?? "Bad Request";
 }
 
 function tooLarge(limit: number): StreamError {

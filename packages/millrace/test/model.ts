@@ -4,7 +4,9 @@
  */
 import type { EventInput } from "@millrace/protocol";
 
-export const builtin = (name: string): string => `https://events.iterate.com/events/stream/${name}`;
+export function builtin(name: string): string {
+  return `https://events.iterate.com/events/stream/${name}`;
+}
 
 export interface ModelEvent {
   offset: number;
@@ -12,7 +14,27 @@ export interface ModelEvent {
   payload: unknown;
   metadata?: unknown;
   idempotencyKey?: string;
+  source?: unknown;
 }
+
+/** `content` is what a retry is compared by, where that is not the event itself. */
+export interface ModelInput extends EventInput {
+  content?: string;
+  source?: unknown;
+}
+
+/** What a paused stream admits. */
+const admittedWhilePaused = new Set(
+  [
+    "resumed",
+    "circuit-breaker-configured",
+    "schedule-cancelled",
+    "jsonata-transformer-removed",
+    "subscription/removed",
+    "dynamic-worker/configured",
+    "dynamic-worker/removed",
+  ].map(builtin),
+);
 
 export type Outcome = { offsets: number[] } | { code: string; element?: number };
 
@@ -23,19 +45,22 @@ export class ModelStream {
   events: ModelEvent[] = [];
   keys: Map<string, { content: string; offset: number }> = new Map();
 
-  append(batch: readonly EventInput[]): Outcome {
-    const draft = structuredClone(this) as ModelStream;
+  append(batch: readonly ModelInput[]): Outcome {
+    const draft: ModelStream = Object.assign(new ModelStream(), this);
+    draft.events = [...this.events];
+    draft.keys = new Map(this.keys);
     const offsets: number[] = [];
     for (const [index, input] of batch.entries()) {
       const element = batch.length > 1 ? { element: index } : {};
-      const content = JSON.stringify([input.type, input.payload === undefined ? {} : input.payload, input.metadata]);
+      const content =
+        input.content ?? JSON.stringify([input.type, input.payload === undefined ? {} : input.payload, input.metadata]);
       const seen = draft.keys.get(input.idempotencyKey ?? "");
       if (seen !== undefined && seen.content !== content) return { code: "idempotency_conflict", ...element };
       if (seen === undefined) {
         if (!draft.alive) push(draft, { type: builtin("initialized"), payload: "masked" });
         draft.alive = true;
         if ((input.offset ?? draft.head + 1) !== draft.head + 1) return { code: "offset_conflict", ...element };
-        if (draft.paused && input.type !== builtin("resumed")) return { code: "stream_paused", ...element };
+        if (draft.paused && !admittedWhilePaused.has(input.type)) return { code: "stream_paused", ...element };
         push(draft, input);
         if (input.idempotencyKey !== undefined) draft.keys.set(input.idempotencyKey, { content, offset: draft.head });
         if (input.type === builtin("paused")) draft.paused = true;
@@ -70,9 +95,10 @@ export interface ModelRead {
   type?: string;
 }
 
-function push(stream: ModelStream, { type, payload = {}, metadata, idempotencyKey }: EventInput): void {
+function push(stream: ModelStream, { type, payload = {}, metadata, idempotencyKey, source }: ModelInput): void {
   const event: ModelEvent = { offset: ++stream.head, type, payload };
   if (metadata !== undefined) event.metadata = metadata;
   if (idempotencyKey !== undefined) event.idempotencyKey = idempotencyKey;
+  if (source !== undefined) event.source = source;
   stream.events.push(event);
 }

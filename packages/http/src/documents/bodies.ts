@@ -15,6 +15,7 @@ const line = JSON.stringify(stored);
 export function appendBody(): JsonObject {
   const event = { anyOf: [ref("EventInput"), ref("BuiltinEvent")] };
   const batch = { type: "array", minItems: 1, items: {} };
+  const none = { type: "array", maxItems: 0 };
   return {
     description:
       "An event, a batch, or anything: what is no event is stored as `invalid-event-appended`. With `?type=` the body is " +
@@ -22,6 +23,9 @@ export function appendBody(): JsonObject {
     content: {
       "application/json": {
         schema: {
+          not: {
+            anyOf: [none, { type: "object", required: ["events"], properties: { events: none }, maxProperties: 1 }],
+          },
           anyOf: [
             ...event.anyOf,
             { type: "object", required: ["event"], properties: { event }, additionalProperties: false },
@@ -82,12 +86,16 @@ export function readAnswer(): JsonObject {
     },
     content: {
       "text/event-stream": {
-        schema: { type: "string" },
+        // No type here and in YAML: whether a schema describes the text or what is in it, tools do not agree on.
+        schema: { description: "Frames of `id`, `event` and `data`; the data of a message is an event as JSON." },
         example: `:\nretry: 1000\n\nid: 2\nevent: message\ndata: ${line}\n\n`,
       },
       "application/json": { schema: ref("Page"), example: { events: [stored], next: null } },
       "application/x-ndjson": { schema: { type: "string" }, example: `${line}\n` },
-      "application/yaml": { schema: { type: "string" }, example: "---\nstreamPath: /me/hello\noffset: 2\n" },
+      "application/yaml": {
+        schema: { description: "A document for each event." },
+        example: "---\nstreamPath: /me/hello\noffset: 2\n",
+      },
       "text/html": { schema: { type: "string" } },
     },
   };

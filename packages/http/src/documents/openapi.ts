@@ -1,6 +1,14 @@
 /** The OpenAPI 3.1 document: the calls, the parameters that the routes accept, the schemas that validate. */
-import { contracts, type ErrorCode, type JsonObject, segmentCharactersMax } from "@millrace/protocol";
-import { commonParameters, type Parameter } from "../parameters.ts";
+import {
+  contracts,
+  type ErrorCode,
+  idempotencyKeyCharactersMax,
+  type JsonObject,
+  pathCharactersMax,
+  segmentCharactersMax,
+  slugCharactersMax,
+} from "@millrace/protocol";
+import { commonParameters, type Parameter, pathPattern, slugPattern } from "../parameters.ts";
 import { type Operation, operations } from "./operations.ts";
 import { problemResponses } from "./problems.ts";
 import { schemas } from "./schemas.ts";
@@ -80,20 +88,22 @@ function inQuery({ name, description, schema, example, repeatable }: Parameter):
 }
 
 function parameters(): JsonObject {
-  const text = { type: "string" };
-  const header = (name: string, description: string, schema: JsonObject = text) => ({
+  const header = (name: string, description: string, schema: JsonObject) => ({
     name,
     in: "header",
     description,
     schema,
   });
+  // HTTP takes blanks around a value away.
+  const headerText = { type: "string", minLength: 1, pattern: "^[!-~](?:[ -~]*[!-~])?$" };
+  const causeSegment = "(?!\\.{1,2}(?:/|%2F|@))[A-Za-z0-9._~@:+=-]{1,100}";
   return {
     path: {
       name: "path",
       in: "path",
       required: true,
       description: "The stream: segments of `A-Z a-z 0-9 . _ ~ @ : + = -`, joined by slashes.",
-      schema: { type: "string", pattern: "^[A-Za-z0-9._~@:+=-]+(/[A-Za-z0-9._~@:+=-]+)*/?$" },
+      schema: { type: "string", maxLength: pathCharactersMax - 1, pattern: pathPattern },
       example: "me/hello",
     },
     name: {
@@ -108,12 +118,29 @@ function parameters(): JsonObject {
       type: "string",
       minLength: 1,
       maxLength: segmentCharactersMax,
+      pattern: slugPattern,
     }),
-    "idempotency-key": header("Idempotency-Key", "The same as the field; on a batch it counts as `<key>/<index>`."),
-    "millrace-cause": header("Millrace-Cause", "Because of which event: `<url-encoded path>@<offset>`."),
-    "millrace-depth": header("Millrace-Depth", "The depth of that event.", { type: "integer", minimum: 0 }),
-    "millrace-processor": header("Millrace-Processor", "The slug of the processor that appends."),
-    "last-event-id": header("Last-Event-ID", "Resumes behind it; wins over `after` and `afterOffset`."),
+    "idempotency-key": header("Idempotency-Key", "The same as the field; on a batch it counts as `<key>/<index>`.", {
+      ...headerText,
+      maxLength: idempotencyKeyCharactersMax,
+    }),
+    "millrace-cause": header("Millrace-Cause", "Because of which event: `<url-encoded path>@<offset>`.", {
+      type: "string",
+      pattern: `^(?:/|%2F)?${causeSegment}(?:(?:/|%2F)${causeSegment})*@[1-9]\\d{0,14}$`,
+    }),
+    "millrace-depth": header("Millrace-Depth", "The depth of that event.", {
+      type: "integer",
+      minimum: 0,
+      maximum: 999_999_999,
+    }),
+    "millrace-processor": header("Millrace-Processor", "The slug of the processor that appends.", {
+      ...headerText,
+      maxLength: slugCharactersMax,
+    }),
+    "last-event-id": header("Last-Event-ID", "Resumes behind it; wins over `after` and `afterOffset`.", {
+      type: "string",
+      pattern: "^(?:\\d{1,15}(?:-\\d{1,9})?)?$",
+    }),
   };
 }
 
