@@ -142,19 +142,22 @@ describe("a server that is not there ends with 3", () => {
   });
 });
 
-test("a client command loads nothing of the server, and no library but the client's own", async () => {
+test.each([
+  { for: "people", args: [], libraries: ["eventsource-parser", "js-yaml"] },
+  { for: "programs", args: ["--json"], libraries: ["eventsource-parser"] },
+])("a client command for $for loads nothing of the server, and of libraries $libraries", async (example) => {
   const { directory, remove } = temporaryDirectory();
   onTestFinished(remove);
   const server = await startServer({ data: ":memory:" });
   onTestFinished(async () => void (await server.stop("SIGTERM")));
   const env = { MILLRACE_URL: server.url, NODE_V8_COVERAGE: directory };
-  expect((await run(["append", "/a", "x"], env)).code).toBe(0);
+  expect((await run(["append", "/a", "x", ...example.args], env)).code).toBe(0);
   const loaded = readdirSync(directory)
     .map((name) => readFileSync(path.join(directory, name), "utf8"))
     .join();
   expect(loaded).toContain("append-command.js");
   const libraries = Array.from(loaded.matchAll(/node_modules\/([^"]*?)\//g), ([, name]) => name);
-  expect(new Set(libraries)).toEqual(new Set(["eventsource-parser"]));
+  expect(new Set(libraries)).toEqual(new Set(example.libraries));
   for (const name of ["/http/dist/", "/engine/dist/", "/protocol/dist/"]) expect(loaded).not.toContain(name);
 });
 
