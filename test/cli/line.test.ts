@@ -11,8 +11,8 @@ import { startServer, temporaryDirectory } from "../processes/server-process.ts"
 import { run } from "./run.ts";
 
 const names = [
-  ...["serve", "append", "tail", "read", "state", "streams", "delete", "pause", "resume", "export", "import"],
-  "completion",
+  ...["serve", "append", "tail", "read", "state", "streams", "delete", "pause", "resume"],
+  ...["schedule", "schedules", "cancel", "why", "export", "import", "completion"],
 ];
 
 const flagsIn = (help: string) => [...help.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag as string);
@@ -102,6 +102,16 @@ describe("wrong usage ends with 2 and one that helps", () => {
     [["tail"], 'Something is missing behind "tail"'],
     [["tail", "/a", "/b", "--from", "3"], "with several paths it is start or end"],
     [["state", "/a", "--at", "1"], "--at needs --processor"],
+    [["schedule", "/a", "s", "x"], "One of --at, --in, --every and --cron says when; got none"],
+    [["schedule", "/a", "s", "x", "--in", "5m", "--every", "5m"], "got several"],
+    [["schedule", "/a", "s", "x", "--in", "soon"], '--in is a duration such as 30s, 5m, 2h or 1d; got "soon"'],
+    [["schedule", "/a", "s", "x", "--in", "5m", "--timezone", "UTC"], "--timezone needs --cron"],
+    [["schedule", "/a", "s", "--in", "5m"], "See millrace schedule --help"],
+    [["schedule", "/a"], 'Something is missing behind "schedule"'],
+    [["cancel", "/a"], 'Something is missing behind "cancel"'],
+    [["why", "/a"], "An event is written as <path>@<offset>"],
+    [["why", "/a@0"], "An event is written as <path>@<offset>"],
+    [["why", "/a@1", "--limit", "0"], "--limit is a whole number from 1"],
     [["import", "/a", "/nowhere/file"], "/nowhere/file cannot be read"],
     [["export", "/a", "--out", "/nowhere/file"], "--out /nowhere/file cannot be written"],
     [["completion", "tcsh"], "bash, zsh and fish"],
