@@ -61,3 +61,15 @@ test("every dependency has its reason in CONTRIBUTING.md", () => {
 test("README stays short", () => {
   expect(read("README.md").split("\n").length).toBeLessThan(200);
 });
+
+test("running text keeps to a width of 120", () => {
+  for (const name of ["README.md", "PROTOCOL.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]) {
+    const lines = read(name)
+      .replace(/^```.*?^```$/gms, "")
+      .split("\n");
+    expect(
+      lines.filter((line) => line.length > 120 && !line.startsWith("|")),
+      name,
+    ).toEqual([]);
+  }
+});

@@ -11,8 +11,8 @@ import { startServer, temporaryDirectory } from "../processes/server-process.ts"
 import { run } from "./run.ts";
 
 const names = [
-  ...["serve", "append", "tail", "read", "state", "streams", "delete", "pause", "resume", "export", "import"],
-  "completion",
+  ...["serve", "append", "tail", "read", "state", "streams", "delete", "pause", "resume"],
+  ...["schedule", "schedules", "cancel", "why", "export", "import", "completion"],
 ];
 
 const flagsIn = (help: string) => [...help.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag as string);
@@ -102,6 +102,16 @@ describe("wrong usage ends with 2 and one that helps", () => {
     [["tail"], 'Something is missing behind "tail"'],
     [["tail", "/a", "/b", "--from", "3"], "with several paths it is start or end"],
     [["state", "/a", "--at", "1"], "--at needs --processor"],
+    [["schedule", "/a", "s", "x"], "One of --at, --in, --every and --cron says when; got none"],
+    [["schedule", "/a", "s", "x", "--in", "5m", "--every", "5m"], "got several"],
+    [["schedule", "/a", "s", "x", "--in", "soon"], '--in is a duration such as 30s, 5m, 2h or 1d; got "soon"'],
+    [["schedule", "/a", "s", "x", "--in", "5m", "--timezone", "UTC"], "--timezone needs --cron"],
+    [["schedule", "/a", "s", "--in", "5m"], "See millrace schedule --help"],
+    [["schedule", "/a"], 'Something is missing behind "schedule"'],
+    [["cancel", "/a"], 'Something is missing behind "cancel"'],
+    [["why", "/a"], "An event is written as <path>@<offset>"],
+    [["why", "/a@0"], "An event is written as <path>@<offset>"],
+    [["why", "/a@1", "--limit", "0"], "--limit is a whole number from 1"],
     [["import", "/a", "/nowhere/file"], "/nowhere/file cannot be read"],
     [["export", "/a", "--out", "/nowhere/file"], "--out /nowhere/file cannot be written"],
     [["completion", "tcsh"], "bash, zsh and fish"],
@@ -142,19 +152,22 @@ describe("a server that is not there ends with 3", () => {
   });
 });
 
-test("a client command loads nothing of the server, and no library but the client's own", async () => {
+test.each([
+  { for: "people", args: [], libraries: ["eventsource-parser", "js-yaml"] },
+  { for: "programs", args: ["--json"], libraries: ["eventsource-parser"] },
+])("a client command for $for loads nothing of the server, and of libraries $libraries", async (example) => {
   const { directory, remove } = temporaryDirectory();
   onTestFinished(remove);
   const server = await startServer({ data: ":memory:" });
   onTestFinished(async () => void (await server.stop("SIGTERM")));
   const env = { MILLRACE_URL: server.url, NODE_V8_COVERAGE: directory };
-  expect((await run(["append", "/a", "x"], env)).code).toBe(0);
+  expect((await run(["append", "/a", "x", ...example.args], env)).code).toBe(0);
   const loaded = readdirSync(directory)
     .map((name) => readFileSync(path.join(directory, name), "utf8"))
     .join();
   expect(loaded).toContain("append-command.js");
   const libraries = Array.from(loaded.matchAll(/node_modules\/([^"]*?)\//g), ([, name]) => name);
-  expect(new Set(libraries)).toEqual(new Set(["eventsource-parser"]));
+  expect(new Set(libraries)).toEqual(new Set(example.libraries));
   for (const name of ["/http/dist/", "/engine/dist/", "/protocol/dist/"]) expect(loaded).not.toContain(name);
 });
 

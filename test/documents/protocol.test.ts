@@ -25,9 +25,11 @@ describe.skipIf(!canType("the commands of PROTOCOL.md"))("in order", () => {
   });
 });
 
-test("no block of the document is a mere sample: each begins with what is typed", () => {
-  const blocks = [...protocol.matchAll(/^```\w*\n(.*?)^```$/gms)].map(([, block]) => block as string);
-  expect(blocks.filter((block) => !block.startsWith("$ "))).toEqual([]);
+test("no block of the document is a mere sample: each begins with what is typed, or is fenced as text", () => {
+  const blocks = [...protocol.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([, language, block]) => ({ language, block }));
+  const others = blocks.filter(({ block }) => !block?.startsWith("$ "));
+  expect(others.filter(({ language }) => language !== "text")).toEqual([]);
+  expect(others.filter(({ block }) => countCommands(block as string) > 0)).toEqual([]);
 });
 
 test.each<[what: string, stated: string, output: string, agrees: boolean]>([

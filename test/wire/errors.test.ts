@@ -29,7 +29,7 @@ const titles: Record<Answered, string> = {
 
 interface Row {
   /** Which of the servers below is asked. */
-  of?: "open" | "guarded" | "full" | "stopped";
+  of?: "open" | "guarded" | "full" | "crowded" | "stopped";
   target: string;
   method?: string;
   headers?: Record<string, string>;
@@ -56,6 +56,10 @@ const allowed = (method: string, target: string, allow: string): Row => ({
 });
 
 const event = '{"type":"a"}';
+const scheduled =
+  '{"type":"https://events.iterate.com/append-scheduled","payload":{"slug":"s","append":{"type":"a"},"schedule":{"kind":"every","intervalSeconds":1}}}';
+const deployed =
+  '{"type":"https://events.iterate.com/dynamic-worker-configured","payload":{"slug":"s","script":"export default {}"}}';
 const since = "2026-01-01T00:00:00.000Z";
 const howToResume = 'Append {"type":"https://events.iterate.com/events/stream/resumed"} to this stream to go on.';
 const head2 = (expected: number) => ({ head: 2, expected });
@@ -153,7 +157,7 @@ const table: Record<Exclude<Answered, "request_timeout" | "headers_too_large">, 
     },
     {
       target: "/api/state/two?processor=x",
-      detail: 'This stream has no processor "x"; it has lifecycle, pause, circuit-breaker.',
+      detail: 'This stream has no processor "x"; it has lifecycle, pause, schedules, processors, circuit-breaker.',
     },
   ],
   method_not_allowed: [
@@ -237,6 +241,20 @@ const table: Record<Exclude<Answered, "request_timeout" | "headers_too_large">, 
       answers: { "retry-after": "1" },
     },
     {
+      of: "crowded",
+      ...post("/two", scheduled),
+      detail: "This stream has 0 schedules already. Cancel some.",
+      data: { limit: 0, unit: "schedules of this stream" },
+      answers: { "retry-after": "1" },
+    },
+    {
+      of: "crowded",
+      ...post("/two", deployed),
+      detail: "This stream has 0 processors already. Remove some.",
+      data: { limit: 0, unit: "processors of this stream" },
+      answers: { "retry-after": "1" },
+    },
+    {
       of: "full",
       target: "/two?live=true",
       detail: "There are 0 live readers of this stream already. Read in pages, or close some.",
@@ -274,6 +292,7 @@ beforeAll(async () => {
   worlds.open = createWorld();
   worlds.guarded = createWorld({ access: { token: "of-sixteen-letters" } });
   worlds.full = createWorld({ limits: { waitingAppends: 0, readersPerProcess: 0, readersPerStream: 0 } });
+  worlds.crowded = createWorld({ limits: { schedulesPerStream: 0, processorsPerStream: 0 } });
   worlds.stopped = createWorld();
   await worlds.open.append("/two", { type: "a" });
   await worlds.open.append("/keys", { type: "a", idempotencyKey: "order-1" });
@@ -281,7 +300,7 @@ beforeAll(async () => {
   await worlds.stopped.engine.close();
 });
 afterAll(async () => {
-  for (const { engine } of [worlds.open, worlds.guarded, worlds.full]) await engine.close();
+  for (const { engine } of [worlds.open, worlds.guarded, worlds.full, worlds.crowded]) await engine.close();
 });
 
 const seen = new Set<string>();

@@ -3,7 +3,8 @@
  * never parsed (but for YAML, which is for people).
  */
 import { decodeRecord, linePrefix, type ReadItem, toLine } from "@millrace/engine";
-import { stringify } from "yaml";
+import type { StreamEvent } from "@millrace/protocol";
+import { dump } from "js-yaml";
 
 export interface Writer<Item> {
   contentType: string;
@@ -82,9 +83,13 @@ export function yamlWriter(path: string): Writer<ReadItem> {
     write(item) {
       if (item.kind !== "events") return "";
       const events = item.records.map((record, i) => decodeRecord(path, item.offsets?.[i] ?? item.first + i, record));
-      return events.map((event) => `---\n${stringify(event, { lineWidth: 0 })}`).join("");
+      return events.map(yamlDocument).join("");
     },
   };
+}
+
+export function yamlDocument(event: StreamEvent): string {
+  return `---\n${dump(event, { lineWidth: -1, noRefs: true })}`;
 }
 
 /** The events of an item as JSON lines, each with its line break. */

@@ -12,9 +12,8 @@ import {
   type SubtreeRequest,
   toLine,
 } from "@millrace/engine";
-import { stringify } from "yaml";
 import type { Incoming, Outgoing } from "./exchange.ts";
-import type { Writer } from "./formats.ts";
+import { type Writer, yamlDocument } from "./formats.ts";
 import type { ReadQuery } from "./read-query.ts";
 import { streamed } from "./streamed.ts";
 import type { Target } from "./target.ts";
@@ -43,8 +42,7 @@ function writerOf(query: ReadQuery): Writer<SubtreeItem> {
     };
   }
   if (query.format === "yaml") {
-    const document = ({ path, offset, record }: SubtreeEvent) =>
-      `---\n${stringify(decodeRecord(path, offset, record), { lineWidth: 0 })}`;
+    const document = ({ path, offset, record }: SubtreeEvent) => yamlDocument(decodeRecord(path, offset, record));
     return {
       contentType: "application/yaml; charset=utf-8",
       opening: "",

@@ -1,5 +1,5 @@
 /** The client of a Millrace server: what each method asks, in one object. Needs nothing but `fetch`. */
-import type { JsonObject, JsonValue, StreamEvent } from "@millrace/protocol";
+import type { JsonObject, JsonValue, Schedule, StreamEvent } from "@millrace/protocol";
 import { type Append, createAppend } from "./append.ts";
 import { type ClientOptions, createConnection, readJson } from "./connection.ts";
 import { createEventStream, type EventStream } from "./event-stream.ts";
@@ -75,7 +75,36 @@ export interface StreamState {
   /** Only while paused: the event that paused it. */
   pause?: { offset: number; since: string; reason?: string; cause?: JsonValue };
   metadata: JsonObject;
-  consumers: Record<string, { kind: string; cursor: number; lag: number; nextAttemptAt?: string }>;
+  consumers: Record<string, ConsumerState>;
+  /** Left out where there is none. */
+  schedules?: Record<string, ScheduleState>;
+}
+
+export interface ConsumerState {
+  /** `"builtin"`, or what configured it, such as `"processor"`. */
+  kind: string;
+  /** Up to where it has acted. */
+  cursor: number;
+  /** How many events behind the head that is. */
+  lag: number;
+  /** Why its last attempt failed, while it is to be repeated. */
+  lastError?: string;
+  nextAttemptAt?: string;
+  /** Where and why it goes no further. */
+  halted?: { offset: number; message: string; at: number };
+  /** Names of the work that it has open. */
+  work?: readonly string[];
+}
+
+export interface ScheduleState {
+  schedule: Schedule;
+  missed: "fire-once" | "skip";
+  /** Of the event that configured it. */
+  offset: number;
+  /** When it fires next; left out while the stream is paused. */
+  nextAt?: string;
+  lastAt?: string;
+  ticks: number;
 }
 
 export interface ProcessorState {

@@ -15,6 +15,7 @@ export type { Append, Appended, AppendedBatch, AppendMany, AppendOne, AppendOpti
 export {
   type CallOptions,
   type ChildrenOptions,
+  type ConsumerState,
   createEventsClient,
   type DeleteOptions,
   type Deletion,
@@ -22,6 +23,7 @@ export {
   type OnEvent,
   type ProcessorState,
   type ProcessorStateOptions,
+  type ScheduleState,
   type StreamState,
   type StreamSummary,
   type StreamsOptions,

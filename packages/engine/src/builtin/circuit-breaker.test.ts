@@ -1,6 +1,7 @@
-import type { EventSource, StreamEvent } from "@millrace/protocol";
+import { defineProcessor, type EventSource, type StreamEvent } from "@millrace/protocol";
 import { describe, expect, test } from "vitest";
 import { builtin, createWorld, untilQuiet, upTo, type World } from "../../test/world.ts";
+import { processorKind } from "../consumer/processors.ts";
 
 const plain = { type: "plain" };
 const paused = builtin("paused");
@@ -14,6 +15,11 @@ function caused(depth: number): EventSource {
 function configured(burstCapacity: number, refillRatePerMinute = 60, maxDepth?: number) {
   const payload = { burstCapacity, refillRatePerMinute, ...(maxDepth === undefined ? {} : { maxDepth }) };
   return { type: builtin("circuit-breaker-configured"), payload };
+}
+
+/** The same because of an event of the stream itself. */
+function causedBy(offset: number, depth: number): EventSource {
+  return { ...caused(depth), cause: { streamPath: "/a", offset } };
 }
 
 /** Appends one by one until the stream refuses; how many it took. */
@@ -278,5 +284,90 @@ describe("the limit on depth", () => {
     await world.append("/a", [plain, plain, plain], caused(2));
     const events = await world.events("/a");
     expect(events.slice(-4).map(({ type }) => type)).toEqual(["plain", "plain", "plain", paused]);
+  });
+});
+
+describe("the chain of causes", () => {
+  const inStream = (...offsets: number[]) => offsets.map((offset) => ({ streamPath: "/a", offset }));
+
+  async function lastChain(world: World): Promise<unknown> {
+    return ((await lastPause(world)).payload as { cause: { chain: unknown } }).cause.chain;
+  }
+
+  test("walks back within the stream, to an event from outside", async () => {
+    const world = createWorld();
+    await world.append("/a", configured(0, 60, 2));
+    await world.append("/a", plain); // 3
+    await world.append("/a", plain, causedBy(3, 1)); // 4
+    await world.append("/a", [plain, plain], causedBy(3, 1)); // 5, 6
+    await world.append("/a", plain); // 7
+    await world.append("/a", plain, causedBy(4, 2)); // 8
+    await world.append("/a", plain, causedBy(8, 3)); // 9
+    expect(await lastChain(world)).toEqual(inStream(9, 8, 4, 3));
+  });
+
+  test("ends at an event of another stream", async () => {
+    const world = createWorld();
+    await world.append("/a", configured(0, 60, 2));
+    await world.append("/a", plain, caused(2)); // 3
+    await world.append("/a", plain, causedBy(3, 3)); // 4
+    expect(await lastChain(world)).toEqual([...inStream(4, 3), { streamPath: "/other", offset: 7 }]);
+  });
+
+  test("goes on through pauses and resumptions that have a cause", async () => {
+    const world = createWorld();
+    await world.append("/a", configured(0, 60, 1));
+    await world.append("/a", plain, caused(2)); // 3, and paused at 4
+    await world.append("/a", resumed, causedBy(4, 3)); // 5
+    await world.append("/a", plain, causedBy(5, 4)); // 6
+    expect(await lastChain(world)).toEqual([...inStream(6, 5, 4, 3), { streamPath: "/other", offset: 7 }]);
+  });
+
+  test("claims of causes that go round in a circle end it at 20", async () => {
+    const world = createWorld();
+    await world.append("/a", configured(0, 60, 1));
+    await world.append("/a", plain, causedBy(3, 1)); // 3, because of itself
+    await world.append("/a", plain, causedBy(3, 2));
+    expect(await lastChain(world)).toEqual(inStream(4, ...Array(19).fill(3)));
+  });
+
+  test("what has no cause leaves the list of causes as it is", async () => {
+    const world = createWorld();
+    await world.append("/a", plain, caused(1));
+    await world.append("/a", [plain, configured(50), plain]);
+    const { state } = await world.engine.processorState("public", "/a", "circuit-breaker", undefined);
+    expect(state).toMatchObject({ causes: [{ offset: 2, cause: { streamPath: "/other", offset: 7 } }] });
+  });
+
+  test("two processors that answer each other are stopped, and the chain shows them in turn", async () => {
+    const answering = (slug: string, heard: string, said: string) =>
+      defineProcessor({
+        slug,
+        initialState: null,
+        reduce: () => null,
+        async afterAppend({ event, append }) {
+          if (event.type === heard) await append({ type: said });
+        },
+      });
+    const pinging = answering("pinging", "pong", "ping");
+    const ponging = answering("ponging", "ping", "pong");
+    const world = createWorld({
+      consumers: [processorKind(async ({ slug }) => (slug === "pinging" ? pinging : ponging))],
+    });
+    for (const slug of ["pinging", "ponging"]) {
+      await world.append("/a", { type: builtin("dynamic-worker/configured"), payload: { slug, script: "" } });
+    }
+    await world.append("/a", { type: "ping" });
+    for (let i = 0; i < 1_000 && !(await isPaused(world)); i++) await untilQuiet();
+    const events = await world.events("/a");
+    expect(events.at(-1)?.type).toBe(paused);
+    const chain = (await lastChain(world)) as { streamPath: string; offset: number }[];
+    expect(chain).toHaveLength(20);
+    expect(chain[0]?.offset).toBe(events.length - 1);
+    const types = chain.map(({ offset }) => events[offset - 1]?.type);
+    expect(types).toEqual(chain.map((_, i) => ((i % 2 === 0) === (types[0] === "ping") ? "ping" : "pong")));
+    for (const [i, { offset }] of chain.slice(0, -1).entries()) {
+      expect(events[offset - 1]?.source?.cause).toEqual(chain[i + 1]);
+    }
   });
 });

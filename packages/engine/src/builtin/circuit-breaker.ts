@@ -7,6 +7,8 @@
  * without a cause counts as one; facts that the server states cost nothing.
  *
  * Depth is how many causes lie behind an event. Every `resumed` after a pause by depth allows as much again.
+ *
+ * The pause shows the chain of causes, so whoever finds it sees who answers whom. For that the last causes are kept.
  */
 import {
   type BuiltinProcessor,
@@ -28,16 +30,27 @@ export interface CircuitBreakerState {
   paused: boolean;
   /** The pause was by depth: `resumed` allows as much again. */
   pausedByDepth: boolean;
+  /** Of the last events that had a cause, oldest first. */
+  causes: readonly Caused[];
   /** The event that went over a limit, until `paused` stands behind it. */
   tripped?: JsonObject;
 }
 
+interface Caused {
+  offset: number;
+  cause: Cause;
+}
+
+type Cause = { streamPath: string; offset: number };
+
 const burstCapacity = 100;
 const maxDepth = 10_000;
+/** Long enough to see a circle of several processors, short enough for a state that is copied with each event. */
+const chainEventsMax = 20;
 
 export const circuitBreaker: BuiltinProcessor<CircuitBreakerState> = {
   slug: "circuit-breaker",
-  version: 1,
+  version: 2,
   initialState: {
     burstCapacity,
     refillRatePerMinute: 2_400,
@@ -47,19 +60,14 @@ export const circuitBreaker: BuiltinProcessor<CircuitBreakerState> = {
     depthLimit: maxDepth,
     paused: false,
     pausedByDepth: false,
+    causes: [],
   },
 
   reduce({ state, event, continued }) {
-    switch (event.type) {
-      case "https://events.iterate.com/events/stream/circuit-breaker-configured":
-        return configure(state, event);
-      case "https://events.iterate.com/events/stream/paused":
-        return pauseAt(state);
-      case "https://events.iterate.com/events/stream/resumed":
-        return resume(state, event);
-      default:
-        return count(state, event, continued);
-    }
+    const next = changed(state, event, continued);
+    const cause = event.source?.cause;
+    if (cause === undefined) return next;
+    return { ...next, causes: [...next.causes.slice(1 - chainEventsMax), { offset: event.offset, cause }] };
   },
 
   rightBehind({ state, event }) {
@@ -68,11 +76,24 @@ export const circuitBreaker: BuiltinProcessor<CircuitBreakerState> = {
   },
 };
 
+function changed(state: CircuitBreakerState, event: StreamEvent, continued: boolean): CircuitBreakerState {
+  switch (event.type) {
+    case "https://events.iterate.com/events/stream/circuit-breaker-configured":
+      return configure(state, event);
+    case "https://events.iterate.com/events/stream/paused":
+      return pauseAt(state);
+    case "https://events.iterate.com/events/stream/resumed":
+      return resume(state, event);
+    default:
+      return count(state, event, continued);
+  }
+}
+
 function count(state: CircuitBreakerState, event: StreamEvent, continued: boolean): CircuitBreakerState {
   const { source } = event;
   if (source?.kind === "server" || contractFor(event.type)?.serverOnly) return state;
   if (source !== undefined && source.depth > state.depthLimit && state.tripped === undefined && !state.paused) {
-    return { ...state, tripped: trip("depth", state.depthLimit, source.depth, event) };
+    return { ...state, tripped: trip("depth", state.depthLimit, source.depth, chainOf(state, event)) };
   }
   if (state.burstCapacity === 0) return state;
   if (continued && source?.cause === undefined) return state;
@@ -81,14 +102,27 @@ function count(state: CircuitBreakerState, event: StreamEvent, continued: boolea
   const tokens = Math.min(state.burstCapacity, refilled) - 1;
   const next = { ...state, tokens, countedAt: now };
   if (tokens >= 0 || state.tripped !== undefined || state.paused) return next;
-  next.tripped = trip("rate", state.burstCapacity, state.burstCapacity + 1, event);
+  next.tripped = trip("rate", state.burstCapacity, state.burstCapacity + 1, chainOf(state, event));
   return next;
 }
 
-function trip(kind: "rate" | "depth", limit: number, observed: number, event: StreamEvent): JsonObject {
-  const chain = [{ streamPath: event.streamPath, offset: event.offset }];
-  if (event.source?.cause !== undefined) chain.push(event.source.cause);
+function trip(kind: "rate" | "depth", limit: number, observed: number, chain: Cause[]): JsonObject {
   return { kind, limit, observed, chain };
+}
+
+/**
+ * From the event back through its causes, as far as this stream knows: up to an event of another stream, to one from
+ * outside, or to one that lies too far back.
+ */
+function chainOf({ causes }: CircuitBreakerState, { streamPath, offset, source }: StreamEvent): Cause[] {
+  const chain: Cause[] = [{ streamPath, offset }];
+  let cause = source?.cause;
+  while (cause !== undefined && chain.length < chainEventsMax) {
+    chain.push(cause);
+    const { streamPath: path, offset: at } = cause;
+    cause = path === streamPath ? causes.find(({ offset }) => offset === at)?.cause : undefined;
+  }
+  return chain;
 }
 
 function configure(state: CircuitBreakerState, event: StreamEvent): CircuitBreakerState {

@@ -96,9 +96,22 @@ function eventName(name: string): string {
 function answers(): JsonObject {
   const streamList = list(ref("StreamSummary"));
   const pause = object({ offset, since: time, reason: text, cause: {} }, ["reason", "cause"]);
-  const consumer = object({ kind: { const: "builtin" }, cursor: head, lag: head, nextAttemptAt: time }, [
-    "nextAttemptAt",
-  ]);
+  const halted = object({ offset, message: text, at: offset });
+  const consumer = object(
+    { kind: text, cursor: head, lag: head, lastError: text, nextAttemptAt: time, halted, work: list(text) },
+    ["lastError", "nextAttemptAt", "halted", "work"],
+  );
+  const schedule = object(
+    {
+      schedule: { type: "object" },
+      missed: { enum: ["fire-once", "skip"] },
+      offset,
+      nextAt: time,
+      lastAt: time,
+      ticks: head,
+    },
+    ["nextAt", "lastAt"],
+  );
   const deleted = list(object({ path: text, head: offset }));
   const brief = { type: text, summary: text, planned: flag };
   return {
@@ -122,8 +135,9 @@ function answers(): JsonObject {
         pause,
         metadata: { type: "object" },
         consumers: { type: "object", additionalProperties: consumer },
+        schedules: { type: "object", additionalProperties: schedule },
       },
-      ["pause"],
+      ["pause", "schedules"],
     ),
     ProcessorState: object({ state: {}, offset: head, version: text }),
     Contract: object({

@@ -43,6 +43,22 @@ export const commands: Record<string, CommandEntry> = {
     summary: "let a paused stream go on",
     load: async () => (await import("./pause-command.ts")).resumeCommand,
   },
+  schedule: {
+    summary: "append an event later, once or again and again",
+    load: async () => (await import("./schedule-command.ts")).scheduleCommand,
+  },
+  schedules: {
+    summary: "list the schedules of a stream",
+    load: async () => (await import("./schedules-command.ts")).schedulesCommand,
+  },
+  cancel: {
+    summary: "end a schedule",
+    load: async () => (await import("./cancel-command.ts")).cancelCommand,
+  },
+  why: {
+    summary: "show what led to an event, back to its origin",
+    load: async () => (await import("./why-command.ts")).whyCommand,
+  },
   export: {
     summary: "write stored events as NDJSON",
     load: async () => (await import("./export-command.ts")).exportCommand,

@@ -27,7 +27,7 @@ again. Asks first on a terminal; the answer no is exit code 1.`,
     }
     return withClient(values, { path }, async (client) => {
       if (!values.yes && !(await isMeant(path, children))) return 1;
-      createOutput(values.json).value(await client.delete(path, { children }));
+      await createOutput(values.json).value(await client.delete(path, { children }));
       return 0;
     });
   },

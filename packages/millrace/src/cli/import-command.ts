@@ -37,7 +37,7 @@ subscription/halted, subscription/event-parked, dynamic-worker/halted.`,
     try {
       return await withClient(values, { path, retry: {} }, async (client) => {
         const done = await importAll(client, source, path.replace(/(?<=.)\/$/, ""), values.control ?? false);
-        createOutput(values.json).value(done);
+        await createOutput(values.json).value(done);
         return 0;
       });
     } finally {

@@ -1,7 +1,6 @@
 /** What goes to stdout: YAML for people, one JSON value in a line for programs. */
 import { once } from "node:events";
 import { escapeControls } from "./escape-controls.ts";
-import { toYaml } from "./yaml.ts";
 
 export interface Output {
   /** One of many: a YAML document that begins with `---`, or a line of JSON. */
@@ -16,9 +15,12 @@ export function createOutput(json: boolean | undefined): Output {
     return { item: line, value: line };
   }
   const colours = wantsColours(process.stdout);
+  const begin = colours ? "\x1b[2m---\x1b[0m\n" : "---\n";
+  // Loaded here, so that programs that ask for JSON do not wait for a library.
+  const yaml = async (value: unknown) => (await import("./yaml.ts")).toYaml(value, colours);
   return {
-    item: (value) => writeOut(`${colours ? "\x1b[2m---\x1b[0m" : "---"}\n${toYaml(value, colours)}`),
-    value: (value) => writeOut(toYaml(value, colours)),
+    item: async (value) => writeOut(begin + (await yaml(value))),
+    value: async (value) => writeOut(await yaml(value)),
   };
 }
 

@@ -25,7 +25,7 @@ function appendNamed(name: string, type: string, args: string[]): Promise<number
   const reason = positionals.slice(1).join(" ");
   return withClient(values, { path }, async (client) => {
     const { event } = await client.append(path, { type, payload: reason === "" ? {} : { reason } }, { retry: false });
-    createOutput(values.json).item(event);
+    await createOutput(values.json).item(event);
     return 0;
   });
 }

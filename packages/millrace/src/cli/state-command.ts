@@ -25,7 +25,7 @@ export const stateCommand: Command = {
         processor === undefined
           ? await client.state(path)
           : await client.state(path, { processor, ...(at === undefined ? {} : { at: wholeNumber("at", at) }) });
-      createOutput(values.json).value(state);
+      await createOutput(values.json).value(state);
       return 0;
     });
   },

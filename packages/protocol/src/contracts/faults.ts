@@ -21,7 +21,6 @@ const invalidEventAppended = defineContract({
 
 const errorOccurred = defineContract({
   name: "error-occurred",
-  planned: true,
   payload: z.strictObject({
     message: text,
     about: z.strictObject({ kind: text, slug, offset: eventOffset }).optional(),
@@ -34,9 +33,10 @@ const errorOccurred = defineContract({
   },
   summary: "Something failed.",
   documentation:
-    "Every failure inside the server that concerns a stream is recorded in that stream as this event; anyone may " +
-    "append one too. `about` names the consumer that failed and the event at which it did. Everyone's reducer sees " +
-    "it, but it is never given to the `afterAppend` of the consumer that it names, so a failure cannot feed itself.",
+    "When the hook of a processor in the server fails, the server says so in the stream, once for each event at which " +
+    "it does; anyone may append one too. `about` names the consumer that failed and the event at which it did. " +
+    "Everyone's reducer sees it, but it is never given to the `afterAppend` of the consumer that it names, so a " +
+    "failure cannot feed itself.",
 });
 
 export const faultContracts: readonly EventContract[] = [invalidEventAppended, errorOccurred];

@@ -60,7 +60,7 @@ const appendScheduled = defineContract({
     "Schedules are kept to the millisecond, do not drift, survive restarts and never fire twice for one tick. Ticks " +
     'missed while the server was down or the stream was paused fire once together, or with `missed: "skip"` not at ' +
     "all: a tick is missed when it is more than 10 seconds late, or when the next one is due. A `once-at` in the past " +
-    "fires at once. The same slug again replaces the schedule. `append` is judged like any event that is sent; it " +
+    "fires at once. The same slug again replaces the schedule; a stream has at most 10,000. `append` is judged like any event that is sent; it " +
     "has no `offset` and no `idempotencyKey`, since every tick is an event of its own.",
 });
 
@@ -80,8 +80,9 @@ const scheduleFinished = defineContract({
   example: { slug: "reminder", outcome: "succeeded" },
   summary: "A schedule came to its end.",
   documentation:
-    "Written only when a schedule ends, in the commit of its last tick; a repeating schedule that goes on writes " +
-    "none.",
+    "Written only when a schedule ends by itself: right behind its last tick, in the same commit (`succeeded`), or " +
+    'instead of it, where it was missed and has `missed: "skip"` (`skipped`). A repeating schedule that goes on writes ' +
+    "none. Nothing writes `failed` yet.",
 });
 
 export const scheduleContracts: readonly EventContract[] = [appendScheduled, scheduleCancelled, scheduleFinished];
