@@ -226,7 +226,7 @@ test.each([
   const [paused, ...more] = await ofType(world, builtin("paused"));
   expect(more).toEqual([]);
   const offset = paused?.offset as number;
-  const chain = [offset - 1, offset - 2].map((of) => ({ streamPath: "/s", offset: of }));
+  const chain = Array.from({ length: 20 }, (_, back) => ({ streamPath: "/s", offset: offset - 1 - back }));
   expect(paused?.payload).toMatchObject({ cause: { kind, chain } });
   expect((await world.events("/s")).length).toBeLessThan(50);
   expect(world.clock.nextTimerInMs()).toBeUndefined();
