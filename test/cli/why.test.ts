@@ -89,7 +89,9 @@ describe("where it ends", () => {
   test("a cause that never was", async () => {
     await appendBecause("/claim", "a", "/never@7");
     await appendBecause("/claim", "a", "/claim@99");
-    for (const offset of [2, 3]) {
+    await appendBecause("/claim", "a", "/never@1");
+    await appendBecause("/claim", "a", "/claim@6");
+    for (const offset of [2, 3, 4, 5]) {
       expect(await why(`/claim@${offset}`)).toMatchObject({
         places: [`/claim@${offset}`],
         end: { reason: "not-found" },
@@ -116,8 +118,11 @@ describe("where it ends", () => {
   });
 });
 
-test.each([["/nowhere@2"], ["/asked@99"]])("%s is not there: nothing on stdout, and 1", async (event) => {
-  const { code, stdout, stderr } = await run(["why", event], env);
-  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-  expect(stderr).toContain(`there is no ${event}`);
-});
+test.each([["/nowhere@1"], ["/nowhere@2"], ["/asked@4"], ["/asked@99"]])(
+  "%s is not there: nothing on stdout, and 1",
+  async (event) => {
+    const { code, stdout, stderr } = await run(["why", event], env);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain(`there is no ${event}`);
+  },
+);

@@ -51,14 +51,20 @@ export function writerOf(source: StreamEvent["source"]): string {
 
 async function eventAt(client: EventsClient, { streamPath, offset }: Place) {
   try {
-    for await (const event of client.read(streamPath, { after: offset - 1, limit: 1 })) {
-      // Offsets go on over a deletion: what comes first behind it belongs to a later life.
-      return event.offset === offset ? event : ("deleted" as const);
-    }
-    // An empty path that has had this offset was deleted; beyond what it has had it is refused.
+    const [event] = await firstBehind(client, streamPath, offset - 1);
+    // Offsets go on over a deletion: what comes first behind it belongs to a later life.
+    if (event !== undefined) return event.offset === offset ? event : ("deleted" as const);
+    // Either it is the next one, or it lies in a path that was emptied: a read behind it is refused, or is not.
+    await firstBehind(client, streamPath, offset);
     return "deleted" as const;
   } catch (error) {
     if (isMillraceError(error) && error.code === "offset_conflict") return "not-found" as const;
     throw error;
   }
+}
+
+async function firstBehind(client: EventsClient, path: string, after: number): Promise<StreamEvent[]> {
+  const events: StreamEvent[] = [];
+  for await (const event of client.read(path, { after, limit: 1 })) events.push(event);
+  return events;
 }

@@ -13,7 +13,7 @@ interface Valued {
 type ClientOptions = { json: { type: "boolean"; help: string }; url: Valued; project: Valued; token: Valued };
 
 export const clientOptions: ClientOptions & typeof helpOption = {
-  json: { type: "boolean", help: "JSON for programs, one value in a line, instead of YAML" },
+  json: { type: "boolean", help: "JSON for programs, one value in a line" },
   url: { type: "string", value: "URL", help: "the server    (MILLRACE_URL, default http://127.0.0.1:4040)" },
   project: { type: "string", value: "SLUG", help: "the project   (MILLRACE_PROJECT, default public)" },
   token: { type: "string", value: "TOKEN", help: "bearer token  (MILLRACE_TOKEN, which other users cannot see)" },

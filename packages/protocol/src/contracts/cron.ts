@@ -19,6 +19,11 @@ export function compileCron(pattern: string, timezone = "UTC"): Cron {
   if (pattern.length > charactersMax) throw new Error(`expected a cron pattern of at most ${charactersMax} characters`);
   // croner takes a date, too, and knows one by its colon.
   if (pattern.includes(":")) throw new Error("expected a cron pattern, got a date; use a schedule of kind once-at");
+  const fields = pattern.match(/\S+/g)?.length ?? 0;
+  // croner refuses it as well, but in words about patterns with a year, which it does not take here.
+  if (!pattern.trim().startsWith("@") && fields !== 5 && fields !== 6) {
+    throw new Error(`expected a cron pattern: five fields, or six with seconds first; got ${fields}`);
+  }
   try {
     return new Cron(pattern, { paused: true, mode: "5-or-6-parts", timezone });
   } catch (error) {

@@ -62,10 +62,22 @@ describe("a schedule", () => {
       { kind: "cron", cron: "99 * * * *" },
       "payload.schedule.cron: expected a cron pattern: Invalid value for minute: 99",
     ],
-    [{ kind: "cron", cron: "* * * *" }, "payload.schedule.cron: expected a cron pattern: "],
-    [{ kind: "cron", cron: "* * * * * * *" }, "payload.schedule.cron: expected a cron pattern: "],
-    [{ kind: "cron", cron: "" }, "payload.schedule.cron: expected a cron pattern: "],
-    [{ kind: "cron", cron: "hourly" }, "payload.schedule.cron: expected a cron pattern: "],
+    [
+      { kind: "cron", cron: "* * * *" },
+      "payload.schedule.cron: expected a cron pattern: five fields, or six with seconds first; got 4",
+    ],
+    [
+      { kind: "cron", cron: "* * * * * * *" },
+      "payload.schedule.cron: expected a cron pattern: five fields, or six with seconds first; got 7",
+    ],
+    [
+      { kind: "cron", cron: "" },
+      "payload.schedule.cron: expected a cron pattern: five fields, or six with seconds first; got 0",
+    ],
+    [
+      { kind: "cron", cron: "hourly" },
+      "payload.schedule.cron: expected a cron pattern: five fields, or six with seconds first; got 1",
+    ],
     [{ kind: "cron", cron: "@reboot" }, "payload.schedule.cron: expected a cron pattern: "],
     [{ kind: "cron", cron: "2026-04-08T12:00:00Z" }, "payload.schedule.cron: expected a cron pattern, got a date"],
     [{ kind: "cron", cron: "0 0 30 2 *" }, "payload.schedule.cron: expected a cron pattern that matches some time"],
