@@ -278,10 +278,10 @@ function overRange(driver: Driver): Driver {
 }
 
 function afterFold(driver: Driver, offset: number): Driver {
-  const [first, ...rest] = driver.waiting;
+  const first = driver.waiting[0];
   const folded = { ...driver, folded: Math.max(driver.folded, offset) };
   if (first === undefined || isActedOn(driver, first)) return folded;
-  return overRange({ ...folded, waiting: rest });
+  return overRange({ ...folded, waiting: driver.waiting.slice(1) });
 }
 
 function afterReturn(driver: Driver): Driver {
@@ -291,10 +291,10 @@ function afterReturn(driver: Driver): Driver {
     const cursor = Math.max(progress.cursor, missed?.through ?? 0);
     return changed(driver, { cursor, catchUp: undefined, failures: 0, nextAttemptAt: undefined, lastError: undefined });
   }
-  const [first, ...rest] = driver.waiting;
+  const first = driver.waiting[0];
   const cursor = first?.event.offset ?? progress.cursor;
   const done: Progress = { cursor, begun: 0, failures: 0, crashes: 0, work: progress.work };
-  return overRange({ ...driver, waiting: rest, progress: done, dirty: true });
+  return overRange({ ...driver, waiting: driver.waiting.slice(1), progress: done, dirty: true });
 }
 
 function afterFailure(driver: Driver, failure: Extract<Heard, { is: "failed" }>): Driver {

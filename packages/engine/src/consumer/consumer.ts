@@ -453,7 +453,7 @@ export class Consumer {
   }
 
   #abort(reason: string, refusal?: StreamError): void {
-    if (refusal !== undefined) this.#call?.close(refusal);
+    if (refusal !== undefined) this.#call?.close(() => refusal);
     this.#call?.controller.abort(new Error(reason));
   }
 
