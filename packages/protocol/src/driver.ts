@@ -289,11 +289,15 @@ function afterReturn(driver: Driver): Driver {
   if (progress.catchUp !== undefined) {
     const { missed } = progress.catchUp;
     const cursor = Math.max(progress.cursor, missed?.through ?? 0);
-    return changed(driver, { cursor, catchUp: undefined, failures: 0, nextAttemptAt: undefined, lastError: undefined });
+    const over = { catchUp: undefined, failures: 0, nextAttemptAt: undefined, lastError: undefined };
+    const next = changed(driver, { ...over, cursor, catchUps: (progress.catchUps ?? 0) + 1 });
+    // On disk before anything else begins: what is interrupted from here on is for another call.
+    return { ...next, saveFirst: true };
   }
   const first = driver.waiting[0];
   const cursor = first?.event.offset ?? progress.cursor;
-  const done: Progress = { cursor, begun: 0, failures: 0, crashes: 0, work: progress.work };
+  const { catchUps, work } = progress;
+  const done: Progress = { cursor, begun: 0, failures: 0, crashes: 0, work, ...(catchUps && { catchUps }) };
   return overRange({ ...driver, waiting: driver.waiting.slice(1), progress: done, dirty: true });
 }
 
