@@ -96,9 +96,9 @@ const longestDelayMs = 3_600_000;
 /** @param start "first" without progress on disk, "version" after a new one, "again" for a mere restart or wake */
 export function startDriver(
   settings: DriverSettings,
-  from: { start: "first" | "version" | "again"; progress: Progress; head: number; folded: number },
+  from: { start: "first" | "version" | "again"; progress: Progress; head: number; folded: number; now?: number },
 ): Driver {
-  const { start, head, folded } = from;
+  const { start, head, folded, now = Number.POSITIVE_INFINITY } = from;
   const behind = from.progress.cursor < head;
   const misses = settings.misses && behind;
   const progress = withCatchUp(settings, from.progress, start, misses ? head : undefined);
@@ -113,7 +113,8 @@ export function startDriver(
     waiting: [],
     folded,
     actAfter: misses ? head : progress.cursor,
-    uncertain: start !== "first" && behind && from.progress.exact !== true,
+    // An attempt that is still to be waited for had not begun.
+    uncertain: start !== "first" && behind && from.progress.exact !== true && (progress.nextAttemptAt ?? 0) <= now,
     paused: false,
     halted: false,
   };

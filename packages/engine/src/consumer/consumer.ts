@@ -77,6 +77,7 @@ export class Consumer {
         progress: resting && start === "again" ? { ...progress, cursor: head } : progress,
         head,
         folded: 0,
+        now: house.clock.now(),
       },
     );
     if (house.paused()) this.#hear({ is: "paused" });

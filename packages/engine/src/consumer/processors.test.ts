@@ -216,3 +216,29 @@ test("each catch-up at one cursor is one of its own: what a later one appends is
   const interrupted = await ofType(world, "interrupted");
   expect(interrupted.map(({ payload }) => payload)).toEqual([{ work: ["first"] }, { work: [] }, { work: ["second"] }]);
 });
+
+test("a process that dies while an attempt is waited for has not died of it", async () => {
+  let isMended = false;
+  const failing = defineProcessor({
+    slug: "failing",
+    initialState: null,
+    reduce: () => null,
+    afterAppend({ event }) {
+      if (event.type === "ping" && !isMended) throw new Error("no");
+    },
+  });
+  let world = worldOf({ failing });
+  await world.append("/s", configured("failing"));
+  await world.append("/s", { type: "ping" });
+  await untilQuiet();
+  for (let crash = 0; crash < 20; crash++) {
+    world = worldOf({ failing }, { directory: world.directory, clock: createManualClock(world.clock.now()) });
+    // Whoever appends has the stream opened, and its consumers with it.
+    await world.append("/s", { type: "hello" });
+    await pass(world, 20, 20);
+  }
+  isMended = true;
+  await pass(world, 10_000);
+  expect(await ofType(world, builtin("dynamic-worker/halted"))).toHaveLength(0);
+  expect((await world.engine.state("public", "/s")).consumers.failing).toMatchObject({ lag: 0 });
+});
