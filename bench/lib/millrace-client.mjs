@@ -28,6 +28,27 @@ export async function append(port, stream, event) {
   return body.event;
 }
 
+/** One commit. */
+export async function appendBatch(port, stream, events) {
+  const answer = await fetch(`http://127.0.0.1:${port}/api/streams/${stream}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(events),
+  });
+  const { events: stored } = await answer.json();
+  if (answer.status !== 200 || stored.some(({ type }, index) => type !== events[index].type)) {
+    throw new Error(`a batch to ${stream} was answered ${answer.status} ${JSON.stringify(stored).slice(0, 300)}`);
+  }
+}
+
+/** Every event at and below a path. */
+export async function readSubtree(port, stream) {
+  const answer = await fetch(`http://127.0.0.1:${port}/api/streams/${stream}?includeChildren=true&format=ndjson`);
+  if (!answer.ok) throw new Error(`${stream} was answered ${answer.status}`);
+  const lines = (await answer.text()).split("\n").filter((line) => line !== "");
+  return lines.map((line) => JSON.parse(line));
+}
+
 /** The highest offset of a stream; 0 when it does not exist. */
 export async function headOf(port, stream) {
   const answer = await fetch(`http://127.0.0.1:${port}/api/state/${stream}`);

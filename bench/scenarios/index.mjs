@@ -11,6 +11,7 @@ import { longStream } from "./long-stream.mjs";
 import { manyStreams } from "./many-streams.mjs";
 import { opening } from "./opening.mjs";
 import { readers10000 } from "./readers-10000.mjs";
+import { schedules } from "./schedules.mjs";
 import { subtreeTail } from "./subtree-tail.mjs";
 
 /** @type {{name: string, what: string, run: (tools: any) => Promise<{rows: object[], raw: unknown}>}[]} */
@@ -22,6 +23,7 @@ export const scenarios = [
   manyReaders,
   readers10000,
   subtreeTail,
+  schedules,
   idleConsumers,
   consumerThroughput,
   clientParse,

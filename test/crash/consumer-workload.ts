@@ -13,9 +13,9 @@ const project = "consumers";
 const paths = ["/work/0", "/work/1", "/work/2"];
 const toldPaths = ["/told/0", "/told/1"];
 /** Hooks take longer than appends: a backlog that never ended would be no test. */
-const pingsOfRound = 12;
+const pingsOfRound = 8;
 /** So often everything is awaited; in between a backlog is taken over from one crash to the next. */
-const drainedEvery = 3;
+const drainedEvery = 4;
 
 export interface ConsumerWorkload extends Workload {
   counts(): { pings: number; retried: number; completed: number; interrupted: number };
@@ -100,7 +100,7 @@ function ping({ random }: Round): object {
     tell: random.pick(toldPaths),
     slowMs: oneIn(3) ? random.integer(40) : 0,
     workMs: oneIn(3) ? 1 + random.integer(200) : 0,
-    failsOnce: oneIn(40),
+    failsOnce: oneIn(15),
   };
   return { type: "ping", payload };
 }

@@ -12,7 +12,7 @@ import { createScheduleWorkload, schedulePaths, scheduleProject } from "./schedu
 
 const rounds = Number(process.env.MILLRACE_CRASH_ROUNDS ?? 20);
 /** Here a round is longer: what the server does by itself is awaited. */
-const effectRounds = Number(process.env.MILLRACE_CRASH_ROUNDS ?? 10);
+const effectRounds = Number(process.env.MILLRACE_CRASH_ROUNDS ?? 8);
 const seed = Number(process.env.MILLRACE_CRASH_SEED ?? Date.now() % 1_000_000);
 
 test(

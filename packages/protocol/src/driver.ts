@@ -96,9 +96,9 @@ const longestDelayMs = 3_600_000;
 /** @param start "first" without progress on disk, "version" after a new one, "again" for a mere restart or wake */
 export function startDriver(
   settings: DriverSettings,
-  from: { start: "first" | "version" | "again"; progress: Progress; head: number; folded: number },
+  from: { start: "first" | "version" | "again"; progress: Progress; head: number; folded: number; now?: number },
 ): Driver {
-  const { start, head, folded } = from;
+  const { start, head, folded, now = Number.POSITIVE_INFINITY } = from;
   const behind = from.progress.cursor < head;
   const misses = settings.misses && behind;
   const progress = withCatchUp(settings, from.progress, start, misses ? head : undefined);
@@ -113,7 +113,8 @@ export function startDriver(
     waiting: [],
     folded,
     actAfter: misses ? head : progress.cursor,
-    uncertain: start !== "first" && behind && from.progress.exact !== true,
+    // An attempt that is still to be waited for had not begun.
+    uncertain: start !== "first" && behind && from.progress.exact !== true && (progress.nextAttemptAt ?? 0) <= now,
     paused: false,
     halted: false,
   };
@@ -282,10 +283,10 @@ function overRange(driver: Driver): Driver {
 }
 
 function afterFold(driver: Driver, offset: number): Driver {
-  const [first, ...rest] = driver.waiting;
+  const first = driver.waiting[0];
   const folded = { ...driver, folded: Math.max(driver.folded, offset) };
   if (first === undefined || isActedOn(driver, first)) return folded;
-  return overRange({ ...folded, waiting: rest });
+  return overRange({ ...folded, waiting: driver.waiting.slice(1) });
 }
 
 function afterReturn(driver: Driver): Driver {
@@ -296,12 +297,15 @@ function afterReturn(driver: Driver): Driver {
     // What was missed is not called any more, so calls that began for it are no attempts for what comes next.
     const attempts = missed === undefined ? {} : { begun: 0, crashes: 0, spent: undefined };
     const ladder = { failures: 0, nextAttemptAt: undefined, lastError: undefined };
-    return changed(driver, { cursor, catchUp: undefined, ...ladder, ...attempts });
+    const catchUps = (progress.catchUps ?? 0) + 1;
+    // On disk before anything else begins: what is interrupted from here on is for another call.
+    return { ...changed(driver, { cursor, catchUp: undefined, catchUps, ...ladder, ...attempts }), saveFirst: true };
   }
-  const [first, ...rest] = driver.waiting;
+  const first = driver.waiting[0];
   const cursor = first?.event.offset ?? progress.cursor;
-  const done: Progress = { cursor, begun: 0, failures: 0, crashes: 0, work: progress.work };
-  return overRange({ ...driver, waiting: rest, progress: done, dirty: true });
+  const { catchUps, work } = progress;
+  const done: Progress = { cursor, begun: 0, failures: 0, crashes: 0, work, ...(catchUps && { catchUps }) };
+  return overRange({ ...driver, waiting: driver.waiting.slice(1), progress: done, dirty: true });
 }
 
 function afterFailure(driver: Driver, failure: Extract<Heard, { is: "failed" }>): Driver {

@@ -42,7 +42,8 @@ export class Call {
   readonly #consumer: Consumer;
   readonly #purpose: CallPurpose;
   readonly #pending: Set<Promise<unknown>> = new Set();
-  #closed: StreamError | undefined;
+  /** Most calls are closed without anybody's asking why: an error is made for whoever does. */
+  #closed: (() => StreamError) | undefined;
 
   constructor(consumer: Consumer, purpose: CallPurpose) {
     this.#consumer = consumer;
@@ -50,7 +51,7 @@ export class Call {
   }
 
   /** Nothing that it appends from here on is taken. */
-  close(reason: StreamError): void {
+  close(reason: () => StreamError): void {
     this.#closed ??= reason;
   }
 
@@ -108,7 +109,7 @@ export class Call {
   }
 
   #fence(): void {
-    if (this.#closed !== undefined) throw this.#closed;
+    if (this.#closed !== undefined) throw this.#closed();
     if (this.diverged !== undefined) {
       throw new StreamError("idempotency_conflict", this.diverged, { idempotencyKey: this.#purpose.key, offset: 0 });
     }

@@ -77,6 +77,7 @@ export class Consumer {
         progress: resting && start === "again" ? { ...progress, cursor: head } : progress,
         head,
         folded: 0,
+        now: house.clock.now(),
       },
     );
     if (house.paused()) this.#hear({ is: "paused" });
@@ -364,12 +365,12 @@ export class Consumer {
     const { processor, value } = this.#folded as FoldedState;
     const { afterCatchUp } = processor;
     const streamPath = this.house.path;
-    const offset = this.#driver.progress.cursor;
+    const { cursor: offset, catchUps = 0 } = this.#driver.progress;
     if (afterCatchUp === undefined) {
       for (const work of interrupted?.work ?? []) await this.tell(work.offset, interruptedMessage(work));
       return this.#hear({ is: "returned" });
     }
-    const purpose = { key: `catch-up-${offset}`, cause: { streamPath, offset }, depth: 0 };
+    const purpose = { key: `catch-up-${catchUps}`, cause: { streamPath, offset }, depth: 0 };
     const what = { ...(missed && { missed }), ...(interrupted && { interrupted }) };
     await this.#run(purpose, (call) =>
       afterCatchUp({ streamPath, state: value, ...what, ...this.#tools(call, purpose) }),
@@ -452,7 +453,7 @@ export class Consumer {
   }
 
   #abort(reason: string, refusal?: StreamError): void {
-    if (refusal !== undefined) this.#call?.close(refusal);
+    if (refusal !== undefined) this.#call?.close(() => refusal);
     this.#call?.controller.abort(new Error(reason));
   }
 

@@ -28,7 +28,7 @@ export async function runHook(
     return failure(call, error);
   } finally {
     cancelDeadline();
-    call.close(new StreamError("unavailable", "This call of the hook is over.", { retryAfterSeconds: 1 }));
+    call.close(callIsOver);
   }
 }
 
@@ -72,3 +72,5 @@ export function messageOf(error: unknown): string {
 }
 
 const tooLong = `The hook ran for more than ${hookMsMax / 60_000} minutes.`;
+
+const callIsOver = () => new StreamError("unavailable", "This call of the hook is over.", { retryAfterSeconds: 1 });

@@ -47,7 +47,7 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
         await consumer.tell(open.offset, `The work "${open.name}": ${messageOf(error)}`);
     } finally {
       cancelDeadline();
-      call.close(new StreamError("unavailable", "This work is over.", { retryAfterSeconds: 1 }));
+      call.close(() => new StreamError("unavailable", "This work is over.", { retryAfterSeconds: 1 }));
       running.delete(open.name);
       consumer.workEnded(open.name, completed);
     }
@@ -69,7 +69,7 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
     async stop(reason, refusal) {
       const all = [...running.values()];
       for (const { call } of all) {
-        if (refusal !== undefined) call.close(refusal);
+        if (refusal !== undefined) call.close(() => refusal);
         call.controller.abort(new Error(reason));
       }
       await Promise.all(all.map(({ ended }) => ended));

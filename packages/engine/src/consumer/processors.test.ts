@@ -1,5 +1,6 @@
 /** Processors that are deployed by an event, on a whole engine with a clock that only the test moves. */
 import { defineProcessor, type Processor, type StreamEvent } from "@millrace/protocol";
+import { createManualClock } from "@millrace/testing";
 import { expect, test } from "vitest";
 import { builtin, createWorld, untilQuiet, type World, type WorldOptions } from "../../test/world.ts";
 import { processorKind } from "./processors.ts";
@@ -185,4 +186,59 @@ test("what is halted goes on at its cursor after a restart", async () => {
   await after.append("/s", { type: builtin("dynamic-worker/resumed"), payload: { slug: "failing" } });
   await pass(after, 60_000);
   expect(seen).toEqual(["bad", "bad", "bad", "bad", "bad", "bad", "good"]);
+});
+
+test("each catch-up at one cursor is one of its own: what a later one appends is stored as well", async () => {
+  const never = () => new Promise<void>(() => {});
+  const working = defineProcessor({
+    slug: "working",
+    initialState: null,
+    reduce: () => null,
+    async afterAppend({ event, attempt, waitUntil }) {
+      if (event.type === "ask") waitUntil("first", never);
+      if (event.type === "ask-again" && attempt > 1) waitUntil("second", never);
+      if (event.type === "ask-again") await never();
+    },
+    async afterCatchUp({ append, interrupted }) {
+      const work = interrupted?.work.map(({ name }) => name);
+      if (work !== undefined) await append({ type: "interrupted", payload: { work } });
+    },
+  });
+  let world = worldOf({ working });
+  await world.append("/s", configured("working"));
+  await world.append("/s", [{ type: "ask" }, { type: "ask-again" }]);
+  await untilQuiet();
+  // One process after another ends in the middle of the same hook, the third one after it had begun more work.
+  for (let crash = 0; crash < 3; crash++) {
+    world = worldOf({ working }, { directory: world.directory, clock: createManualClock(world.clock.now()) });
+    await pass(world, 3_000);
+  }
+  const interrupted = await ofType(world, "interrupted");
+  expect(interrupted.map(({ payload }) => payload)).toEqual([{ work: ["first"] }, { work: [] }, { work: ["second"] }]);
+});
+
+test("a process that dies while an attempt is waited for has not died of it", async () => {
+  let isMended = false;
+  const failing = defineProcessor({
+    slug: "failing",
+    initialState: null,
+    reduce: () => null,
+    afterAppend({ event }) {
+      if (event.type === "ping" && !isMended) throw new Error("no");
+    },
+  });
+  let world = worldOf({ failing });
+  await world.append("/s", configured("failing"));
+  await world.append("/s", { type: "ping" });
+  await untilQuiet();
+  for (let crash = 0; crash < 20; crash++) {
+    world = worldOf({ failing }, { directory: world.directory, clock: createManualClock(world.clock.now()) });
+    // Whoever appends has the stream opened, and its consumers with it.
+    await world.append("/s", { type: "hello" });
+    await pass(world, 20, 20);
+  }
+  isMended = true;
+  await pass(world, 10_000);
+  expect(await ofType(world, builtin("dynamic-worker/halted"))).toHaveLength(0);
+  expect((await world.engine.state("public", "/s")).consumers.failing).toMatchObject({ lag: 0 });
 });
