@@ -116,6 +116,7 @@ export class Consumer {
     this.spec = spec;
     this.#hear({ is: "halted" });
     this.#abort("The consumer was halted.");
+    void this.#works.stop("The consumer was halted.", undefined);
   }
 
   pause(): void {
