@@ -216,12 +216,13 @@ test("a first start with afterCatchUp decides once, over the history", () => {
     folded 2    -> catchUp #1
     head 3      -> scan 2-3
     read 3: 3   -> catchUp #1
-    returned    -> fold 3
+    returned    -> save
+    saved       -> fold 3
     folded 3    -> act 3 #1
     returned    -> rest
     `,
   );
-  expect(driver.progress).toEqual(progressAt(3));
+  expect(driver.progress).toEqual({ ...progressAt(3), decided: 1 });
 });
 
 test.each(["first", "version"] as const)("a %s start is on disk before anything is called", (start) => {
@@ -246,7 +247,8 @@ test("a mere restart does not decide; a new version does, and keeps its cursor",
     read 3: 1 2 3 -> fold 1
     folded 1      -> fold 2
     folded 2      -> catchUp #1
-    returned      -> fold 3
+    returned      -> save
+    saved         -> fold 3
     folded 3      -> act 3 #1
     `,
   );
@@ -263,7 +265,8 @@ test("what is missed is folded, decided on once at its end, and not acted on", (
     folded 4      -> scan 4-5
     read 5: 5     -> save
     saved         -> catchUp missed 2-4 #1
-    returned      -> fold 5
+    returned      -> save
+    saved         -> fold 5
     folded 5      -> act 5 #1
     `,
   );
@@ -320,7 +323,8 @@ test("an absence while it ran: what came meanwhile is missed, what was waiting t
                   -> catchUp #1
     returned      -> rest
     head 4        -> scan 2-4
-    read 4: 3 4   -> fold 3
+    read 4: 3 4   -> save
+    saved         -> fold 3
     folded 3      -> act 3 #1
     failed why    -> save
     saved         -> rest until 1000
@@ -332,7 +336,8 @@ test("an absence while it ran: what came meanwhile is missed, what was waiting t
     at 1000       -> catchUp missed 2-6 #2
     returned      -> rest
     head 7        -> scan 6-7
-    read 7: 7     -> fold 7
+    read 7: 7     -> save
+    saved         -> fold 7
     folded 7      -> act 7 #1
     `,
   );
@@ -358,7 +363,8 @@ test("after an unclean end the next event may have begun: a second attempt, on d
                   -> scan 2-3
     read 3: 3     -> save
     saved         -> catchUp interrupted 3 #1
-    returned      -> fold 3
+    returned      -> save
+    saved         -> fold 3
     folded 3      -> act 3 #2
     `,
   );
@@ -418,7 +424,8 @@ test("what was missed after an unclean end is named as interrupted, and the atte
     saved         -> catchUp missed 2-4 interrupted 3 #1
     returned      -> rest
     head 5        -> scan 4-5
-    read 5: 5     -> fold 5
+    read 5: 5     -> save
+    saved         -> fold 5
     folded 5      -> act 5 #1
     `,
   );
@@ -442,7 +449,8 @@ test("an attempt that an orderly end ended is named, and costs nothing", () => {
     `
     read 3: 3     -> save
     saved         -> catchUp interrupted 3 #1
-    returned      -> fold 3
+    returned      -> save
+    saved         -> fold 3
     folded 3      -> act 3 #2
     `,
   );
@@ -539,7 +547,8 @@ test("an afterCatchUp that fails has a ladder of its own: it costs the next even
     failed no     -> save
     saved         -> rest until 1000
     at 1000       -> catchUp #2
-    returned      -> fold 1
+    returned      -> save
+    saved         -> fold 1
     folded 1      -> act 1 #1
     `,
   );
@@ -622,10 +631,12 @@ test("a hook that does not do again what it did counts as done, and is decided o
     `
     read 2: 1 2   -> save
     saved         -> catchUp interrupted 1 #1
-    returned      -> fold 1
+    returned      -> save
+    saved         -> fold 1
     folded 1      -> act 1 #2
     diverged      -> catchUp interrupted 1 #1
-    returned      -> fold 2
+    returned      -> save
+    saved         -> fold 2
     `,
   );
 });
@@ -636,7 +647,8 @@ test("an afterCatchUp that diverges counts as done: it is not asked about itself
     `
     read 1: 1     -> save
     saved         -> catchUp interrupted 1 #1
-    diverged      -> fold 1
+    diverged      -> save
+    saved         -> fold 1
     folded 1      -> act 1 #2
     `,
   );
@@ -669,12 +681,13 @@ test("work that was open at the end is interrupted, also after an orderly one, a
     `
     read 2: 2     -> save
     saved         -> catchUp interrupted old@1 new@2 #1
-    returned      -> fold 2
+    returned      -> save
+    saved         -> fold 2
     folded 2      -> act 2 #1
     `,
   );
   expect(driver.progress).toMatchObject({ work: [], spent: [{ name: "new", offset: 2 }] });
-  expect(hear(driver, { is: "returned" }).progress).toEqual(progressAt(2));
+  expect(hear(driver, { is: "returned" }).progress).toEqual({ ...progressAt(2), decided: 1 });
 });
 
 test("work is interrupted also where nothing stands behind the cursor, and where nobody decides", () => {

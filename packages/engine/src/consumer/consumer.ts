@@ -346,7 +346,9 @@ export class Consumer {
       for (const work of interrupted?.work ?? []) await this.tell(work.offset, interruptedMessage(work));
       return this.#hear({ is: "returned" });
     }
-    const purpose = { key: `catch-up-${offset}`, cause: { streamPath, offset }, depth: 0 };
+    // Another version, and another decision of the same one, is no repetition.
+    const key = `catch-up-${this.spec.configuredAt}-${this.#driver.progress.decided ?? 0}`;
+    const purpose = { key, cause: { streamPath, offset }, depth: 0 };
     const what = { ...(missed && { missed }), ...(interrupted && { interrupted }) };
     await this.#run(purpose, (call) =>
       afterCatchUp({ streamPath, state: value, ...what, ...this.#tools(call, purpose) }),
