@@ -75,7 +75,7 @@ const samples: { [Each in Name]: Samples<BuiltinPayloadsByName[Each]> } = {
     whole: [
       {
         slug,
-        append: { type: "t", payload: 1, metadata: { a: 1 }, idempotencyKey: "k" },
+        append: { type: "t", payload: 1, metadata: { a: 1 } },
         schedule: { kind: "cron", cron: "@daily", timezone: "Europe/Berlin" },
         missed: "skip",
       },

@@ -34,7 +34,7 @@ export type BuiltinPayloadsByName = {
   "circuit-breaker-configured": { burstCapacity: number; refillRatePerMinute: number; maxDepth?: number };
   "append-scheduled": {
     slug: string;
-    append: { type: string; payload?: JsonValue; metadata?: JsonObject; idempotencyKey?: string };
+    append: { type: string; payload?: JsonValue; metadata?: JsonObject };
     schedule: Schedule;
     missed?: "fire-once" | "skip";
   };
