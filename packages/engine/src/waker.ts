@@ -33,6 +33,8 @@ interface Entry {
   at: number;
   project: string;
   path: string;
+  /** How often it could not be opened, one time after another. */
+  failures?: number;
 }
 
 /** So far ahead claims are held in memory. */
@@ -58,7 +60,7 @@ export function createWaker(house: WakerHouse): Waker {
   let lookingThrough = Number.NEGATIVE_INFINITY;
   let farMeanwhile = Number.POSITIVE_INFINITY;
   let stopped = false;
-  let failures = 0;
+  let lookFailures = 0;
   let retryLookAt = Number.NEGATIVE_INFINITY;
   let cancelTimer = () => {};
   let armedFor: number | undefined;
@@ -106,12 +108,12 @@ export function createWaker(house: WakerHouse): Waker {
       const far = Math.min(next ?? Number.POSITIVE_INFINITY, farMeanwhile);
       nextFar = far === Number.POSITIVE_INFINITY ? null : far;
       horizon = through;
-      failures = 0;
+      lookFailures = 0;
     } catch (error) {
       house.onFailure(error);
       // What was committed meanwhile is on disk as well, and is found when this succeeds.
       nextFar = Number.NEGATIVE_INFINITY;
-      retryLookAt = clock.now() + delayAfter(failures++);
+      retryLookAt = clock.now() + delayAfter(lookFailures++);
     } finally {
       looking = false;
       lookingThrough = Number.NEGATIVE_INFINITY;
@@ -124,10 +126,10 @@ export function createWaker(house: WakerHouse): Waker {
     waking++;
     try {
       await house.wake(entry.project, entry.path);
-      failures = 0;
     } catch (error) {
       house.onFailure(error);
-      near.push({ ...entry, at: clock.now() + delayAfter(failures++) });
+      const { failures = 0 } = entry;
+      near.push({ ...entry, at: clock.now() + delayAfter(failures), failures: failures + 1 });
     } finally {
       waking--;
       if (!stopped) run();

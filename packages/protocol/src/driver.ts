@@ -14,7 +14,7 @@
  */
 import type { StreamEvent } from "./event.ts";
 import type { Interrupted, OpenWork } from "./hook.ts";
-import type { Progress } from "./progress.ts";
+import { type Progress, progressAt } from "./progress.ts";
 
 export interface DriverSettings {
   /** What lies between cursor and head at a start is missed: folded, not acted on. Never so inside the server. */
@@ -297,14 +297,15 @@ function afterReturn(driver: Driver): Driver {
     // What was missed is not called any more, so calls that began for it are no attempts for what comes next.
     const attempts = missed === undefined ? {} : { begun: 0, crashes: 0, spent: undefined };
     const ladder = { failures: 0, nextAttemptAt: undefined, lastError: undefined };
-    const catchUps = (progress.catchUps ?? 0) + 1;
-    // On disk before anything else begins: what is interrupted from here on is for another call.
-    return { ...changed(driver, { cursor, catchUp: undefined, catchUps, ...ladder, ...attempts }), saveFirst: true };
+    const decided = (progress.decided ?? 0) + 1;
+    const after = changed(driver, { cursor, catchUp: undefined, decided, ...ladder, ...attempts });
+    // Otherwise an unclean end would ask the same question again, together with the next one.
+    return { ...after, saveFirst: true };
   }
   const first = driver.waiting[0];
   const cursor = first?.event.offset ?? progress.cursor;
-  const { catchUps, work } = progress;
-  const done: Progress = { cursor, begun: 0, failures: 0, crashes: 0, work, ...(catchUps && { catchUps }) };
+  const { work, decided } = progress;
+  const done: Progress = { ...progressAt(cursor), work, ...(decided === undefined ? {} : { decided }) };
   return overRange({ ...driver, waiting: driver.waiting.slice(1), progress: done, dirty: true });
 }
 

@@ -18,8 +18,8 @@ export interface Progress {
   work: readonly OpenWork[];
   /** Work of the event that stands next which an unclean end ended: if its hook is called again, it is not run again. */
   spent?: readonly OpenWork[];
-  /** How often afterCatchUp has returned: what it appends is keyed by it, since it may be called twice at one cursor. */
-  catchUps?: number;
+  /** Decisions that were made: each call of afterCatchUp that is owed has a number of its own, for its keys. */
+  decided?: number;
   /** A call of afterCatchUp is owed, and for what. */
   catchUp?: {
     missed?: { after: number; through: number };

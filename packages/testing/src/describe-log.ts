@@ -10,9 +10,11 @@ import { keyCases } from "./log-suite/key-cases.ts";
 import { listCases } from "./log-suite/list-cases.ts";
 import type { LogStore } from "./log-suite/log-case.ts";
 import { positionCases } from "./log-suite/position-cases.ts";
+import { progressCases } from "./log-suite/progress-cases.ts";
 import { readCases } from "./log-suite/read-cases.ts";
 import { removalCases } from "./log-suite/removal-cases.ts";
 import { reopenCases } from "./log-suite/reopen-cases.ts";
+import { wakeCases } from "./log-suite/wake-cases.ts";
 
 export interface SuiteCase {
   name: string;
@@ -33,6 +35,8 @@ export function describeLog(create: () => Promise<LogStore>, { persistent }: { p
     ...removalCases,
     ...listCases,
     ...positionCases,
+    ...progressCases,
+    ...wakeCases,
     ...(persistent ? reopenCases : []),
   ];
   return cases.map(({ name, run }) => ({

@@ -140,6 +140,7 @@ export class Consumer {
     this.spec = spec;
     this.#hear({ is: "halted" });
     this.#abort("The consumer was halted.");
+    void this.#works.stop("The consumer was halted.", undefined);
   }
 
   pause(): void {
@@ -365,12 +366,14 @@ export class Consumer {
     const { processor, value } = this.#folded as FoldedState;
     const { afterCatchUp } = processor;
     const streamPath = this.house.path;
-    const { cursor: offset, catchUps = 0 } = this.#driver.progress;
+    const offset = this.#driver.progress.cursor;
     if (afterCatchUp === undefined) {
       for (const work of interrupted?.work ?? []) await this.tell(work.offset, interruptedMessage(work));
       return this.#hear({ is: "returned" });
     }
-    const purpose = { key: `catch-up-${catchUps}`, cause: { streamPath, offset }, depth: 0 };
+    // Another version, and another decision of the same one, is no repetition.
+    const key = `catch-up-${this.spec.configuredAt}-${this.#driver.progress.decided ?? 0}`;
+    const purpose = { key, cause: { streamPath, offset }, depth: 0 };
     const what = { ...(missed && { missed }), ...(interrupted && { interrupted }) };
     await this.#run(purpose, (call) =>
       afterCatchUp({ streamPath, state: value, ...what, ...this.#tools(call, purpose) }),

@@ -1,5 +1,6 @@
 /** What goes wrong in a processor is an event, and holds up nobody else. */
 import { defineProcessor } from "@millrace/protocol";
+import type { Intercept } from "@millrace/testing";
 import { expect, test } from "vitest";
 import { acting, configured, errorsIn, gate, ofType, pass, worldOf } from "../../test/processors.ts";
 import { builtin, untilQuiet } from "../../test/world.ts";
@@ -142,6 +143,48 @@ test("a log that cannot be read for a moment is no fault of the processor", asyn
     await world.engine.close();
   }
 });
+
+test.each([
+  ["before it happened", false],
+  ["after it happened", true],
+])(
+  "a log whose every third commit fails %s: everything is done once all the same, and nobody is halted",
+  async (_, happens) => {
+    let commits = 0;
+    const intercept: Intercept = async ({ operation }, proceed) => {
+      const fails = operation === "append" && ++commits % 3 === 0;
+      if (!fails) return proceed();
+      if (happens) await proceed();
+      throw new Error("the outcome is unknown");
+    };
+    const p = acting("p", "ping", async ({ append, event }) => {
+      await append({ type: "pong", payload: { of: event.offset } });
+      await append({ event: { type: "told", payload: { of: event.offset } }, path: "/other" });
+    });
+    const world = worldOf({ p }, { intercept });
+    const keyed = (n: number) => ({ type: "ping", idempotencyKey: `ping ${n}` });
+    const persist = async (event: object) => {
+      for (let tries = 0; tries < 10; tries++) {
+        const done = await world.append("/s", event as never).then(
+          () => true,
+          () => false,
+        );
+        if (done) return;
+      }
+    };
+    await persist({ ...configured("p"), idempotencyKey: "configured" });
+    for (let n = 0; n < 10; n++) await persist(keyed(n));
+    await pass(world, 120_000);
+    const pings = (await ofType(world, "ping")).map(({ offset }) => ({ of: offset }));
+    expect(pings).toHaveLength(10);
+    expect((await ofType(world, "pong")).map(({ payload }) => payload)).toEqual(pings);
+    expect((await ofType(world, "told", "/other")).map(({ payload }) => payload)).toEqual(pings);
+    expect(await ofType(world, halts)).toEqual([]);
+    expect(await errorsIn(world)).toEqual([]);
+    expect((await world.engine.state("public", "/s")).consumers.p).toMatchObject({ lag: 0 });
+    expect((await world.directory.log("public", "/s").load()).wakeAt).toBeNull();
+  },
+);
 
 test("an error is folded by everyone, acted on by others, and never by the one that it names", async () => {
   const acted: string[] = [];

@@ -9,7 +9,7 @@ import { endedOrLeft, hookMsMax, messageOf } from "./hook-run.ts";
 
 export interface OpenWorks {
   readonly size: number;
-  /** @throws Error when work of this name is open */
+  /** @throws Error when work of this name is open, and was begun for another event */
   // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
   open(name: string, work: Work<any>, cause: CallPurpose["cause"], depth: number): void;
   abort(name: string, reason?: string): void;
@@ -19,6 +19,7 @@ export interface OpenWorks {
 
 interface Running {
   call: Call;
+  offset: number;
   ended: Promise<void>;
 }
 
@@ -28,8 +29,11 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
 
   // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
   async function run(open: OpenWork, work: Work<any>, call: Call): Promise<void> {
-    const deadline = () =>
+    let tooLong = false;
+    const deadline = () => {
+      tooLong = true;
       call.controller.abort(new Error(`The work ran for more than ${hookMsMax / 60_000} minutes.`));
+    };
     let cancelDeadline = () => {};
     let completed = false;
     try {
@@ -42,8 +46,8 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
       await endedOrLeft(afterAppends(working, call), signal, house.clock);
       completed = true;
     } catch (error) {
-      // An abort was somebody's wish; everything else is told.
-      if (!call.controller.signal.aborted)
+      // Any other abort was somebody's wish; everything else is told.
+      if (tooLong || !call.controller.signal.aborted)
         await consumer.tell(open.offset, `The work "${open.name}": ${messageOf(error)}`);
     } finally {
       cancelDeadline();
@@ -58,12 +62,16 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
       return running.size;
     },
     open(name, work, cause, depth) {
-      if (running.has(name)) throw new Error(`Work named "${name}" is open already. Abort it, or name it otherwise.`);
+      const before = running.get(name);
+      // The hook that began it failed, and is called again.
+      if (before?.offset === cause.offset) return;
+      if (before !== undefined)
+        throw new Error(`Work named "${name}" is open already. Abort it, or name it otherwise.`);
       const open: OpenWork = { name, offset: cause.offset };
       if (!consumer.workBegins(open)) return;
       const call = new Call(consumer, { key: `${cause.offset}/${encodeURIComponent(name)}`, cause, depth, before: [] });
       const ended = run(open, work, call).catch(house.onFailure);
-      running.set(name, { call, ended });
+      running.set(name, { call, offset: cause.offset, ended });
     },
     abort: (name, reason = "The work was aborted.") => running.get(name)?.call.controller.abort(new Error(reason)),
     async stop(reason, refusal) {

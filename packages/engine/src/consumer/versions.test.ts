@@ -193,3 +193,23 @@ test("halted again after it was resumed is another event", async () => {
   expect(await ofType(world, builtin("dynamic-worker/halted"))).toHaveLength(3);
   expect(await errorsIn(world), "one for each place").toEqual(["broken"]);
 });
+
+test("each decision has keys of its own, also where the cursor has not moved since the last one", async () => {
+  const deciding = (answer: string) =>
+    defineProcessor<null>({
+      slug: "p",
+      initialState: null,
+      reduce: () => null,
+      async afterCatchUp({ append }) {
+        await append({ event: { type: answer }, path: "/other" });
+      },
+    });
+  const world = worldOf({ one: deciding("one"), two: deciding("two") });
+  for (const script of ["one", "two", "one"]) {
+    await world.append("/s", configured("p", script));
+    await pass(world, 3_000);
+  }
+  const answers = (await world.events("/other")).map(({ type }) => type).slice(1);
+  expect(answers).toEqual(["one", "two", "one"]);
+  expect(await errorsIn(world)).toEqual([]);
+});

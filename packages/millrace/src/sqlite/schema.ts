@@ -4,7 +4,8 @@
  * old life and settle what it owed. One row of `records` is a run of consecutive events of one commit; its rowid is
  * the position, so appending touches the end of the table, and reading by position is a scan of it.
  */
-import { rmSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
+import path from "node:path";
 import type { Database } from "better-sqlite3";
 import { DataFault } from "../data-fault.ts";
 
@@ -132,14 +133,47 @@ export function prepareSchema(db: Database, file: string): void {
 function upgrade(db: Database, file: string): void {
   const from = db.pragma("user_version", { simple: true }) as number;
   if (from === schemaVersion) return;
-  const copy = `${file}.version-${from}`;
-  // What an interrupted upgrade left is no copy to rely on; the database itself is as it was.
-  rmSync(copy, { force: true });
-  db.prepare("VACUUM INTO ?").run(copy);
+  keepCopy(db, file, from);
   db.transaction(() => {
     for (let version = from + 1; version <= schemaVersion; version++) db.exec(upgrades[version] as string);
     db.pragma(`user_version = ${schemaVersion}`);
   })();
+}
+
+/** Beside the database, whole and on disk before anything is changed: under its name there is never half a copy. */
+function keepCopy(db: Database, file: string, version: number): void {
+  const copy = `${file}.version-${version}`;
+  const part = `${copy}.part`;
+  try {
+    rmSync(part, { force: true });
+    db.prepare("VACUUM INTO ?").run(part);
+    sync(part);
+    renameSync(part, copy);
+    sync(path.dirname(copy));
+  } catch (error) {
+    throw new DataFault(
+      `${file} has schema version ${version} and is copied to ${copy} before it is upgraded to ${schemaVersion}; that failed (${(error as Error).message}). Nothing was changed. Make room for a second file of its size, then start again.`,
+    );
+  } finally {
+    removeIfPossible(part);
+  }
+}
+
+function sync(file: string): void {
+  const descriptor = openSync(file, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function removeIfPossible(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // It is in the way of the next upgrade, which says so.
+  }
 }
 
 function isNew(db: Database): boolean {

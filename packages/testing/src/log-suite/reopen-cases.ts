@@ -17,7 +17,8 @@ async function everything(directory: Directory, paths: readonly string[], keys: 
       const { head, ...loaded } = await log.load();
       const read = await log.read({ after: 0, through: 1e9, maxEvents: 1e9, maxBytes: 1e9 });
       const found = [...(await log.findKeys(keys)).values()];
-      streams.push({ project, path, head: head.offset, loaded, read, found });
+      const folded = await log.consumerSnapshot("p");
+      streams.push({ project, path, head: head.offset, loaded, read, found, folded });
     }
   }
   const { streams: due, nextDueAt } = await directory.due({ now: someTime, limit: 100 });
@@ -25,6 +26,7 @@ async function everything(directory: Directory, paths: readonly string[], keys: 
     streams,
     due: due.map(({ head, ...rest }) => ({ ...rest, head: head.offset })),
     nextDueAt,
+    wakes: await directory.wakes({ after: 0, through: someTime, limit: 100 }),
     list: await directory.list({ project: "public", prefix: "/", depth: "all", limit: 1_000 }),
     projects: await directory.projects({ limit: 100 }),
     positions: await directory.readPositions({
@@ -47,6 +49,11 @@ export const reopenCases: readonly LogCase[] = [
       await rich.append(records(3), { claim: { dueAt: someTime, kind: "birth" }, keys: [key(2), key(3)] });
       await rich.append([record("x".repeat(300_000)), record("\ud83e\udda6 \u2028")], { paused: true });
       await rich.append([record(6)], { snapshot: { offset: 5, state: '{"a":"🦦"}' }, at: someTime + 1 });
+      const progress = [
+        { consumer: "p", text: '{"cursor":6}' },
+        { consumer: "q 🦦", text: "" },
+      ];
+      await rich.append([], { progress, snapshots: [{ consumer: "p", offset: 6, state: "🦦" }], wakeAt: someTime + 7 });
       const reborn = await born(directory, "/reborn", 4);
       await reborn.remove({ dueAt: someTime - 1, kind: "deletion" });
       await reborn.append([record("again")], { claim: { dueAt: someTime + 50, kind: "tick" } });
