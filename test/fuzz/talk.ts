@@ -54,7 +54,11 @@ export async function startTalk(port: number, figures: Figures): Promise<Talk> {
         if (found === undefined) isOver = true;
         else at = found.end;
         if (found?.answer.headers.get("connection")?.toLowerCase() === "close") isOver = true;
-        if (found !== undefined) count(found.answer, method, figures);
+        try {
+          if (found !== undefined) count(found.answer, method, figures);
+        } catch (error) {
+          fail(requests, answers)(error as Error);
+        }
         answers.push(found?.answer);
       }
       return answers;

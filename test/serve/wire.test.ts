@@ -207,6 +207,14 @@ describe.concurrent("requests that are not", () => {
     expect(statuses(await exchange(server.port, `${reading}rubbish\r\n\r\n`))).toEqual([200]);
   });
 
+  test("what may go on stays in the order of answers", async () => {
+    await append(server.url, "/going-on", { type: "a" });
+    const read = `GET /going-on HTTP/1.1\r\n${host}\r\n`;
+    const text = await exchange(server.port, read + post("/openapi.json", event, `${close}Expect: 100-continue\r\n`));
+    expect(statuses(text)).toEqual([200, 405]);
+    expect(lastBody(text)).toMatchObject({ code: "method_not_allowed" });
+  });
+
   test("CONNECT behind a good request does not take its answer away", async () => {
     const text = await exchange(server.port, `${post("/then-connect", event, "")}CONNECT a:80 HTTP/1.1\r\n${host}\r\n`);
     expect(statuses(text)).toEqual([200, 405]);

@@ -47,22 +47,32 @@ function rangeOf(query: URLSearchParams, incoming: Incoming, descending: boolean
   return before === undefined ? { after, descending } : { after, before, descending };
 }
 
-/** A subtree has many streams, so offsets mean nothing in it: it is resumed by the token of its last event. */
+/**
+ * A subtree has many streams, so offsets mean nothing in it: it is resumed by the token of its last event. Whatever is
+ * given is judged, also what another wins over: a misspelt place must not be taken for none.
+ */
 function subtreeCursorOf(query: URLSearchParams, incoming: Incoming, descending: boolean): SubtreeCursor | "end" {
   if (descending) throw invalidRequest("A subtree is read in the order of commits.", "order");
   if (query.has("beforeOffset"))
     throw invalidRequest("A subtree has no offsets of its own; use after=<token>.", "beforeOffset");
   const resumed = incoming.header("last-event-id");
-  if (resumed) return cursorOf("Last-Event-ID", resumed);
   const token = query.get("after");
-  if (token) return cursorOf("after", token);
-  const after = query.get("afterOffset") ?? query.get("offset") ?? "start";
-  if (after === "end") return "end";
-  if (after === "start" || after === "0") return { position: 0, skip: 0 };
-  throw invalidRequest(
-    'A subtree begins at "start", at "end" or after=<token>; it has no offsets of its own.',
-    "afterOffset",
-  );
+  const given = [
+    resumed ? cursorOf("Last-Event-ID", resumed) : undefined,
+    token === null ? undefined : cursorOf("after", token),
+    subtreeEdgeOf(query, "afterOffset"),
+    subtreeEdgeOf(query, "offset"),
+  ];
+  return given.find((place) => place !== undefined) ?? subtreeStart;
+}
+
+const subtreeStart: SubtreeCursor = { position: 0, skip: 0 };
+
+function subtreeEdgeOf(query: URLSearchParams, name: string): SubtreeCursor | "end" | undefined {
+  const value = query.get(name);
+  if (value === null || value === "end") return value ?? undefined;
+  if (value === "start" || value === "0") return subtreeStart;
+  throw invalidRequest('A subtree begins at "start", at "end" or after=<token>; it has no offsets of its own.', name);
 }
 
 function cursorOf(name: string, token: string): SubtreeCursor {
@@ -74,23 +84,28 @@ function cursorOf(name: string, token: string): SubtreeCursor {
 
 function afterOf(query: URLSearchParams, incoming: Incoming, descending: boolean): number | "end" {
   const resumed = incoming.header("last-event-id");
-  if (resumed !== undefined && resumed !== "") return tokenOf("Last-Event-ID", resumed);
-  const token = query.get("after");
-  if (token !== null && !descending) return tokenOf("after", token);
-  for (const name of ["afterOffset", "offset"]) {
-    const value = query.get(name);
-    if (value === null || value === "start") continue;
-    return value === "end" ? "end" : offsetOf(name, value);
-  }
-  return 0;
+  const token = descending ? null : query.get("after");
+  const given = [
+    resumed ? tokenOf("Last-Event-ID", resumed) : undefined,
+    token === null ? undefined : tokenOf("after", token),
+    edgeOf(query, "afterOffset"),
+    edgeOf(query, "offset"),
+  ];
+  return given.find((place) => place !== undefined) ?? 0;
+}
+
+function edgeOf(query: URLSearchParams, name: string): number | "end" | undefined {
+  const value = query.get(name);
+  if (value === null || value === "end") return value ?? undefined;
+  return value === "start" ? 0 : offsetOf(name, value);
 }
 
 function beforeOf(query: URLSearchParams, descending: boolean): number | undefined {
-  const token = query.get("after");
-  if (token !== null && descending) return tokenOf("after", token);
-  const value = query.get("beforeOffset");
-  if (value === null || value === "end") return undefined;
-  return value === "start" ? 1 : offsetOf("beforeOffset", value);
+  const edge = edgeOf(query, "beforeOffset");
+  const token = descending ? query.get("after") : null;
+  if (token !== null) return tokenOf("after", token);
+  if (edge === undefined || edge === "end") return undefined;
+  return query.get("beforeOffset") === "start" ? 1 : edge;
 }
 
 /** The token of a single stream is the offset of its last event: words are no token. */

@@ -22,28 +22,31 @@ export function createNodeServer(handler: Handler, limits: Limits): Server {
     errorHandler: (error) => refuseRequest(error, handler),
   });
   const unparsed = createUnparsed(handler, limits);
-  const server = createServer(
-    {
-      maxHeaderSize: limits.headerBytes,
-      requestTimeout: limits.requestMs,
-      headersTimeout: limits.requestMs,
-      connectionsCheckingInterval: timeoutCheckMs,
-      keepAliveTimeout: keepAliveMs,
-      noDelay: true,
-      requireHostHeader: false, // asked for below
-    },
-    (request, response) => {
-      if (!unparsed.parsed(request, response)) return;
-      if (request.headers.host === undefined && request.httpVersion === "1.1") {
-        send(request, response, handler.refuse(noHost()));
-        return;
-      }
-      const answer = handler.hot(new NodeIncoming(request, response));
-      if (answer !== undefined) void answer.then((outgoing) => send(request, response, outgoing));
-      else if (dotSegment.test(request.url as string)) send(request, response, handler.refuse(dots()));
-      else void viaFetch(request, response);
-    },
-  );
+  const options = {
+    maxHeaderSize: limits.headerBytes,
+    requestTimeout: limits.requestMs,
+    headersTimeout: limits.requestMs,
+    connectionsCheckingInterval: timeoutCheckMs,
+    keepAliveTimeout: keepAliveMs,
+    noDelay: true,
+    requireHostHeader: false, // asked for below
+  };
+  const server = createServer(options, (request, response) => {
+    if (!unparsed.parsed(request, response)) return;
+    if (request.headers.host === undefined && request.httpVersion === "1.1") {
+      send(request, response, handler.refuse(noHost()));
+      return;
+    }
+    const answer = handler.hot(new NodeIncoming(request, response));
+    if (answer !== undefined) void answer.then((outgoing) => send(request, response, outgoing));
+    else if (dotSegment.test(request.url as string)) send(request, response, handler.refuse(dots()));
+    else void viaFetch(request, response);
+  });
+  server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
+    // Behind an answer that is under way Node would put it between the headers and the body of this one.
+    if (unparsed.isQuiet(request.socket)) response.writeContinue();
+    server.emit("request", request, response);
+  });
   refuseInsteadOfNode(server, handler, unparsed);
   return server;
 }

@@ -22,6 +22,8 @@ export interface Unparsed {
    * when it must not be taken on, because the connection ends with the answer before.
    */
   parsed(request: IncomingMessage, response: ServerResponse): boolean;
+  /** Whether the answers to all that came before on this connection are out. */
+  isQuiet(socket: Socket): boolean;
   /** Ends a connection behind the answers that are under way. */
   refuse(error: NodeJS.ErrnoException | StreamError, socket: Socket): void;
 }
@@ -50,6 +52,7 @@ export function createUnparsed(handler: Handler, limits: Limits): Unparsed {
       exchanges.set(request.socket, { latest: { request, response }, before });
       return true;
     },
+    isQuiet: (socket) => unfinished(exchanges.get(socket)?.latest.response) === undefined,
     refuse(error, socket) {
       // Every further piece that arrives is one more error of the same parser.
       if (refused.has(socket)) return;
@@ -78,7 +81,10 @@ interface Exchange {
 function unfinishedBefore(exchange: Exchange | undefined): ServerResponse | undefined {
   if (exchange === undefined) return undefined;
   const { latest, before } = exchange;
-  const response = latest.request.complete ? latest.response : before;
+  return unfinished(latest.request.complete ? latest.response : before);
+}
+
+function unfinished(response: ServerResponse | undefined): ServerResponse | undefined {
   return response === undefined || response.writableFinished || response.destroyed ? undefined : response;
 }
 
