@@ -78,8 +78,12 @@ export class Consumer {
     if (this.#owes()) this.#owedSince = house.clock.now();
   }
 
-  /** It may be forgotten: nothing runs, and nothing that changed waits to be saved. */
+  /**
+   * It may be forgotten: nothing runs, and nothing that changed waits to be saved. One that waits for its next attempt
+   * stays: whoever finds an event behind a cursor that was not written down as exact must take it for begun.
+   */
   get idle(): boolean {
+    if (this.#owes() && !this.#driver.paused) return false;
     return !this.#looping && this.#works.size === 0 && !this.#driver.dirty && this.#stopWaiting === undefined;
   }
 

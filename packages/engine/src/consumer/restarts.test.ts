@@ -224,3 +224,19 @@ test("a processor that is halted stays so over a restart, and has no claim", asy
   });
   expect(next.clock.nextTimerInMs()).toBeUndefined();
 });
+
+test("a stream that leaves memory while its processor waits for the next attempt interrupted nothing", async () => {
+  const seen: string[] = [];
+  const p = witness(seen, () => {
+    throw new Error("no");
+  });
+  const world = worldOf({ p }, { limits: { openStreams: 2 } });
+  await world.append("/s", configured("p"));
+  await world.append("/s", { type: "ping" });
+  for (let n = 0; n < 30; n++) {
+    await pass(world, 1_000);
+    await world.append(`/other${n}`, { type: "hello" });
+    await world.append(`/another${n}`, { type: "hello" });
+  }
+  expect(seen).toEqual(["decide at 2 {}", "act 3 #1", "act 3 #2", "act 3 #3", "act 3 #4", "act 3 #5"]);
+});
