@@ -125,6 +125,8 @@ export class Consumer {
 
   pause(): void {
     this.#hear({ is: "paused" });
+    // It is written down that nothing begins from here on: then a stream that leaves memory leaves no doubt behind.
+    if (!this.#driver.halted) this.#driver = { ...this.#driver, dirty: true };
     this.#abort("The stream was paused.");
     void this.#works.stop("The stream was paused.", undefined);
     this.wake();
