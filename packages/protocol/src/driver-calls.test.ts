@@ -144,13 +144,15 @@ test("a pause: nothing is read, folded or called; what was ended costs nothing a
     `
     read 2: 1 2   -> fold 1
     paused        -> rest
-    resumed       -> fold 1
+    resumed       -> save
+    saved         -> fold 1
     folded 1      -> act 1 #1
     paused        -> rest
     ended         -> save
     saved         -> rest
     head 3        -> rest
-    resumed       -> act 1 #2
+    resumed       -> save
+    saved         -> act 1 #2
     returned      -> fold 2
     folded 2      -> act 2 #1
     `,

@@ -232,7 +232,8 @@ export function hear(driver: Driver, heard: Heard): Driver {
     case "paused":
       return { ...driver, paused: true };
     case "resumed":
-      return { ...driver, paused: false };
+      // What was saved during the pause may be exact, which is spent by the first call after it.
+      return { ...driver, paused: false, saveFirst: true };
     case "halted":
       return { ...driver, halted: true };
     case "away":

@@ -87,8 +87,12 @@ export class Consumer {
     this.#stir(this);
   }
 
-  /** It may be forgotten: nothing runs, and nothing that changed waits to be saved. */
+  /**
+   * It may be forgotten: nothing runs, and nothing that changed waits to be saved. One that waits for its next attempt
+   * stays: whoever finds an event behind a cursor that was not written down as exact must take it for begun.
+   */
   get idle(): boolean {
+    if (this.#owes() && !this.#driver.paused) return false;
     return !this.#looping && this.#works.size === 0 && !this.#driver.dirty && this.#stopWaiting === undefined;
   }
 
@@ -145,6 +149,8 @@ export class Consumer {
 
   pause(): void {
     this.#hear({ is: "paused" });
+    // It is written down that nothing begins from here on: then a stream that leaves memory leaves no doubt behind.
+    if (!this.#driver.halted) this.#driver = { ...this.#driver, dirty: true };
     this.#abort("The stream was paused.");
     void this.#works.stop("The stream was paused.", undefined);
     this.wake();

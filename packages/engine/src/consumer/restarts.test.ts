@@ -224,3 +224,63 @@ test("a processor that is halted stays so over a restart, and has no claim", asy
   });
   expect(next.clock.nextTimerInMs()).toBeUndefined();
 });
+
+test("a stream that leaves memory while its processor waits for the next attempt interrupted nothing", async () => {
+  const seen: string[] = [];
+  const p = witness(seen, () => {
+    throw new Error("no");
+  });
+  const world = worldOf({ p }, { limits: { openStreams: 2 } });
+  await world.append("/s", configured("p"));
+  await world.append("/s", { type: "ping" });
+  for (let n = 0; n < 30; n++) {
+    await pass(world, 1_000);
+    await world.append(`/other${n}`, { type: "hello" });
+    await world.append(`/another${n}`, { type: "hello" });
+  }
+  expect(seen).toEqual(["decide at 2 {}", "act 3 #1", "act 3 #2", "act 3 #3", "act 3 #4", "act 3 #5"]);
+});
+
+test("a stream that leaves memory while it is paused has interrupted nothing", async () => {
+  const seen: string[] = [];
+  const world = worldOf({ p: witness(seen) }, { limits: { openStreams: 2 } });
+  await world.append("/s", configured("p"));
+  await world.append("/s", { type: "ping" });
+  await pass(world, 2_000);
+  await world.append("/s", [{ type: "ping" }, { type: builtin("paused") }]);
+  for (let n = 0; n < 5; n++) {
+    await pass(world, 1_000);
+    await world.append(`/other${n}`, { type: "hello" });
+    await world.append(`/another${n}`, { type: "hello" });
+  }
+  await world.append("/s", { type: builtin("resumed") });
+  await pass(world, 3_000);
+  expect(seen).toEqual(["decide at 2 {}", "act 3 #1", "act 4 #1"]);
+});
+
+test("a server that died in the first call after a pause: that call counts", async () => {
+  const seen: string[] = [];
+  const hangs = defineProcessor<null>({
+    slug: "p",
+    initialState: null,
+    reduce: () => null,
+    async afterAppend({ event, attempt, signal }) {
+      if (event.type !== "ping") return;
+      seen.push(`#${attempt}`);
+      if (attempt === 1) await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      if (attempt === 2) await forever();
+    },
+  });
+  const first = mortal({ p: hangs });
+  await first.append("/s", configured("p"));
+  await first.append("/s", { type: "ping" });
+  await untilQuiet();
+  await first.append("/s", { type: builtin("paused") });
+  await pass(first, 3_000);
+  await first.append("/s", { type: builtin("resumed") });
+  await untilQuiet();
+  first.die();
+  const next = after(first, { p: hangs });
+  await pass(next, 3_000);
+  expect(seen).toEqual(["#1", "#2", "#3"]);
+});
