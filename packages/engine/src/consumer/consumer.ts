@@ -311,9 +311,8 @@ export class Consumer {
   }
 
   async #scan(after: number, through: number): Promise<void> {
-    const { kind, slug } = { kind: this.kind.kind, slug: this.spec.slug };
     const page = await this.house.read(after, through, this.spec.types);
-    const events = page.events.map((event) => ({ event, act: !isAbout(event, kind, slug) }));
+    const events = page.events.map((event) => ({ event, act: !isAbout(event, this.kind, this.spec.slug) }));
     this.#hear({ is: "scanned", through: page.through, events });
     if (this.#driver.waiting.length === 0) this.#folded?.through(page.through);
   }
@@ -403,7 +402,8 @@ export class Consumer {
 
   async #halt({ offset, message, attempts }: Extract<Step, { do: "halt" }>): Promise<void> {
     const { slug, configuredAt, resumedAt } = this.spec;
-    const event = this.kind.halted(this.spec, { offset, message: message.slice(0, messageCharactersMax), attempts });
+    const halt = { offset, message: message.slice(0, messageCharactersMax), attempts };
+    const event = { type: this.kind.haltedType, payload: {}, ...this.kind.halted(this.spec, halt) };
     await this.house.state({ key: this.#factKey(offset, `halted/${configuredAt}/${resumedAt}`), event, offset, slug });
     this.house.meter.halts++;
     this.#hear({ is: "halted" });
@@ -445,8 +445,9 @@ function longer(a: readonly AppendedBefore[], b: readonly AppendedBefore[]): rea
   return a.length > b.length ? a : b;
 }
 
-/** Errors about a consumer are folded by everyone, and never acted on by the one that they name. */
-function isAbout({ payload }: StreamEvent, kind: string, slug: string): boolean {
+/** Errors and halts of a consumer are folded by everyone, and never acted on by the one that they name. */
+function isAbout({ type, payload }: StreamEvent, { kind, haltedType }: ConsumerKind, slug: string): boolean {
+  if (type === haltedType) return fieldOf(payload, "slug") === slug;
   const about = fieldOf(payload, "about");
   return fieldOf(about, "kind") === kind && fieldOf(about, "slug") === slug;
 }
