@@ -121,7 +121,10 @@ function wakeAfter(stream: Stream, forming: Forming, saving: Saving | undefined)
   const due = nextDue(forming.slices, forming.now);
   const paused = isPaused(forming.slices);
   const { slices, records, now } = forming;
-  const owed = stream.consumers?.dueAfter(slices, records, paused, saving, now) ?? null;
+  // What is owed already is claimed for no later than the last event: so whoever loads this knows it from what is only
+  // to be tried again, whatever its clock says.
+  const lastAt = records.length > 0 ? now : stream.lastEventAt;
+  const owed = stream.consumers?.dueAfter(slices, records, paused, saving, lastAt) ?? null;
   const next = due === null || (owed !== null && owed < due) ? owed : due;
   const dueAlready = next !== null && next <= now && stream.wakeAt !== null && stream.wakeAt <= now;
   return dueAlready ? stream.wakeAt : next;
@@ -142,10 +145,8 @@ function commit(stream: Stream, forming: Forming, saving: Saving | undefined): P
   const paused = isPaused(forming.slices);
   if (paused !== stream.paused) commit.paused = paused;
   if (forming.wakeAt !== stream.wakeAt) commit.wakeAt = forming.wakeAt;
-  if (saving !== undefined) {
-    commit.progress = saving.rows;
-    if (saving.snapshots.length > 0) commit.snapshots = saving.snapshots;
-  }
+  if (saving !== undefined || isOwing(stream, forming)) commit.progress = saving?.rows ?? [];
+  if (saving !== undefined && saving.snapshots.length > 0) commit.snapshots = saving.snapshots;
   const tailCharacters = stream.tailCharacters + forming.characters;
   const tailEvents = forming.head - stream.snapshotOffset;
   // A large state is not written again for a tail that weighs less.
@@ -157,6 +158,11 @@ function commit(stream: Stream, forming: Forming, saving: Saving | undefined): P
     commit.snapshot = { offset: forming.head, state };
   }
   return stream.log.append(commit, stream.head);
+}
+
+/** Its claim hangs on more than its events. So whoever changes either must know the newest progress, or is refused. */
+function isOwing(stream: Stream, { wakeAt }: Forming): boolean {
+  return wakeAt !== null || stream.wakeAt !== null || (stream.consumers?.size ?? 0) > 0;
 }
 
 function answer(stream: Stream, waiting: Waiting[], verdicts: Verdict[], forming: Forming): void {

@@ -67,7 +67,7 @@ export class Consumer {
       { misses: false, decides: false, failuresMax: kind.failuresMax },
       {
         start,
-        progress: from.resting && start === "again" ? { ...progress, cursor: head } : progress,
+        progress: from.resting && start === "again" && isAtRest(progress) ? overHead(progress, head) : progress,
         head,
         folded: 0,
       },
@@ -182,11 +182,11 @@ export class Consumer {
   }
 
   /** When it must be looked at again should the process end now; null for never. */
-  dueAfter(rowSaved: boolean): number | null {
+  dueAfter(rowSaved: boolean, lastAt: number): number | null {
     const { halted, paused, dirty, progress } = this.#driver;
     if (halted || paused) return null;
     if (!this.#owes() && (rowSaved || !dirty)) return null;
-    const since = this.#owedSince ?? this.house.clock.now();
+    const since = Math.min(this.#owedSince ?? lastAt, lastAt);
     return this.#call === undefined ? Math.max(progress.nextAttemptAt ?? since, since) : since;
   }
 
@@ -435,6 +435,16 @@ export class Consumer {
   #hear(heard: Parameters<typeof hear>[1]): void {
     this.#driver = hear(this.#driver, heard);
   }
+}
+
+/** Nothing of it waits for its next attempt: then what lies behind its cursor is not for it. */
+function isAtRest({ begun, nextAttemptAt, work, catchUp }: Progress): boolean {
+  return begun === 0 && nextAttemptAt === undefined && work.length === 0 && catchUp === undefined;
+}
+
+/** A cursor that began behind the head, because somebody said so, stays where it is. */
+function overHead(progress: Progress, head: number): Progress {
+  return { ...progress, cursor: Math.max(progress.cursor, head) };
 }
 
 function interruptedMessage({ name }: OpenWork): string {

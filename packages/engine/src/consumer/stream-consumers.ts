@@ -156,19 +156,20 @@ export class StreamConsumers {
     records: readonly string[],
     paused: boolean,
     saving: Saving | undefined,
-    now: number,
+    lastAt: number,
   ): number | null {
     if (paused) return null;
     let due: number | null = null;
     const at = (time: number | null) => {
       if (time !== null && (due === null || time < due)) due = time;
     };
-    if (this.#kinds.some((kind, i) => kind.specs(slices) !== this.#specs[i])) at(now);
-    if (this.#pausedNow) at(now);
+    if (this.#kinds.some((kind, i) => kind.specs(slices) !== this.#specs[i])) at(lastAt);
+    if (this.#pausedNow) at(lastAt);
     for (const consumer of this) {
-      at(consumer.dueAfter(saving?.rows.some(({ consumer: name }) => name === consumer.name) ?? false));
+      const isSaved = saving?.rows.some(({ consumer: name }) => name === consumer.name) ?? false;
+      at(consumer.dueAfter(isSaved, lastAt));
     }
-    for (const consumer of this.#interestedIn(records)) if (!consumer.driver.halted) at(now);
+    for (const consumer of this.#interestedIn(records)) if (!consumer.driver.halted) at(lastAt);
     return due;
   }
 

@@ -71,8 +71,9 @@ export interface Commit {
   /** The wake claim, given only when it changes. */
   wakeAt?: number | null;
   /**
-   * Rows that changed. Whoever saves progress has to know the newest: the head of a commit that has some is refused
-   * when another writer saved progress after it was given, even if no event came in between.
+   * Rows that changed; none, where only what follows is wanted. Whoever saves progress has to know the newest: the head
+   * of a commit that has this list is refused when another writer committed one after it was given, even if no event
+   * came in between.
    */
   progress?: readonly ProgressRow[];
   snapshot?: Snapshot;
