@@ -33,7 +33,8 @@ export async function commitNext(stream: Stream): Promise<void> {
     //             what built-ins append by themselves because its time has come
     const moreDue = pushDue(forming);
     //   4 commit    events, keys, progress, claims: one self-contained record for one stream
-    const saving = errands.length > 0 || waiting.some(isOfHook) ? stream.consumers?.saving() : undefined;
+    const saves = forming.born && (errands.length > 0 || waiting.some(isOfHook));
+    const saving = saves ? stream.consumers?.saving() : undefined;
     forming.wakeAt = wakeAfter(stream, forming, saving);
     const nothing = forming.records.length === 0 && saving === undefined && forming.wakeAt === stream.wakeAt;
     const committed = nothing ? undefined : await commit(stream, forming, saving);
@@ -118,6 +119,8 @@ function startForming(stream: Stream, known: ReadonlyMap<string, KeyEntry>): For
  * itself and of what its consumers owe. A claim that is due already stays as it is: it costs a write to change it.
  */
 function wakeAfter(stream: Stream, forming: Forming, saving: Saving | undefined): number | null {
+  // An errand that comes after a deletion must not be the birth of a stream without events.
+  if (!forming.born) return null;
   const due = nextDue(forming.slices, forming.now);
   const paused = isPaused(forming.slices);
   const { slices, records, now } = forming;
