@@ -2,7 +2,7 @@
  * The disk: one memory directory, which is all that survives a crash, and beside it what the simulation knows to stand
  * in it. It is read again after every operation that changed it, by the port, as any server would.
  */
-import { type Claim, createMemoryDirectory, type Directory, decodeRecord, type LoadedStream } from "@millrace/engine";
+import { createMemoryDirectory, type Directory, decodeRecord, type LoadedStream } from "@millrace/engine";
 import type { Progress, StreamEvent } from "@millrace/protocol";
 import { foldReference, newReference, type Reference } from "./reference.ts";
 import { type FoldState, foldState, initialFold } from "./scripts.ts";
@@ -28,7 +28,6 @@ export interface StoredStream {
   /** By slug. */
   progress: Map<string, StoredProgress>;
   wakeAt: number | null;
-  claim: Claim | null;
   /** By the clock of whoever committed last. */
   committedAt: number;
 }
@@ -88,7 +87,6 @@ export function createDisk(): Disk {
       streams.set(path, stream);
       if (committedAt !== undefined) stream.committedAt = committedAt;
       stream.wakeAt = loaded.wakeAt;
-      stream.claim = loaded.claim;
       stream.head = loaded.head.offset;
       stream.progress = new Map(loaded.progress.map(({ consumer, text }) => [slugOf(consumer), parse(text)]));
       const after = stream.birthOffset - 1 + stream.events.length;
@@ -110,7 +108,6 @@ function newStream(path: string, { birth, head, lastEventAt }: LoadedStream): St
     reference: newReference(),
     progress: new Map(),
     wakeAt: null,
-    claim: null,
     committedAt: lastEventAt,
   };
 }

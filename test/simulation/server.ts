@@ -123,7 +123,9 @@ async function happens(
 
 /** What disks, other servers and stopped streams do; anything else is a fault of the engine. */
 function isExpected(error: unknown): boolean {
-  return error instanceof DiskFault || error instanceof HeadConflict || isStreamError(error);
+  // Deleted by another server between two reads: it is loaded again.
+  const torn = error instanceof Error && error.message.endsWith("before its head");
+  return torn || error instanceof DiskFault || error instanceof HeadConflict || isStreamError(error);
 }
 
 export { project };

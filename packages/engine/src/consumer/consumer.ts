@@ -67,7 +67,7 @@ export class Consumer {
       { misses: false, decides: false, failuresMax: kind.failuresMax },
       {
         start,
-        progress: from.resting && start === "again" && isAtRest(progress) ? overHead(progress, head) : progress,
+        progress: from.resting && start === "again" && isAtRest(spec, progress) ? overHead(progress, head) : progress,
         head,
         folded: 0,
       },
@@ -270,7 +270,9 @@ export class Consumer {
 
   #needsCode(): boolean {
     const { halted, paused, fault } = this.#driver;
-    if (this.#folded !== undefined || halted || paused || fault !== undefined) return false;
+    if (this.#folded !== undefined || halted || fault !== undefined) return false;
+    // While the stream is paused nothing is called, but what is only to be reduced may stand next.
+    if (paused) return nextStep(this.#driver, this.house.clock.now()).do === "fold";
     if (this.#start !== "again") return true;
     const { do: next } = nextStep(this.#driver, Number.POSITIVE_INFINITY);
     return next !== "rest" && next !== "save" && next !== "halt";
@@ -437,9 +439,9 @@ export class Consumer {
   }
 }
 
-/** Nothing of it waits for its next attempt: then what lies behind its cursor is not for it. */
-function isAtRest({ begun, nextAttemptAt, work, catchUp }: Progress): boolean {
-  return begun === 0 && nextAttemptAt === undefined && work.length === 0 && catchUp === undefined;
+/** Nothing of it waits for its next attempt or a resumption: then what lies behind its cursor is not for it. */
+function isAtRest({ halted }: ConsumerSpec, { begun, nextAttemptAt, work, catchUp }: Progress): boolean {
+  return halted === undefined && begun === 0 && nextAttemptAt === undefined && work.length === 0 && catchUp === undefined;
 }
 
 /** A cursor that began behind the head, because somebody said so, stays where it is. */
