@@ -18,7 +18,7 @@ import {
 import { type AppendedBefore, Call, type CallPurpose } from "./call.ts";
 import { type FoldedState, loadState } from "./folded-state.ts";
 import { messageOf, type Outcome, runHook } from "./hook-run.ts";
-import type { ConsumerHouse } from "./house.ts";
+import type { ConsumerHouse, Fact } from "./house.ts";
 import { createOpenWorks, type OpenWorks } from "./open-works.ts";
 import { encodeProgress, startFrom } from "./progress-row.ts";
 import type { ConsumerKind, ConsumerSpec } from "./spec.ts";
@@ -33,6 +33,8 @@ export class Consumer {
   readonly house: ConsumerHouse;
   /** In keys and rows: unique on its stream. */
   readonly name: string;
+  /** The life of the stream that it belongs to. */
+  readonly streamId: string;
   /** When it wants to be called, if nothing happens before. */
   callAt: number | undefined;
   #driver: Driver;
@@ -59,6 +61,7 @@ export class Consumer {
     this.kind = kind;
     this.spec = spec;
     this.house = house;
+    this.streamId = house.streamId();
     this.name = `${kind.kind}/${encodeURIComponent(spec.slug)}`;
     const { start, progress } = startFrom(spec, from.row);
     const head = house.head();
@@ -222,7 +225,7 @@ export class Consumer {
     const { kind, slug } = { kind: this.kind.kind, slug: this.spec.slug };
     const payload = { message: message.slice(0, messageCharactersMax), about: { kind, slug, offset } };
     const event = { type: "https://events.iterate.com/events/stream/error-occurred", payload };
-    await this.house.state({ key: this.#factKey(offset, "error"), event, offset, slug });
+    await this.#state({ key: this.#factKey(offset, "error"), event, offset, slug });
   }
 
   async #loop(): Promise<void> {
@@ -406,13 +409,17 @@ export class Consumer {
     const { slug, configuredAt, resumedAt } = this.spec;
     const halt = { offset, message: message.slice(0, messageCharactersMax), attempts };
     const event = { type: this.kind.haltedType, payload: {}, ...this.kind.halted(this.spec, halt) };
-    await this.house.state({ key: this.#factKey(offset, `halted/${configuredAt}/${resumedAt}`), event, offset, slug });
+    await this.#state({ key: this.#factKey(offset, `halted/${configuredAt}/${resumedAt}`), event, offset, slug });
     this.house.meter.halts++;
     this.#hear({ is: "halted" });
   }
 
+  #state(fact: Omit<Fact, "streamId">): Promise<void> {
+    return this.house.state({ ...fact, streamId: this.streamId });
+  }
+
   #factKey(offset: number, what: string): string {
-    return `d:${this.name}/${this.spec.epoch}/${this.house.streamId()}/${offset}/${what}`;
+    return `d:${this.name}/${this.spec.epoch}/${this.streamId}/${offset}/${what}`;
   }
 
   /** Something is to be done, now or later: an event, a decision, work that is open. */

@@ -28,6 +28,8 @@ export class StreamConsumers {
   #specs: (readonly ConsumerSpec[])[] = [];
   /** Ends of consumers that were replaced or removed. */
   readonly #leaving: Set<Promise<void>> = new Set();
+  /** Consumers whose running hook has some time before another version goes on in their place. */
+  readonly #replacing: Map<Consumer, { kind: ConsumerKind; spec: ConsumerSpec }> = new Map();
   /** Rows to be taken away with the next commit. */
   #removed: Set<string> = new Set();
   /** What is on disk, as far as this knows, and what may be since a commit with an unknown outcome. */
@@ -166,6 +168,7 @@ export class StreamConsumers {
     if (this.#kinds.some((kind, i) => kind.specs(slices) !== this.#specs[i])) at(lastAt);
     if (this.#pausedNow) at(lastAt);
     for (const consumer of this) {
+      if (this.#replacing.has(consumer)) at(lastAt);
       const isSaved = saving?.rows.some(({ consumer: name }) => name === consumer.name) ?? false;
       at(consumer.dueAfter(isSaved, lastAt));
     }
@@ -211,9 +214,14 @@ export class StreamConsumers {
 
   /** No hook of the old version starts any more; the running one has some time. Then the new one goes on. */
   #replace(old: Consumer, kind: ConsumerKind, spec: ConsumerSpec): void {
+    const isLeaving = this.#replacing.has(old);
+    this.#replacing.set(old, { kind, spec });
+    if (isLeaving) return;
     const begin = () => {
-      if (this.#consumers.get(old.name) !== old) return;
-      this.#begin(new Consumer(kind, spec, this.#house, { row: old.handOver(), resting: false }));
+      const next = this.#replacing.get(old);
+      this.#replacing.delete(old);
+      if (next === undefined || this.#consumers.get(old.name) !== old) return;
+      this.#begin(new Consumer(next.kind, next.spec, this.#house, { row: old.handOver(), resting: false }));
     };
     const refusal = new StreamError("unavailable", "Another version of this processor was configured.", {
       retryAfterSeconds: 1,
