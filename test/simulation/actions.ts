@@ -1,11 +1,11 @@
 /** What clients and operators do, at random: each action with its weight. */
 import type { AppendInput } from "@millrace/engine";
-import { type EventInput, isStreamError, type JsonObject } from "@millrace/protocol";
+import type { EventInput, JsonObject } from "@millrace/protocol";
 import { project } from "./disk.ts";
 import { builtin, cronPeriods } from "./reference.ts";
 import { judgeState } from "./rest.ts";
 import { scripts } from "./scripts.ts";
-import { DiskFault, type Server } from "./server.ts";
+import { isExpected, type Server } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
 
 export const paths = ["/a", "/a/child", "/b", "/shared"];
@@ -95,7 +95,7 @@ export function append(simulation: Simulation, server: Server, path: string, eve
 /** Runs it, and takes every rejection that is not a StreamError for a fault. */
 function refusalsOnly(simulation: Simulation, run: () => Promise<unknown>): void {
   const refused = (error: unknown) => {
-    if (!isStreamError(error) && !(error instanceof DiskFault)) simulation.wrong(`a request failed: ${(error as Error).stack ?? error}`);
+    if (!isExpected(error)) simulation.wrong(`a request failed: ${(error as Error).stack ?? error}`);
   };
   run().catch(refused);
 }
@@ -162,7 +162,7 @@ export function stopServer(simulation: Simulation, server: Server): void {
     simulation.servers = simulation.servers.filter((other) => other !== server);
   };
   server.engine.close().then(gone, (error) => {
-    if (!(error instanceof DiskFault)) simulation.wrong(`${server.name} could not stop: ${error}`);
+    if (!isExpected(error)) simulation.wrong(`${server.name} could not stop: ${error}`);
     gone();
   });
 }

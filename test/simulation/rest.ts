@@ -2,13 +2,13 @@
  * The end of a run: nobody fails any more, everything that can go on goes on. Then everything owed is done, exactly
  * once; and a day in which nothing is due passes without a write and without a timer.
  */
-import { isStreamError } from "@millrace/protocol";
+import type { StreamEvent } from "@millrace/protocol";
 import { append, stopServer } from "./actions.ts";
 import { project, type StoredStream } from "./disk.ts";
 import { acknowledgementFaults, owed } from "./invariants.ts";
 import { builtin, isRepeating, periodOf } from "./reference.ts";
 import { idOfAppend, scripts } from "./scripts.ts";
-import { DiskFault, type Server } from "./server.ts";
+import { isExpected, type Server } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
 
 const second = 1_000;
@@ -144,7 +144,13 @@ function judgeWork(simulation: Simulation, work: ReturnType<Simulation["observer
   if (stream === undefined || offset < stream.birthOffset || processor?.epoch !== epoch || processor.halted) return;
   if (!simulation.observer.returned.has(`${path}|${slug}|${epoch}|${offset}`)) return;
   if (stream.reference.errors.has(`${slug}|${offset}`)) return;
+  // Whoever ends work by a pause or by name knows of it.
+  if (stream.events.some((event) => event.offset > offset && endsWork(event, name))) return;
   simulation.wrong(`at the end nobody knows of ${path}|${slug}|${epoch}|${offset}|${name}`);
+}
+
+function endsWork({ type, payload }: StreamEvent, name: string): boolean {
+  return type === builtin("paused") || (type === "stop" && (payload as { name?: string }).name === name);
 }
 
 async function idleDay(simulation: Simulation, server: Server): Promise<void> {
@@ -181,7 +187,7 @@ export async function judgeState(simulation: Simulation, server: Server, path: s
       if (nextAt !== undefined && Date.parse(nextAt) !== due) simulation.wrong(`${path} says ${slug} comes ${nextAt}`);
     }
   } catch (error) {
-    if (!isStreamError(error) && !(error instanceof DiskFault)) simulation.wrong(`the state of ${path} failed: ${(error as Error).stack}`);
+    if (!isExpected(error)) simulation.wrong(`the state of ${path} failed: ${(error as Error).stack}`);
   }
 }
 

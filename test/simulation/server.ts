@@ -122,7 +122,7 @@ async function happens(
 }
 
 /** What disks, other servers and stopped streams do; anything else is a fault of the engine. */
-function isExpected(error: unknown): boolean {
+export function isExpected(error: unknown): boolean {
   // Deleted by another server between two reads: it is loaded again.
   const torn = error instanceof Error && error.message.endsWith("before its head");
   return torn || error instanceof DiskFault || error instanceof HeadConflict || isStreamError(error);
