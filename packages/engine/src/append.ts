@@ -124,8 +124,13 @@ function startForming(stream: Stream, known: ReadonlyMap<string, KeyEntry>): For
  * itself and of what its consumers owe. A claim that is due already stays as it is: it costs a write to change it.
  */
 function wakeAfter(stream: Stream, forming: Forming, saving: Saving | undefined): number | null {
+  // An errand that comes after a deletion must not be the birth of a stream without events.
+  if (!forming.born) return null;
   const { slices, records, now, dueAt: due } = forming;
-  const owed = stream.consumers?.dueAfter(slices, records, isPaused(slices), saving, now) ?? null;
+  // What is owed already is claimed for no later than the last event: so whoever loads this knows it from what is only
+  // to be tried again, whatever its clock says.
+  const lastAt = records.length > 0 ? now : stream.lastEventAt;
+  const owed = stream.consumers?.dueAfter(slices, records, isPaused(slices), saving, lastAt) ?? null;
   const next = due === null || (owed !== null && owed < due) ? owed : due;
   const dueAlready = next !== null && next <= now && stream.wakeAt !== null && stream.wakeAt <= now;
   return dueAlready ? stream.wakeAt : next;
@@ -146,10 +151,8 @@ function commit(stream: Stream, forming: Forming, saving: Saving | undefined): P
   const paused = isPaused(forming.slices);
   if (paused !== stream.paused) commit.paused = paused;
   if (forming.wakeAt !== stream.wakeAt) commit.wakeAt = forming.wakeAt;
-  if (saving !== undefined) {
-    commit.progress = saving.rows;
-    if (saving.snapshots.length > 0) commit.snapshots = saving.snapshots;
-  }
+  if (saving !== undefined) commit.progress = saving.rows;
+  if (saving !== undefined && saving.snapshots.length > 0) commit.snapshots = saving.snapshots;
   const tailCharacters = stream.tailCharacters + forming.characters;
   const tailEvents = forming.head - stream.snapshotOffset;
   // A large state is not written again for a tail that weighs less.

@@ -313,10 +313,10 @@ export class Stream {
     this.consumers?.loaded(slices, loaded.progress, this.#isResting(), this.paused);
   }
 
-  /** No consumer owes anything: what they owe is claimed for the time at which it came to be. */
+  /** No consumer has anything to do but what waits for its next attempt: that would be claimed for the last event. */
   #isResting(): boolean {
     if (this.paused) return false;
-    return this.wakeAt === null || this.wakeAt > Math.max(this.clock.now(), this.lastEventAt);
+    return this.wakeAt === null || this.wakeAt > this.lastEventAt;
   }
 
   async #removeNow(): Promise<void> {

@@ -77,7 +77,7 @@ export class Call {
     const { key, cause, depth } = this.#purpose;
     const { house, spec } = this.#consumer;
     const source: EventSource = { kind: this.#consumer.kind.sourceKind, slug: spec.slug, cause, depth: depth + 1 };
-    const derived = `d:${this.#consumer.name}/${spec.epoch}/${house.streamId()}/${key}/${number}`;
+    const derived = `d:${this.#consumer.name}/${spec.epoch}/${this.#consumer.streamId}/${key}/${number}`;
     // A key of its own is the author's word on when two appends are the same one.
     const own = event.idempotencyKey;
     const keyed =

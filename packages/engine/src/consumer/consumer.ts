@@ -18,7 +18,7 @@ import {
 import { type AppendedBefore, Call, type CallPurpose } from "./call.ts";
 import { type FoldedState, loadState } from "./folded-state.ts";
 import { messageOf, type Outcome, runHook } from "./hook-run.ts";
-import type { ConsumerHouse } from "./house.ts";
+import type { ConsumerHouse, Fact } from "./house.ts";
 import { createOpenWorks, type OpenWorks } from "./open-works.ts";
 import { encodeProgress, startFrom } from "./progress-row.ts";
 import type { ConsumerKind, ConsumerSpec } from "./spec.ts";
@@ -33,6 +33,8 @@ export class Consumer {
   readonly house: ConsumerHouse;
   /** In keys and rows: unique on its stream. */
   readonly name: string;
+  /** The life of the stream that it belongs to. */
+  readonly streamId: string;
   /** When it wants to be called, if nothing happens before. */
   callAt: number | undefined;
   #driver: Driver;
@@ -63,18 +65,17 @@ export class Consumer {
     this.kind = kind;
     this.spec = spec;
     this.house = house;
+    this.streamId = house.streamId();
     this.name = `${kind.kind}/${encodeURIComponent(spec.slug)}`;
     const { start, progress } = startFrom(spec, from.row);
     const head = house.head();
-    // One that waits for another attempt owes, though nothing is due; one that is halted owes to whoever resumes it.
-    const resting = from.resting && progress.nextAttemptAt === undefined && spec.halted === undefined;
     this.#start = start;
     this.#stir = from.stir;
     this.#driver = startDriver(
       { misses: false, decides: false, failuresMax: kind.failuresMax },
       {
         start,
-        progress: resting && start === "again" ? { ...progress, cursor: head } : progress,
+        progress: from.resting && start === "again" && isAtRest(spec, progress) ? overHead(progress, head) : progress,
         head,
         folded: 0,
         now: house.clock.now(),
@@ -213,11 +214,11 @@ export class Consumer {
   }
 
   /** When it must be looked at again should the process end now; null for never. */
-  dueAfter(rowSaved: boolean): number | null {
+  dueAfter(rowSaved: boolean, lastAt: number): number | null {
     const { halted, paused, dirty, saveFirst, progress } = this.#driver;
     if (halted || paused) return null;
     if (!this.#owes() && (rowSaved || !dirty)) return null;
-    const since = this.#owedSince ?? this.house.clock.now();
+    const since = Math.min(this.#owedSince ?? lastAt, lastAt);
     // That it waits counts once it is on disk: until then the claim is all that says that something is owed.
     const waits = this.#call === undefined && (rowSaved || !saveFirst);
     return waits ? Math.max(progress.nextAttemptAt ?? since, since) : since;
@@ -255,7 +256,7 @@ export class Consumer {
     const { kind, slug } = { kind: this.kind.kind, slug: this.spec.slug };
     const payload = { message: message.slice(0, messageCharactersMax), about: { kind, slug, offset } };
     const event = { type: "https://events.iterate.com/events/stream/error-occurred", payload };
-    await this.house.state({ key: this.#factKey(offset, "error"), event, offset, slug });
+    await this.#state({ key: this.#factKey(offset, "error"), event, offset, slug });
   }
 
   async #loop(): Promise<void> {
@@ -303,7 +304,9 @@ export class Consumer {
 
   #needsCode(): boolean {
     const { halted, paused, fault } = this.#driver;
-    if (this.#folded !== undefined || halted || paused || fault !== undefined) return false;
+    if (this.#folded !== undefined || halted || fault !== undefined) return false;
+    // While the stream is paused nothing is called, but what is only to be reduced may stand next.
+    if (paused) return nextStep(this.#driver, this.house.clock.now()).do === "fold";
     if (this.#start !== "again") return true;
     const { do: next } = nextStep(this.#driver, Number.POSITIVE_INFINITY);
     return next !== "rest" && next !== "save" && next !== "halt";
@@ -343,9 +346,8 @@ export class Consumer {
   }
 
   async #scan(after: number, through: number): Promise<void> {
-    const { kind, slug } = { kind: this.kind.kind, slug: this.spec.slug };
     const page = await this.house.read(after, through, this.spec.types);
-    const events = page.events.map((event) => ({ event, act: !isAbout(event, kind, slug) }));
+    const events = page.events.map((event) => ({ event, act: !isAbout(event, this.kind, this.spec.slug) }));
     this.#hear({ is: "scanned", through: page.through, events });
     if (this.#driver.waiting.length === 0) this.#folded?.through(page.through);
   }
@@ -437,14 +439,19 @@ export class Consumer {
 
   async #halt({ offset, message, attempts }: Extract<Step, { do: "halt" }>): Promise<void> {
     const { slug, configuredAt, resumedAt } = this.spec;
-    const event = this.kind.halted(this.spec, { offset, message: message.slice(0, messageCharactersMax), attempts });
-    await this.house.state({ key: this.#factKey(offset, `halted/${configuredAt}/${resumedAt}`), event, offset, slug });
+    const halt = { offset, message: message.slice(0, messageCharactersMax), attempts };
+    const event = { type: this.kind.haltedType, payload: {}, ...this.kind.halted(this.spec, halt) };
+    await this.#state({ key: this.#factKey(offset, `halted/${configuredAt}/${resumedAt}`), event, offset, slug });
     this.house.meter.halts++;
     this.#hear({ is: "halted" });
   }
 
+  #state(fact: Omit<Fact, "streamId">): Promise<void> {
+    return this.house.state({ ...fact, streamId: this.streamId });
+  }
+
   #factKey(offset: number, what: string): string {
-    return `d:${this.name}/${this.spec.epoch}/${this.house.streamId()}/${offset}/${what}`;
+    return `d:${this.name}/${this.spec.epoch}/${this.streamId}/${offset}/${what}`;
   }
 
   /** Something is to be done, now or later: an event, a decision, work that is open. */
@@ -476,6 +483,18 @@ export class Consumer {
   }
 }
 
+/** It waits for no other attempt and for nobody who resumes it: then what lies behind its cursor is not for it. */
+function isAtRest({ halted }: ConsumerSpec, { begun, nextAttemptAt, work, catchUp }: Progress): boolean {
+  return (
+    halted === undefined && begun === 0 && nextAttemptAt === undefined && work.length === 0 && catchUp === undefined
+  );
+}
+
+/** A cursor that began behind the head, because somebody said so, stays where it is. */
+function overHead(progress: Progress, head: number): Progress {
+  return { ...progress, cursor: Math.max(progress.cursor, head) };
+}
+
 function interruptedMessage({ name }: OpenWork): string {
   return `The work "${name}" was interrupted by the end of the process. It is not run again by itself.`;
 }
@@ -484,8 +503,9 @@ function longer(a: readonly AppendedBefore[], b: readonly AppendedBefore[]): rea
   return a.length > b.length ? a : b;
 }
 
-/** Errors about a consumer are folded by everyone, and never acted on by the one that they name. */
-function isAbout({ payload }: StreamEvent, kind: string, slug: string): boolean {
+/** Errors and halts of a consumer are folded by everyone, and never acted on by the one that they name. */
+function isAbout({ type, payload }: StreamEvent, { kind, haltedType }: ConsumerKind, slug: string): boolean {
+  if (type === haltedType) return fieldOf(payload, "slug") === slug;
   const about = fieldOf(payload, "about");
   return fieldOf(about, "kind") === kind && fieldOf(about, "slug") === slug;
 }

@@ -46,6 +46,8 @@ export interface Page {
 }
 
 export interface Fact {
+  /** The life of the stream that it is about. A later one never hears of it. */
+  streamId: string;
   key: string;
   event: EventInput;
   /** Of the event that it is about. */

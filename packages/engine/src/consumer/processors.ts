@@ -35,8 +35,8 @@ export function processorKind(load: (configuration: Configuration) => Promise<Lo
       const payload = (await payloadAt(spec.configuredAt)) as JsonObject;
       return load({ project, path, slug: spec.slug, payload });
     },
+    haltedType: "https://events.iterate.com/events/stream/dynamic-worker/halted",
     halted: ({ slug }, { offset, message, attempts }) => ({
-      type: "https://events.iterate.com/events/stream/dynamic-worker/halted",
       payload: { slug, offset, message, attempts, howToResume: howToResume(slug) },
     }),
   };

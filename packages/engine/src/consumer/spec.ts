@@ -33,8 +33,9 @@ export interface ConsumerKind {
   specs(slices: Slices): readonly ConsumerSpec[];
   /** The code of a consumer. Called once for each start; what it throws halts it. */
   load(spec: ConsumerSpec, stream: ConsumerPlace): Promise<LoadedProcessor>;
-  /** The event that says that it goes no further. */
-  halted(spec: ConsumerSpec, halt: Halt): EventInput;
+  /** Of the event that says that it goes no further. */
+  readonly haltedType: string;
+  halted(spec: ConsumerSpec, halt: Halt): Pick<EventInput, "payload">;
 }
 
 // Each is called with the state that it made itself, so whoever drives it need not know its type.

@@ -29,6 +29,7 @@ export class StreamConsumers {
   #specs: (readonly ConsumerSpec[])[] = [];
   /** Ends of consumers that were replaced or removed. */
   readonly #leaving: Set<Promise<void>> = new Set();
+  /** Consumers whose running hook has some time before another version goes on in their place. */
   readonly #replacing: Set<Consumer> = new Set();
   /** Rows to be taken away with the next commit. */
   #removed: Set<string> = new Set();
@@ -163,17 +164,19 @@ export class StreamConsumers {
     records: readonly string[],
     paused: boolean,
     saving: Saving | undefined,
-    now: number,
+    lastAt: number,
   ): number | null {
     if (paused) return null;
     let due: number | null = null;
     const at = (time: number | null) => {
       if (time !== null && (due === null || time < due)) due = time;
     };
-    if (this.#kinds.some((kind, i) => kind.specs(slices) !== this.#specs[i])) at(now);
-    if (this.#pausedNow && this.#consumers.size > 0) at(now);
-    for (const consumer of this.#notAtRest()) at(consumer.dueAfter(saving?.saves(consumer) ?? false));
-    for (const consumer of this.#interestedIn(records)) if (!consumer.driver.halted) at(now);
+    if (this.#kinds.some((kind, i) => kind.specs(slices) !== this.#specs[i])) at(lastAt);
+    if (this.#pausedNow && this.#consumers.size > 0) at(lastAt);
+    // Another version is to begin there.
+    if (this.#replacing.size > 0) at(lastAt);
+    for (const consumer of this.#notAtRest()) at(consumer.dueAfter(saving?.saves(consumer) ?? false, lastAt));
+    for (const consumer of this.#interestedIn(records)) if (!consumer.driver.halted) at(lastAt);
     return due;
   }
 

@@ -1,5 +1,5 @@
 /** The house of the consumers of one stream, built from the stream and what the engine gave it. */
-import type { Limits } from "@millrace/protocol";
+import { type Limits, StreamError } from "@millrace/protocol";
 import type { Meter } from "../meter.ts";
 import type { Random } from "../ports/clock.ts";
 import { decodeRecord, typeOfRecord } from "../record.ts";
@@ -51,11 +51,16 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
       const { events } = await read(offset - 1, offset, undefined).catch(unreadable);
       return events[0]?.payload;
     },
-    async state({ key, event, offset, slug }) {
+    async state({ streamId, key, event, offset, slug }) {
       const cause = { streamPath: stream.path, offset };
       const source = { kind: "server" as const, slug, cause, depth: 1 };
       const entries = [{ event, key, digest: "", source, onlyIfBorn: true }];
-      await stream.append({ entries, fromServer: true, bytes: 0 });
+      const fence = () => {
+        if (stream.streamId === streamId) return;
+        const { offset: head } = stream.head;
+        throw new StreamError("stream_deleted", "The stream that this is about was deleted.", { head });
+      };
+      await stream.append({ entries, fromServer: true, bytes: 0, fence });
     },
     save: () => stream.errand(),
     saveSoon() {

@@ -116,7 +116,7 @@ export function createMemoryDirectory(): Directory {
         if (alive === (commit.birth !== undefined))
           throw new HeadConflict(`${path} ${alive ? "lives" : "has no stream"}`);
         const life = commit.birth === undefined ? (current() as Life) : bear(project, path, commit);
-        if (commit.progress !== undefined && commit.birth === undefined) checkRevision(expected);
+        if (commit.birth === undefined) checkRevision(expected);
         if (commit.birth !== undefined) lives.set(idOf(project, path), life);
         for (const record of commit.records) life.records.push(record);
         for (const entry of commit.keys) life.keys.set(entry.key, entry);

@@ -70,10 +70,7 @@ export interface Commit {
   claim?: Claim | null;
   /** The wake claim, given only when it changes. */
   wakeAt?: number | null;
-  /**
-   * Rows that changed. Whoever saves progress has to know the newest: the head of a commit that has some is refused
-   * when another writer saved progress after it was given, even if no event came in between.
-   */
+  /** Rows that changed. A head that was given before another writer saved some is not the head any more. */
   progress?: readonly ProgressRow[];
   snapshot?: Snapshot;
   /** Folded states of consumers, by name. */

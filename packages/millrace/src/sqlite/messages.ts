@@ -12,6 +12,8 @@ export interface CommitWrite {
   /** The life that it goes on; 0 for a birth on a path that never had one. */
   row: number;
   head: number;
+  /** Of the progress that was saved; 0 for a birth. */
+  revision: number;
   at: number;
   runs: Run[];
   keys?: readonly KeyEntry[];
@@ -19,8 +21,7 @@ export interface CommitWrite {
   paused?: boolean;
   claim?: Claim | null;
   wakeAt?: number | null;
-  /** With the revision that it goes on. */
-  progress?: { rows: readonly ProgressRow[]; revision: number };
+  progress?: readonly ProgressRow[];
   snapshot?: Snapshot;
   snapshots?: readonly (Snapshot & { consumer: string })[];
 }
@@ -43,7 +44,7 @@ export interface SettleWrite {
  * By far the most frequent write: one run onto a living stream, and nothing else. A bare list, because copying names
  * of properties between threads costs more than the rest of handing a commit over.
  */
-export type PlainWrite = [row: number, head: number, at: number, count: number, body: string];
+export type PlainWrite = [row: number, head: number, revision: number, at: number, count: number, body: string];
 
 export type Write = PlainWrite | CommitWrite | RemoveWrite | SettleWrite;
 

@@ -193,14 +193,15 @@ function checkpoint(file: string): void {
 
 function toWrite(commit: Commit, expected: SqliteHead, project: string, streamPath: string): Write {
   const { row, offset: head } = expected;
-  if (isPlain(commit)) return [row, head, commit.at, commit.records.length, commit.records.join("\n")];
-  const write: CommitWrite = { kind: "commit", row, head, at: commit.at, runs: toRuns(commit.records) };
+  const revision = commit.birth === undefined ? expected.revision : 0;
+  if (isPlain(commit)) return [row, head, revision, commit.at, commit.records.length, commit.records.join("\n")];
+  const write: CommitWrite = { kind: "commit", row, head, revision, at: commit.at, runs: toRuns(commit.records) };
   if (commit.keys.length > 0) write.keys = commit.keys;
   if (commit.birth !== undefined) write.birth = { project, path: streamPath, streamId: commit.birth.streamId };
   if (commit.paused !== undefined) write.paused = commit.paused;
   if (commit.claim !== undefined) write.claim = commit.claim;
   if (commit.wakeAt !== undefined) write.wakeAt = commit.wakeAt;
-  if (commit.progress !== undefined) write.progress = { rows: commit.progress, revision: expected.revision };
+  if (commit.progress !== undefined) write.progress = commit.progress;
   if (commit.snapshot !== undefined) write.snapshot = commit.snapshot;
   if (commit.snapshots !== undefined) write.snapshots = commit.snapshots;
   return write;

@@ -16,11 +16,9 @@ const savepoint = db.prepare("SAVEPOINT one");
 const release = db.prepare("RELEASE one");
 const rollbackToSavepoint = db.prepare("ROLLBACK TO one");
 
-const selectHead = db
-  .prepare(
-    "SELECT (SELECT max(last) FROM records WHERE stream = id) FROM streams WHERE id = ? AND deleted_head IS NULL",
-  )
-  .pluck();
+const selectHead = db.prepare(
+  "SELECT (SELECT max(last) FROM records WHERE stream = id) AS head, revision FROM streams WHERE id = ? AND deleted_head IS NULL",
+);
 const selectProject = db.prepare("SELECT id FROM projects WHERE slug = ?").pluck();
 const insertProject = db.prepare("INSERT INTO projects (slug) VALUES (?)");
 const selectLife = db
@@ -35,7 +33,7 @@ const insertKey = db.prepare("INSERT INTO keys (stream, key, offset, digest) VAL
 const updatePaused = db.prepare("UPDATE streams SET paused = ? WHERE id = ?");
 const updateClaim = db.prepare("UPDATE streams SET due_at = ?, due_kind = ? WHERE id = ?");
 const updateWake = db.prepare("UPDATE streams SET wake_at = ? WHERE id = ?");
-const updateRevision = db.prepare("UPDATE streams SET revision = revision + 1 WHERE id = ? AND revision = ?");
+const updateRevision = db.prepare("UPDATE streams SET revision = ? WHERE id = ?");
 const replaceProgress = db.prepare("INSERT OR REPLACE INTO progress (stream, consumer, text) VALUES (?, ?, ?)");
 const dropProgress = db.prepare("DELETE FROM progress WHERE stream = ? AND consumer = ?");
 const replaceConsumerSnapshot = db.prepare(
@@ -72,6 +70,8 @@ let position = Math.max(
 const projects = new Map<string, number>();
 /** Heads of the streams written last, by row: spares a look-up for each commit. */
 const heads = new Map<number, number>();
+/** Revisions of those of them that are not 0. */
+const revisions = new Map<number, number>();
 const headsMax = 50_000;
 
 class Conflict extends Error {}
@@ -92,7 +92,7 @@ function writeAll(writes: Write[]): WriterAnswer {
     if (writes.some((write) => !Array.isArray(write) && write.kind === "remove")) purgeLater();
     return { kind: "written", results };
   } catch (error) {
-    heads.clear();
+    forgetHeads();
     projects.clear();
     position = positionBefore;
     return failure(error);
@@ -137,7 +137,7 @@ function orConflict(write: () => number): number {
     return write();
   } catch (error) {
     if (!(error instanceof Conflict) && !sqliteCode(error).startsWith("SQLITE_CONSTRAINT")) throw error;
-    heads.clear();
+    forgetHeads();
     projects.clear();
     return 0;
   }
@@ -154,10 +154,11 @@ function apply(write: Exclude<Write, PlainWrite>): number {
   }
 }
 
-function applyPlain([row, head, at, count, body]: PlainWrite): number {
+function applyPlain([row, head, revision, at, count, body]: PlainWrite): number {
   checkHead(row, head);
+  if (revision !== (revisions.get(row) ?? 0)) throw new Conflict();
   insertRun.run(++position, row, head + count, count, at, body);
-  remember(row, head + count);
+  remember(row, head + count, revision);
   return row;
 }
 
@@ -165,6 +166,7 @@ function applyCommit(write: CommitWrite): number {
   const row = write.birth === undefined ? write.row : bear(write);
   if (write.birth === undefined) {
     checkHead(row, write.head);
+    if (write.revision !== (revisions.get(row) ?? 0)) throw new Conflict();
     if (write.claim !== undefined) updateClaim.run(write.claim?.dueAt ?? null, write.claim?.kind ?? null, row);
   }
   let last = write.head;
@@ -176,15 +178,15 @@ function applyCommit(write: CommitWrite): number {
     for (const { key, offset, digest } of write.keys) insertKey.run(row, key, offset, digest);
   if (write.paused !== undefined) updatePaused.run(write.paused ? 1 : 0, row);
   if (write.wakeAt !== undefined) updateWake.run(write.wakeAt, row);
-  if (write.progress !== undefined) saveProgress(row, write.birth === undefined ? write.progress.revision : 0, write);
+  if (write.progress !== undefined) saveProgress(row, write);
   if (write.snapshot !== undefined) replaceSnapshot.run(row, write.snapshot.offset, write.snapshot.state);
-  remember(row, last);
+  remember(row, last, write.revision + (write.progress === undefined ? 0 : 1));
   return row;
 }
 
-function saveProgress(row: number, revision: number, { progress, snapshots = [] }: CommitWrite): void {
-  if (updateRevision.run(row, revision).changes === 0) throw new Conflict();
-  for (const { consumer, text } of progress?.rows ?? []) {
+function saveProgress(row: number, { revision, progress = [], snapshots = [] }: CommitWrite): void {
+  updateRevision.run(revision + 1, row);
+  for (const { consumer, text } of progress) {
     if (text !== null) replaceProgress.run(row, consumer, text);
     else {
       dropProgress.run(row, consumer);
@@ -215,6 +217,7 @@ function applyRemove(write: RemoveWrite): number {
   const { changes } = removeStream.run(write.head, lastAt, dueAt, kind, write.row);
   if (changes === 0) throw new Conflict();
   heads.delete(write.row);
+  revisions.delete(write.row);
   return write.row;
 }
 
@@ -225,14 +228,27 @@ function applySettle(write: SettleWrite): number {
   return write.row;
 }
 
+/** Whoever is not in memory is looked up; then its revision is known as well. */
 function checkHead(row: number, expected: number): void {
-  const head = heads.get(row) ?? (selectHead.get(row) as number | undefined);
+  let head = heads.get(row);
+  if (head === undefined) {
+    const found = selectHead.get(row) as { head: number; revision: number } | undefined;
+    head = found?.head;
+    if (found !== undefined && found.revision !== 0) revisions.set(row, found.revision);
+  }
   if (head !== expected) throw new Conflict();
 }
 
-function remember(row: number, head: number): void {
-  if (heads.size >= headsMax) heads.clear();
+function remember(row: number, head: number, revision: number): void {
+  if (heads.size >= headsMax) forgetHeads();
   heads.set(row, head);
+  if (revision === 0) revisions.delete(row);
+  else revisions.set(row, revision);
+}
+
+function forgetHeads(): void {
+  heads.clear();
+  revisions.clear();
 }
 
 function projectOf(slug: string): number {

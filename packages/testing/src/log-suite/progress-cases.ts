@@ -40,7 +40,7 @@ export const progressCases: readonly LogCase[] = [
     },
   },
   {
-    name: "of two who save progress from one head the second is refused, and its plain append is not",
+    name: "of two who save progress from one head the second is refused, whatever it appends",
     async run({ directory }) {
       const first = await born(directory, "/a", 1);
       await first.append([], { progress: [row("p", "0")] });
@@ -52,10 +52,12 @@ export const progressCases: readonly LogCase[] = [
       const both = second.commit([record(2)], { progress: [row("p", "second")] });
       await checkRejects(second.log.append(both, second.head), "HeadConflict", "progress with records");
       checkEqual(await progressOf(first), [row("p", "first")], "progress");
+      const plain = second.commit([record(2)]);
+      await checkRejects(second.log.append(plain, second.head), "HeadConflict", "records alone");
       checkEqual(await first.all(), records(1), "nothing of what was refused");
+      await second.load();
       await second.append([record(2)]);
       checkEqual(await first.all(), records(2), "a plain append");
-      await second.load();
       await second.append([], { progress: [row("p", "second")] });
       checkEqual(await progressOf(first), [row("p", "second")], "after it was loaded again");
     },

@@ -1,0 +1,125 @@
+/**
+ * The disk: one memory directory, which is all that survives a crash, and beside it what the simulation knows to stand
+ * in it. It is read again after every operation that changed it, by the port, as any server would.
+ */
+import { createMemoryDirectory, type Directory, decodeRecord, type LoadedStream } from "@millrace/engine";
+import type { Progress, StreamEvent } from "@millrace/protocol";
+import { foldReference, newReference, type Reference } from "./reference.ts";
+import { type FoldState, foldState, initialFold } from "./scripts.ts";
+
+export const project = "public";
+
+export interface StoredProgress extends Progress {
+  epoch: number;
+  configuredAt: number;
+  resumedAt: number;
+}
+
+/** A living stream. */
+export interface StoredStream {
+  path: string;
+  streamId: string;
+  birthOffset: number;
+  head: number;
+  events: StreamEvent[];
+  /** What every processor under test folds, behind each event. */
+  folds: FoldState[];
+  reference: Reference;
+  /** By slug. */
+  progress: Map<string, StoredProgress>;
+  wakeAt: number | null;
+  /** By the clock of whoever committed last. */
+  committedAt: number;
+}
+
+export interface Disk {
+  readonly directory: Directory;
+  readonly streams: ReadonlyMap<string, StoredStream>;
+  /** How many commits there were. */
+  readonly commits: number;
+  /** Where an event with this id stands, as `path|offset`. */
+  placeOf(id: string): string | undefined;
+  /** Reads a path again. Throws an Error about what is wrong with its events. */
+  look(path: string, committedAt: number | undefined): Promise<void>;
+}
+
+export function createDisk(): Disk {
+  const directory = createMemoryDirectory();
+  const streams = new Map<string, StoredStream>();
+  const places = new Map<string, string>();
+  let commits = 0;
+
+  function forget({ path, events }: StoredStream): void {
+    streams.delete(path);
+    for (const event of events) {
+      const id = idOf(event);
+      if (id !== undefined) places.delete(id);
+    }
+  }
+
+  function take(stream: StoredStream, event: StreamEvent): void {
+    const { path, events, folds, reference } = stream;
+    const id = idOf(event);
+    const place = `${path}|${event.offset}`;
+    if (id !== undefined && places.has(id)) throw new Error(`${id} is in the log twice: ${places.get(id)}, ${place}`);
+    if (id !== undefined) places.set(id, place);
+    events.push(event);
+    folds.push(foldState(folds.at(-1) ?? initialFold, event));
+    const wrong = foldReference(reference, event);
+    if (wrong !== undefined) throw new Error(`${place}: ${wrong}`);
+  }
+
+  return {
+    directory,
+    streams,
+    get commits() {
+      return commits;
+    },
+    placeOf: (id) => places.get(id),
+    async look(path, committedAt) {
+      commits++;
+      const log = directory.log(project, path);
+      const loaded = await log.load();
+      const known = streams.get(path);
+      if (known !== undefined && known.streamId !== loaded.birth?.streamId) forget(known);
+      if (loaded.birth === undefined) return;
+      const stream = streams.get(path) ?? newStream(path, loaded);
+      streams.set(path, stream);
+      if (committedAt !== undefined) stream.committedAt = committedAt;
+      stream.wakeAt = loaded.wakeAt;
+      stream.head = loaded.head.offset;
+      stream.progress = new Map(loaded.progress.map(({ consumer, text }) => [slugOf(consumer), parse(text)]));
+      const after = stream.birthOffset - 1 + stream.events.length;
+      const bounds = { maxEvents: Number.MAX_SAFE_INTEGER, maxBytes: Number.MAX_SAFE_INTEGER };
+      const { first, records } = await log.read({ after, through: stream.head, ...bounds });
+      for (const [i, record] of records.entries()) take(stream, decodeRecord(path, first + i, record));
+    },
+  };
+}
+
+function newStream(path: string, { birth, head, lastEventAt }: LoadedStream): StoredStream {
+  return {
+    path,
+    streamId: birth?.streamId as string,
+    birthOffset: birth?.offset as number,
+    head: head.offset,
+    events: [],
+    folds: [],
+    reference: newReference(),
+    progress: new Map(),
+    wakeAt: null,
+    committedAt: lastEventAt,
+  };
+}
+
+function idOf({ payload }: StreamEvent): string | undefined {
+  return (payload as { id?: string } | null)?.id;
+}
+
+function slugOf(consumer: string): string {
+  return decodeURIComponent(consumer.slice(consumer.indexOf("/") + 1));
+}
+
+function parse(text: string | null): StoredProgress {
+  return JSON.parse(text as string) as StoredProgress;
+}

@@ -1,0 +1,198 @@
+/**
+ * The end of a run: nobody fails any more, everything that can go on goes on. Then everything owed is done, exactly
+ * once; and a day in which nothing is due passes without a write and without a timer.
+ */
+import type { StreamEvent } from "@millrace/protocol";
+import { append, stopServer } from "./actions.ts";
+import { project, type StoredStream } from "./disk.ts";
+import { acknowledgementFaults, owed } from "./invariants.ts";
+import { builtin, isRepeating, periodOf } from "./reference.ts";
+import { idOfAppend, scripts } from "./scripts.ts";
+import { isExpected, type Server } from "./server.ts";
+import type { Simulation } from "./simulation.ts";
+
+const second = 1_000;
+const hour = 3_600 * second;
+
+export async function rest(simulation: Simulation): Promise<void> {
+  simulation.say("the end begins");
+  const server = await lastServer(simulation);
+  for (let round = 0; round < 30; round++) {
+    await run(simulation, 60 * second);
+    if (!repair(simulation, server)) break;
+  }
+  // Back-off goes up to an hour, and a hook that is stuck is ended after a quarter of one, five times.
+  cancelFast(simulation, server);
+  for (let round = 0; round < 30; round++) {
+    await run(simulation, 3 * hour);
+    if (!repair(simulation, server)) break;
+  }
+  judgeEnd(simulation);
+  const { streams } = await simulation.disk.directory.due({ now: Number.MAX_SAFE_INTEGER, limit: 10 });
+  for (const { path, claim } of streams) simulation.wrong(`at the end ${path} owes its ancestors ${claim.kind}`);
+  for (const path of simulation.disk.streams.keys()) await judgeStateNow(simulation, server, path);
+  await idleDay(simulation, server);
+  await simulation.settle();
+}
+
+/** One server, alone: an old one goes on only if no other ever wrote meanwhile. */
+async function lastServer(simulation: Simulation): Promise<Server> {
+  const [first, ...others] = simulation.servers;
+  if (first !== undefined && others.length === 0 && !first.stopping && simulation.profile.servers === 1) return first;
+  for (const server of [...simulation.servers]) {
+    if (simulation.random.integer(2) === 0) simulation.crash(server);
+    else if (!server.stopping) stopServer(simulation, server);
+  }
+  for (let i = 0; i < 100 && simulation.servers.length > 0; i++) await run(simulation, second);
+  if (simulation.servers.length > 0) throw new Error("a server does not come to its end");
+  return simulation.start();
+}
+
+/** Lets time pass, timer by timer, with everything done at once that can be. */
+async function run(simulation: Simulation, milliseconds: number): Promise<void> {
+  const until = simulation.now + milliseconds;
+  await quiet(simulation);
+  while (simulation.now < until) {
+    const timers = simulation.servers.map(({ clock }) => clock.nextTimerInMs() ?? milliseconds);
+    const next = Math.max(Math.min(...timers, until - simulation.now), 1);
+    simulation.pass(next);
+    await quiet(simulation);
+  }
+}
+
+/** Everything that needs no time. */
+async function quiet(simulation: Simulation): Promise<void> {
+  await simulation.settle();
+  for (let turns = 0; turns < 100_000; turns++) {
+    const operation = simulation.servers.flatMap(({ operations }) => operations)[0];
+    const gate = simulation.servers.flatMap(({ gates }) => gates)[0];
+    if (operation !== undefined) await simulation.happen(operation);
+    else if (gate !== undefined) simulation.open(gate, false);
+    else return;
+    await simulation.settle();
+  }
+  throw new Error("it never comes to rest");
+}
+
+/** Resumes what stands still. True when there was something. */
+function repair(simulation: Simulation, server: Server): boolean {
+  let repaired = false;
+  for (const { path, reference, events, birthOffset } of simulation.disk.streams.values()) {
+    if (reference.paused) {
+      append(simulation, server, path, [{ type: builtin("resumed") }]);
+      repaired = true;
+    }
+    for (const [slug, { halted }] of reference.processors) {
+      if (!halted || slug === "stuck" || slug === "deaf") continue;
+      // What is poison stays poison.
+      if (slug === "poisoned" && events.some(({ type, offset }) => type === "poison" && offset >= birthOffset))
+        continue;
+      append(simulation, server, path, [{ type: builtin("dynamic-worker/resumed"), payload: { slug } }]);
+      repaired = true;
+    }
+  }
+  return repaired;
+}
+
+function cancelFast(simulation: Simulation, server: Server): void {
+  for (const { path, reference } of simulation.disk.streams.values()) {
+    for (const [slug, { schedule }] of reference.schedules) {
+      if (isRepeating(schedule) && periodOf(schedule) >= hour) continue;
+      append(simulation, server, path, [{ type: builtin("schedule-cancelled"), payload: { slug } }]);
+    }
+  }
+}
+
+function judgeEnd(simulation: Simulation): void {
+  const { disk, observer } = simulation;
+  for (const stream of disk.streams.values()) {
+    const { path, reference, wakeAt, progress } = stream;
+    for (const { at, what } of owed(stream)) if (at <= simulation.now) simulation.wrong(`at the end ${path}: ${what}`);
+    if (wakeAt !== null && wakeAt <= simulation.now) simulation.wrong(`at the end ${path} has a claim that is due`);
+    for (const [slug, row] of progress) {
+      if (!reference.processors.has(slug)) simulation.wrong(`at the end ${path} has progress of ${slug}, removed`);
+      if (row.work.length > 0) simulation.wrong(`at the end ${path} has open work of ${slug}`);
+    }
+    judgeAppends(simulation, stream);
+  }
+  for (const work of observer.works.values()) judgeWork(simulation, work);
+  for (const fault of acknowledgementFaults(disk, observer)) simulation.wrong(fault);
+}
+
+/** Exactly one of everything that the hooks append, for each event behind the start of the epoch. */
+function judgeAppends(simulation: Simulation, { path, events, reference }: StoredStream): void {
+  const { disk } = simulation;
+  for (const [slug, { epoch, startAfter, halted }] of reference.processors) {
+    if (halted) continue;
+    for (const event of events) {
+      if (event.offset <= startAfter) continue;
+      for (const [n, { to }] of (scripts[slug]?.appends(event) ?? []).entries()) {
+        const id = idOfAppend({ path, slug, epoch }, event, n);
+        // Other streams may have been deleted with it.
+        if (to === undefined && disk.placeOf(id) === undefined) simulation.wrong(`at the end ${id} is not in the log`);
+      }
+    }
+  }
+}
+
+/** Work that was asked for was done, or somebody was told that it was not. */
+function judgeWork(simulation: Simulation, work: ReturnType<Simulation["observer"]["works"]["get"]>): void {
+  if (work === undefined || work.ended) return;
+  const { path, slug, epoch, offset, name } = work;
+  const stream = simulation.disk.streams.get(path);
+  const processor = stream?.reference.processors.get(slug);
+  if (stream === undefined || offset < stream.birthOffset || processor?.epoch !== epoch || processor.halted) return;
+  if (!simulation.observer.returned.has(`${path}|${slug}|${epoch}|${offset}`)) return;
+  if (stream.reference.errors.has(`${slug}|${offset}`)) return;
+  // Whoever ends work by a pause or by name knows of it.
+  if (stream.events.some((event) => event.offset > offset && endsWork(event, name))) return;
+  simulation.wrong(`at the end nobody knows of ${path}|${slug}|${epoch}|${offset}|${name}`);
+}
+
+function endsWork({ type, payload }: StreamEvent, name: string): boolean {
+  return type === builtin("paused") || (type === "stop" && (payload as { name?: string }).name === name);
+}
+
+async function idleDay(simulation: Simulation, server: Server): Promise<void> {
+  const schedules = [...simulation.disk.streams.values()].flatMap(({ path, reference }) =>
+    [...reference.schedules.keys()].map((slug) => ({ path, slug })),
+  );
+  for (const { path, slug } of schedules) {
+    append(simulation, server, path, [{ type: builtin("schedule-cancelled"), payload: { slug } }]);
+  }
+  // What was claimed before wakes its stream once more, for nothing.
+  await run(simulation, 3 * hour);
+  const { commits } = simulation.disk;
+  const timer = server.clock.nextTimerInMs();
+  if (timer !== undefined) simulation.wrong(`idle, and a timer runs for ${timer} ms`);
+  await run(simulation, 24 * hour);
+  if (simulation.disk.commits !== commits) simulation.wrong("idle, and something was written");
+}
+
+/** What the engine says of a stream is what a fresh fold says. */
+export async function judgeState(simulation: Simulation, server: Server, path: string): Promise<void> {
+  simulation.say(`${server.name} is asked for the state of ${path}`);
+  try {
+    const state = await server.engine.state(project, path);
+    const stream = simulation.disk.streams.get(path);
+    // It may be behind where another server wrote.
+    if (stream === undefined || state.streamId !== stream.streamId || state.head !== stream.head) return;
+    const { reference } = stream;
+    if (state.paused !== reference.paused) simulation.wrong(`${path} says paused ${state.paused}`);
+    const said = Object.entries(state.schedules ?? {}).map(([slug, { offset, ticks }]) => `${slug} ${offset} ${ticks}`);
+    const folded = [...reference.schedules].map(([slug, { offset, ticks }]) => `${slug} ${offset} ${ticks}`);
+    if (said.sort().join() !== folded.sort().join()) simulation.wrong(`${path} says ${said}, and is ${folded}`);
+    for (const [slug, { nextAt }] of Object.entries(state.schedules ?? {})) {
+      const due = reference.schedules.get(slug)?.dueAt ?? null;
+      if (nextAt !== undefined && Date.parse(nextAt) !== due) simulation.wrong(`${path} says ${slug} comes ${nextAt}`);
+    }
+  } catch (error) {
+    if (!isExpected(error)) simulation.wrong(`the state of ${path} failed: ${(error as Error).stack}`);
+  }
+}
+
+async function judgeStateNow(simulation: Simulation, server: Server, path: string): Promise<void> {
+  const judging = judgeState(simulation, server, path);
+  await quiet(simulation);
+  await judging;
+}
