@@ -181,10 +181,13 @@ function finish(reference: Reference, slug: string, outcome: unknown, at: number
 }
 
 function skipMissed({ schedules }: Reference, at: number): void {
-  for (const [slug, entry] of schedules) {
-    if (!entry.skips || !isRepeating(entry.schedule) || entry.dueAt === null) continue;
-    if (entry.dueAt + missedAfterMs < at) schedules.set(slug, { ...entry, dueAt: timeAfter(entry, at) });
-  }
+  for (const [slug, entry] of schedules) schedules.set(slug, { ...entry, dueAt: nextTime(entry, at) });
+}
+
+/** When it comes next, as seen from a moment: what skips comes at the first of its times that is not missed. */
+export function nextTime(entry: ScheduleReference, moment: number): number | null {
+  if (!entry.skips || !isRepeating(entry.schedule) || entry.dueAt === null) return entry.dueAt;
+  return entry.dueAt + missedAfterMs < moment ? timeAfter(entry, moment - missedAfterMs - 1) : entry.dueAt;
 }
 
 export function isRepeating({ kind }: Times): boolean {

@@ -6,7 +6,7 @@ import type { StreamEvent } from "@millrace/protocol";
 import { append, stopServer } from "./actions.ts";
 import { project, type StoredStream } from "./disk.ts";
 import { acknowledgementFaults, owed } from "./invariants.ts";
-import { builtin, isRepeating, periodOf } from "./reference.ts";
+import { builtin, isRepeating, nextTime, periodOf } from "./reference.ts";
 import { idOfAppend, scripts } from "./scripts.ts";
 import { isExpected, type Server } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
@@ -183,7 +183,8 @@ export async function judgeState(simulation: Simulation, server: Server, path: s
     const folded = [...reference.schedules].map(([slug, { offset, ticks }]) => `${slug} ${offset} ${ticks}`);
     if (said.sort().join() !== folded.sort().join()) simulation.wrong(`${path} says ${said}, and is ${folded}`);
     for (const [slug, { nextAt }] of Object.entries(state.schedules ?? {})) {
-      const due = reference.schedules.get(slug)?.dueAt ?? null;
+      const entry = reference.schedules.get(slug);
+      const due = entry === undefined ? null : nextTime(entry, server.clock.now());
       if (nextAt !== undefined && Date.parse(nextAt) !== due) simulation.wrong(`${path} says ${slug} comes ${nextAt}`);
     }
   } catch (error) {
