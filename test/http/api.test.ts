@@ -97,8 +97,9 @@ describeEach("lists", (server) => {
     const list = async (query: string) => pathsOf((await readJson(server(), `/api/streams${project}${query}`)).streams);
     const sorted = [...all, "/b/c"].sort();
     // The list knows at once; an announcement may have brought /b/c into being meanwhile.
-    expect((await list("")).filter((path) => path !== "/b/c")).toEqual(sorted.filter((path) => path !== "/b/c"));
-    expect(await list("&prefix=/")).toEqual(await list(""));
+    for (const query of ["", "&prefix=/"]) {
+      expect((await list(query)).filter((path) => path !== "/b/c")).toEqual(sorted.filter((path) => path !== "/b/c"));
+    }
     expect(await list("&prefix=/a")).toEqual(["/a", "/a/b", "/a/b/c", "/a/d"]);
     expect(await list("&prefix=a%2Fb/")).toEqual(["/a/b", "/a/b/c"]);
     expect(await list("&prefix=/a/b/c")).toEqual(["/a/b/c"]);
