@@ -213,6 +213,9 @@ describe.concurrent("requests that are not", () => {
     const text = await exchange(server.port, read + post("/openapi.json", event, `${close}Expect: 100-continue\r\n`));
     expect(statuses(text)).toEqual([200, 405]);
     expect(lastBody(text)).toMatchObject({ code: "method_not_allowed" });
+    const expecting = post("/going-on", "", "Expect: 100-continue\r\n") + post("/behind-going-on", event);
+    expect(statuses(await exchange(server.port, read + expecting))).toEqual([200, 200]);
+    expect(await readAll(server.url, "/behind-going-on")).toEqual([]);
   });
 
   test("CONNECT behind a good request does not take its answer away", async () => {

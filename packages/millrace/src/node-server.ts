@@ -43,8 +43,10 @@ export function createNodeServer(handler: Handler, limits: Limits): Server {
     else void viaFetch(request, response);
   });
   server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
-    // Behind an answer that is under way Node would put it between the headers and the body of this one.
+    // Behind an answer that is under way Node would put it between the headers and the body of this one. Without it Node
+    // ends the connection with the answer, but says so only when that is written; what comes behind has to know before.
     if (unparsed.isQuiet(request.socket)) response.writeContinue();
+    else response.shouldKeepAlive = false;
     server.emit("request", request, response);
   });
   refuseInsteadOfNode(server, handler, unparsed);

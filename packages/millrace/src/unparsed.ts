@@ -11,8 +11,10 @@ import type { Socket } from "node:net";
 import type { Handler } from "@millrace/http";
 import { type Limits, StreamError } from "@millrace/protocol";
 
-/** How long the answers to what came before may take (a live read never ends): with 30 s to arrive still under 35 s. */
-const answeringMs = 2_000;
+/** How long the answers to what came before may take: a live read never ends. */
+const answeringMs = 10_000;
+/** The same behind a request that did not arrive in its 30 s: still under 35 s. */
+const answeringLateMs = 2_000;
 /** The sender may finish its sentence, so that it reads the refusal instead of a reset. */
 const lingerMs = 1_000;
 
@@ -62,7 +64,8 @@ export function createUnparsed(handler: Handler, limits: Limits): Unparsed {
         answer(error, socket);
         return;
       }
-      const timer = setTimeout(() => socket.destroy(), answeringMs).unref();
+      const isLate = "code" in error && error.code === "ERR_HTTP_REQUEST_TIMEOUT";
+      const timer = setTimeout(() => socket.destroy(), isLate ? answeringLateMs : answeringMs).unref();
       response.once("close", () => {
         clearTimeout(timer);
         answer(error, socket);
