@@ -186,11 +186,13 @@ export class Consumer {
 
   /** When it must be looked at again should the process end now; null for never. */
   dueAfter(rowSaved: boolean, lastAt: number): number | null {
-    const { halted, paused, dirty, progress } = this.#driver;
+    const { halted, paused, dirty, saveFirst, progress } = this.#driver;
     if (halted || paused) return null;
     if (!this.#owes() && (rowSaved || !dirty)) return null;
     const since = Math.min(this.#owedSince ?? lastAt, lastAt);
-    return this.#call === undefined ? Math.max(progress.nextAttemptAt ?? since, since) : since;
+    // That it waits for its next attempt counts once it is on disk: until then it would be taken for one that rests.
+    const waits = this.#call === undefined && (rowSaved || !(dirty || saveFirst));
+    return waits ? Math.max(progress.nextAttemptAt ?? since, since) : since;
   }
 
   /** What another version of it goes on from. */

@@ -92,6 +92,11 @@ export class StreamConsumers {
     for (const consumer of this) consumer.reloaded(resting);
   }
 
+  /** What was to be saved is not on disk, for certain: if the same text is, another server wrote it. */
+  refused(): void {
+    this.#attempted = new Map();
+  }
+
   /** Follows what the committed state says of which consumers there are. */
   sync(slices: Slices, resting = false): void {
     if (this.#kinds.every((kind, i) => kind.specs(slices) === this.#specs[i])) return;
