@@ -54,7 +54,7 @@ async function run(simulation: Simulation, milliseconds: number): Promise<void> 
   await quiet(simulation);
   while (simulation.now < until) {
     const timers = simulation.servers.map(({ clock }) => clock.nextTimerInMs() ?? milliseconds);
-    const next = Math.max(Math.min(...timers, until - simulation.now), 1);
+    const next = Math.max(Math.ceil(Math.min(...timers, until - simulation.now)), 1);
     simulation.pass(next);
     await quiet(simulation);
   }
