@@ -27,7 +27,7 @@ export async function rest(simulation: Simulation): Promise<void> {
     await run(simulation, 3 * hour);
     if (!repair(simulation, server)) break;
   }
-  judgeEnd(simulation);
+  judgeEnd(simulation, server.clock.now());
   const { streams } = await simulation.disk.directory.due({ now: Number.MAX_SAFE_INTEGER, limit: 10 });
   for (const { path, claim } of streams) simulation.wrong(`at the end ${path} owes its ancestors ${claim.kind}`);
   for (const path of simulation.disk.streams.keys()) await judgeStateNow(simulation, server, path);
@@ -54,7 +54,7 @@ async function run(simulation: Simulation, milliseconds: number): Promise<void> 
   await quiet(simulation);
   while (simulation.now < until) {
     const timers = simulation.servers.map(({ clock }) => clock.nextTimerInMs() ?? milliseconds);
-    const next = Math.max(Math.min(...timers, until - simulation.now), 1);
+    const next = Math.max(Math.ceil(Math.min(...timers, until - simulation.now)), 1);
     simulation.pass(next);
     await quiet(simulation);
   }
@@ -103,12 +103,12 @@ function cancelFast(simulation: Simulation, server: Server): void {
   }
 }
 
-function judgeEnd(simulation: Simulation): void {
+function judgeEnd(simulation: Simulation, now: number): void {
   const { disk, observer } = simulation;
   for (const stream of disk.streams.values()) {
     const { path, reference, wakeAt, progress } = stream;
-    for (const { at, what } of owed(stream)) if (at <= simulation.now) simulation.wrong(`at the end ${path}: ${what}`);
-    if (wakeAt !== null && wakeAt <= simulation.now) simulation.wrong(`at the end ${path} has a claim that is due`);
+    for (const { at, what } of owed(stream)) if (at <= now) simulation.wrong(`at the end ${path}: ${what}`);
+    if (wakeAt !== null && wakeAt <= now) simulation.wrong(`at the end ${path} has a claim that is due`);
     for (const [slug, row] of progress) {
       if (!reference.processors.has(slug)) simulation.wrong(`at the end ${path} has progress of ${slug}, removed`);
       if (row.work.length > 0) simulation.wrong(`at the end ${path} has open work of ${slug}`);

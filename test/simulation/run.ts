@@ -80,7 +80,7 @@ function passTime(simulation: Simulation): void {
 
 function nextTimer({ servers }: Simulation): number {
   const timers = servers.map(({ clock }) => clock.nextTimerInMs() ?? 1_000);
-  return timers.length === 0 ? 1_000 : Math.max(Math.min(...timers), 1);
+  return timers.length === 0 ? 1_000 : Math.max(Math.ceil(Math.min(...timers)), 1);
 }
 
 const weights = actions.reduce((sum, { weight }) => sum + weight, 0);

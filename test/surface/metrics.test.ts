@@ -117,6 +117,7 @@ describeEach(
         payload: { slug: "now", append: { type: "ping" }, schedule },
       });
       await until(server(), (families) => metricValue(families, "millrace_tick_lateness_seconds_count") === 1);
+      await until(server(), (families) => metricValue(families, "millrace_consumer_lag_events") === 0);
       await append(server(), path, [{ type: "fail" }, { type: "ping" }]);
       await until(server(), (families) => metricValue(families, "millrace_consumers_retrying") === 1);
       const after = await metricsOf(server());

@@ -129,6 +129,7 @@ export function createEngine(options: EngineOptions): Engine {
     claimAtRemoval: (open, now) => claimAtRemoval(path, open, now),
     consumersOf: (stream) => consumersOf(stream),
     onWork: (due) => tree.owe(due),
+    onUnknown: () => tree.lookAgain(),
     onClaim: (wakeAt) => waker.claimed(project, path, wakeAt),
     onCall: (at) => waker.call(project, path, at),
     onResumed() {

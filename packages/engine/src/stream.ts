@@ -8,7 +8,7 @@ import type { StreamConsumers } from "./consumer/stream-consumers.ts";
 import type { AppendRequest, Forming } from "./forming.ts";
 import { LiveTail } from "./live-tail.ts";
 import type { Clock } from "./ports/clock.ts";
-import type { Claim, Committed, DueStream, Head, StreamLog } from "./ports/log.ts";
+import { type Claim, type Committed, type DueStream, type Head, HeadConflict, type StreamLog } from "./ports/log.ts";
 import { continuesBatch, decodeRecord } from "./record.ts";
 import { decodeSnapshot, fold, initialSlices, isPaused, type Slices } from "./state.ts";
 import { unavailable } from "./unavailable.ts";
@@ -51,6 +51,8 @@ export interface StreamDependencies {
   consumersOf(stream: Stream): StreamConsumers | undefined;
   /** A commit of this stream is on disk, and with it this obligation. */
   onWork(due: DueStream): void;
+  /** A commit may be on disk or not, and with it an obligation. */
+  onUnknown(): void;
   /** It is to be opened then, and that is on disk. */
   onClaim(wakeAt: number): void;
   /** It is to be woken then; nobody else remembers. */
@@ -200,6 +202,8 @@ export class Stream {
   fail(error: unknown): void {
     this.#dependencies.onFailure(error);
     this.#loaded = false;
+    if (error instanceof HeadConflict) this.consumers?.refused();
+    else this.#dependencies.onUnknown();
     if (this.tail.readers > 0) this.clock.setTimer(reloadDelayMs, () => void this.#reloadForReaders());
     if (this.wakeAt !== null || this.consumers?.idle === false) {
       this.#dependencies.onCall(this.clock.now() + reloadDelayMs);

@@ -38,6 +38,8 @@ export interface Tree {
   start(): void;
   /** A commit just created this claim. */
   owe(due: DueStream): void;
+  /** There may be a claim that nobody heard of: the outcome of a commit is unknown. */
+  lookAgain(): void;
   /** How many births and deletions are remembered here and not yet told. */
   waiting(): number;
   /** Resolves when all that is owed by now was told, or tried once. */
@@ -111,6 +113,7 @@ export function createTree(house: TreeHouse): Tree {
 
   function lookAgainIn(delayMs: number): void {
     cancelTimer();
+    if (stopped) return;
     cancelTimer = house.clock.setTimer(Math.max(delayMs, 1), () => {
       lookInDirectory = true;
       wake();
@@ -132,6 +135,7 @@ export function createTree(house: TreeHouse): Tree {
       }
       wake();
     },
+    lookAgain: () => lookAgainIn(firstDelayMs),
     waiting: () => owedCount - triedCount,
     told: () =>
       new Promise((resolve) => {

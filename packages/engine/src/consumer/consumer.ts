@@ -219,8 +219,8 @@ export class Consumer {
     if (halted || paused) return null;
     if (!this.#owes() && (rowSaved || !dirty)) return null;
     const since = Math.min(this.#owedSince ?? lastAt, lastAt);
-    // That it waits counts once it is on disk: until then the claim is all that says that something is owed.
-    const waits = this.#call === undefined && (rowSaved || !saveFirst);
+    // That it waits for its next attempt counts once it is on disk: until then it would be taken for one that rests.
+    const waits = this.#call === undefined && (rowSaved || !(dirty || saveFirst));
     return waits ? Math.max(progress.nextAttemptAt ?? since, since) : since;
   }
 

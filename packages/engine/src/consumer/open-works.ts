@@ -2,10 +2,14 @@
  * Work that a hook left open: it runs outside of the cursor, is on disk as open before it begins, and is never begun
  * a second time by itself. What an unclean end leaves open, the next start finds.
  */
-import { type OpenWork, StreamError, type Work } from "@millrace/protocol";
+import { isStreamError, type OpenWork, StreamError, type Work } from "@millrace/protocol";
+import type { Clock } from "../ports/clock.ts";
 import { Call, type CallPurpose } from "./call.ts";
 import type { Consumer } from "./consumer.ts";
 import { endedOrLeft, hookMsMax, messageOf } from "./hook-run.ts";
+
+/** When the log could not be written, it is tried again after this time. */
+const againAfterMs = 1_000;
 
 export interface OpenWorks {
   readonly size: number;
@@ -38,7 +42,7 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
     let completed = false;
     try {
       // Should the process die from here on, it is known that this was begun.
-      await house.save();
+      await persist(() => house.save(), call, house.clock);
       cancelDeadline = house.clock.setTimer(hookMsMax, deadline);
       const { signal } = call.controller;
       if (signal.aborted) throw signal.reason;
@@ -47,8 +51,10 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
       completed = true;
     } catch (error) {
       // Any other abort was somebody's wish; everything else is told.
-      if (tooLong || !call.controller.signal.aborted)
-        await consumer.tell(open.offset, `The work "${open.name}": ${messageOf(error)}`);
+      if (tooLong || !call.controller.signal.aborted) {
+        const message = `The work "${open.name}": ${messageOf(error)}`;
+        await persist(() => consumer.tell(open.offset, message), call, house.clock);
+      }
     } finally {
       cancelDeadline();
       call.close(() => new StreamError("unavailable", "This work is over.", { retryAfterSeconds: 1 }));
@@ -83,6 +89,32 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
       await Promise.all(all.map(({ ended }) => ended));
     },
   };
+}
+
+/** A log that fails for a while is no reason to forget work that was asked for. Goes on until the work is aborted. */
+async function persist(write: () => Promise<void>, { controller }: Call, clock: Clock): Promise<void> {
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      if (controller.signal.aborted || !isStreamError(error, "unavailable")) throw error;
+      await aWhile(controller.signal, clock);
+    }
+  }
+}
+
+function aWhile(signal: AbortSignal, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.setTimer(againAfterMs, () => {
+      signal.removeEventListener("abort", end);
+      resolve();
+    });
+    const end = () => {
+      cancel();
+      resolve();
+    };
+    signal.addEventListener("abort", end, { once: true });
+  });
 }
 
 async function afterAppends(working: Promise<void>, call: Call): Promise<void> {

@@ -87,10 +87,17 @@ export class StreamConsumers {
       this.#leave(consumer, "Another server runs this consumer.");
     }
     this.#rows = found;
-    this.#pausedNow = paused;
+    // An attempt is asked for once: later the same text may be another server's.
+    this.#attempted = new Map();
     this.#specs = [];
     this.sync(slices, resting);
+    this.#hearPause(paused, this.#house.clock.now());
     for (const consumer of this) consumer.reloaded(resting);
+  }
+
+  /** What was to be saved is not on disk, for certain: if the same text is, another server wrote it. */
+  refused(): void {
+    this.#attempted = new Map();
   }
 
   /** Follows what the committed state says of which consumers there are. */
@@ -114,12 +121,15 @@ export class StreamConsumers {
   published(slices: Slices, base: number, records: readonly string[], paused: boolean, now: number): void {
     this.sync(slices);
     this.#house.saveSoon();
-    if (paused !== this.#pausedNow) {
-      this.#pausedNow = paused;
-      for (const consumer of this) paused ? consumer.pause() : consumer.resume(now);
-    }
+    this.#hearPause(paused, now);
     if (records.length === 0) return;
     for (const consumer of this.#interestedIn(records)) consumer.published(base, base + records.length, now);
+  }
+
+  #hearPause(paused: boolean, now: number): void {
+    if (paused === this.#pausedNow) return;
+    this.#pausedNow = paused;
+    for (const consumer of this) paused ? consumer.pause() : consumer.resume(now);
   }
 
   called(now: number): void {
