@@ -151,7 +151,8 @@ function commit(stream: Stream, forming: Forming, saving: Saving | undefined): P
   const paused = isPaused(forming.slices);
   if (paused !== stream.paused) commit.paused = paused;
   if (forming.wakeAt !== stream.wakeAt) commit.wakeAt = forming.wakeAt;
-  if (saving !== undefined) commit.progress = saving.rows;
+  // A claim that changes alone is progress, too: whoever does not know it must not write another one.
+  if (saving !== undefined || forming.records.length === 0) commit.progress = saving?.rows ?? [];
   if (saving !== undefined && saving.snapshots.length > 0) commit.snapshots = saving.snapshots;
   const tailCharacters = stream.tailCharacters + forming.characters;
   const tailEvents = forming.head - stream.snapshotOffset;
