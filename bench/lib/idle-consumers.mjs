@@ -14,6 +14,7 @@ export function idleKind(count) {
     kind: "idle",
     sourceKind: "processor",
     failuresMax: 5,
+    haltedType: "idle-halted",
     specs: () => specs,
     load: async ({ slug }) => ({ slug, initialState: null, reduce: ({ state }) => state, afterAppend() {} }),
     halted: ({ slug }) => ({ type: "idle-halted", payload: { slug } }),

@@ -69,6 +69,7 @@ export interface StreamDependencies {
 const foldPageEvents = 1_000;
 const foldPageBytes = 4 * 1024 * 1024;
 const reloadDelayMs = 1_000;
+const callAheadMs = 3_600_000;
 
 export class Stream {
   readonly project: string;
@@ -102,13 +103,15 @@ export class Stream {
   claim: Claim | null = null;
   /** When it must be opened for what it owes by itself. */
   wakeAt: number | null = null;
+  /** What the commit in flight makes of it: should its outcome be unknown, nobody else knows of it. */
+  wakeAtTried: number | null = null;
 
   readonly #dependencies: StreamDependencies;
   #loaded = false;
   #loading: Promise<void> | undefined;
   #removals: Removal[] = [];
   #errands: Errand[] = [];
-  /** The due time for which the waker was asked last beside the claim. */
+  /** When the waker was last asked to come beside the claim. */
   #calledFor: number | undefined;
   #busy = false;
   #whenSettled: (() => void)[] = [];
@@ -205,7 +208,7 @@ export class Stream {
     if (error instanceof HeadConflict) this.consumers?.refused();
     else this.#dependencies.onUnknown();
     if (this.tail.readers > 0) this.clock.setTimer(reloadDelayMs, () => void this.#reloadForReaders());
-    if (this.wakeAt !== null || this.consumers?.idle === false) {
+    if (this.wakeAt !== null || this.wakeAtTried !== null || this.consumers?.idle === false) {
       this.#dependencies.onCall(this.clock.now() + reloadDelayMs);
     }
   }
@@ -246,13 +249,19 @@ export class Stream {
     // What is owed by now is known to whoever owes it: the waker is for what is to come.
     const { wakeAt } = this;
     if (wakeAt !== null && wakeAt !== forming.wakeAtBefore && wakeAt > forming.now) this.#dependencies.onClaim(wakeAt);
-    // A hook that runs for minutes keeps the claim at its own time; what falls due meanwhile is not to wait for it.
-    const { dueAt } = forming;
-    if (dueAt !== null && dueAt !== wakeAt && dueAt > forming.now && dueAt !== this.#calledFor) {
-      this.#calledFor = dueAt;
-      this.#dependencies.onCall(dueAt);
-    }
+    if (forming.dueAt !== null && forming.dueAt !== wakeAt) this.#callFor(forming.dueAt, forming.now);
     if (forming.pausedBefore && !paused) this.#dependencies.onResumed();
+  }
+
+  /**
+   * A hook that runs for minutes keeps the claim at its own time; what falls due meanwhile is not to wait for it. Far
+   * times are looked at again every now and then: by then the claim is theirs, most likely.
+   */
+  #callFor(dueAt: number, now: number): void {
+    const at = Math.min(dueAt, now + callAheadMs);
+    if (dueAt <= now || (this.#calledFor !== undefined && this.#calledFor > now && this.#calledFor <= at)) return;
+    this.#calledFor = at;
+    this.#dependencies.onCall(at);
   }
 
   #due(claim: Claim): DueStream {

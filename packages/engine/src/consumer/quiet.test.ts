@@ -104,7 +104,8 @@ function typedKind(acted: string[]): ConsumerKind {
         acted.push(`${spec.slug} ${event.offset}`);
       },
     }),
-    halted: () => ({ type: "halted" }),
+    haltedType: "halted",
+    halted: () => ({}),
   };
 }
 
