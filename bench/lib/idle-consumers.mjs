@@ -17,7 +17,7 @@ export function idleKind(count) {
     haltedType: "idle-halted",
     specs: () => specs,
     load: async ({ slug }) => ({ slug, initialState: null, reduce: ({ state }) => state, afterAppend() {} }),
-    halted: ({ slug }) => ({ type: "idle-halted", payload: { slug } }),
+    halted: ({ slug }) => ({ payload: { slug } }),
   };
 }
 
