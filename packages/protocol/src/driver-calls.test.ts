@@ -245,7 +245,8 @@ test("work is interrupted also where nothing stands behind the cursor, and where
     play(
       { decides, progress: { cursor: 1, work }, head: 1, folded: 1 },
       `
-                  -> catchUp interrupted call@1 #1
+                  -> save
+      saved       -> catchUp interrupted call@1 #1
       returned    -> rest
       `,
     );

@@ -106,8 +106,9 @@ export function startDriver(
     settings,
     progress,
     dirty: false,
-    // An exact count is spent by the first call after it; and without a row the end of a first call would not be known.
-    saveFirst: start !== "again" || from.progress.exact === true,
+    // An exact count is spent by the first call after it; without a row the end of a first call would not be known; and
+    // what an unclean end ended is settled by whoever says so first, should two servers find it.
+    saveFirst: start !== "again" || from.progress.exact === true || from.progress.work.length > 0,
     head,
     scanned: folded,
     waiting: [],
@@ -271,9 +272,13 @@ function afterCrash(driver: Driver, offset: number): Driver {
   };
 }
 
-/** With nothing left to act on, the cursor stands at the end of what was scanned. That alone is no reason to save. */
+/**
+ * With nothing left to act on, the cursor stands at the end of what was scanned. That alone is no reason to save. While
+ * a decision is owed it stays: what afterCatchUp appends is keyed by it, and has to be the same in the next attempt.
+ */
 function overRange(driver: Driver): Driver {
   const { waiting, scanned, progress } = driver;
+  if (progress.catchUp !== undefined) return driver;
   if (waiting.some(({ event, act }) => act && event.offset > driver.actAfter) || scanned <= progress.cursor) {
     return driver;
   }
@@ -301,7 +306,7 @@ function afterReturn(driver: Driver): Driver {
     const decided = (progress.decided ?? 0) + 1;
     const after = changed(driver, { cursor, catchUp: undefined, decided, ...ladder, ...attempts });
     // Otherwise an unclean end would ask the same question again, together with the next one.
-    return { ...after, saveFirst: true };
+    return { ...overRange(after), saveFirst: true };
   }
   const first = driver.waiting[0];
   const cursor = first?.event.offset ?? progress.cursor;
