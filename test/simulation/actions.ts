@@ -3,10 +3,10 @@ import type { AppendInput } from "@millrace/engine";
 import type { EventInput, JsonObject } from "@millrace/protocol";
 import { project } from "./disk.ts";
 import { builtin, cronPeriods } from "./reference.ts";
-import { judgeState } from "./rest.ts";
 import { scripts } from "./scripts.ts";
 import { isExpected, type Server } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
+import { judgeState } from "./state-judge.ts";
 
 export const paths = ["/a", "/a/child", "/b", "/shared"];
 

@@ -23,7 +23,8 @@ function* cursorFaults(
   const startAfter = stream.reference.starts.get(`${slug}|${row.epoch}`);
   if (startAfter === undefined) return yield `${id}: a row of an epoch that never was`;
   // `startFrom` may name an offset that is yet to come.
-  if (row.cursor > Math.max(stream.head, startAfter)) yield `${id}: the cursor ${row.cursor} is behind the head ${stream.head}`;
+  if (row.cursor > Math.max(stream.head, startAfter))
+    yield `${id}: the cursor ${row.cursor} is behind the head ${stream.head}`;
   const from = judged.get(id) ?? startAfter;
   if (row.cursor < from) yield `${id}: the cursor went back from ${from} to ${row.cursor}`;
   for (let offset = Math.max(from + 1, stream.birthOffset); offset <= row.cursor; offset++) {

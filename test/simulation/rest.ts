@@ -4,12 +4,13 @@
  */
 import type { StreamEvent } from "@millrace/protocol";
 import { append, stopServer } from "./actions.ts";
-import { project, type StoredStream } from "./disk.ts";
+import type { StoredStream } from "./disk.ts";
 import { acknowledgementFaults, owed } from "./invariants.ts";
 import { builtin, isRepeating, periodOf } from "./reference.ts";
 import { idOfAppend, scripts } from "./scripts.ts";
-import { isExpected, type Server } from "./server.ts";
+import type { Server } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
+import { judgeState } from "./state-judge.ts";
 
 const second = 1_000;
 const hour = 3_600 * second;
@@ -31,6 +32,7 @@ export async function rest(simulation: Simulation): Promise<void> {
   const { streams } = await simulation.disk.directory.due({ now: Number.MAX_SAFE_INTEGER, limit: 10 });
   for (const { path, claim } of streams) simulation.wrong(`at the end ${path} owes its ancestors ${claim.kind}`);
   for (const path of simulation.disk.streams.keys()) await judgeStateNow(simulation, server, path);
+  await freshSchedule(simulation, server);
   await idleDay(simulation, server);
   await simulation.settle();
 }
@@ -149,6 +151,16 @@ function judgeWork(simulation: Simulation, work: ReturnType<Simulation["observer
   simulation.wrong(`at the end nobody knows of ${path}|${slug}|${epoch}|${offset}|${name}`);
 }
 
+/** With nothing in its way a schedule ticks at its times, to the millisecond. */
+async function freshSchedule(simulation: Simulation, server: Server): Promise<void> {
+  const payload = { slug: "fresh", append: { type: "fresh" }, schedule: { kind: "every", intervalSeconds: 5 } };
+  append(simulation, server, "/fresh", [{ type: builtin("append-scheduled"), payload }]);
+  await run(simulation, 60 * second);
+  const [entry] = simulation.disk.streams.get("/fresh")?.reference.schedules.values() ?? [];
+  const { ticks, lateMs } = entry ?? { ticks: 0, lateMs: 0 };
+  if (ticks !== 12 || lateMs !== 0) simulation.wrong(`a fresh schedule ticked ${ticks} times, ${lateMs} ms late`);
+}
+
 function endsWork({ type, payload }: StreamEvent, name: string): boolean {
   return type === builtin("paused") || (type === "stop" && (payload as { name?: string }).name === name);
 }
@@ -167,28 +179,6 @@ async function idleDay(simulation: Simulation, server: Server): Promise<void> {
   if (timer !== undefined) simulation.wrong(`idle, and a timer runs for ${timer} ms`);
   await run(simulation, 24 * hour);
   if (simulation.disk.commits !== commits) simulation.wrong("idle, and something was written");
-}
-
-/** What the engine says of a stream is what a fresh fold says. */
-export async function judgeState(simulation: Simulation, server: Server, path: string): Promise<void> {
-  simulation.say(`${server.name} is asked for the state of ${path}`);
-  try {
-    const state = await server.engine.state(project, path);
-    const stream = simulation.disk.streams.get(path);
-    // It may be behind where another server wrote.
-    if (stream === undefined || state.streamId !== stream.streamId || state.head !== stream.head) return;
-    const { reference } = stream;
-    if (state.paused !== reference.paused) simulation.wrong(`${path} says paused ${state.paused}`);
-    const said = Object.entries(state.schedules ?? {}).map(([slug, { offset, ticks }]) => `${slug} ${offset} ${ticks}`);
-    const folded = [...reference.schedules].map(([slug, { offset, ticks }]) => `${slug} ${offset} ${ticks}`);
-    if (said.sort().join() !== folded.sort().join()) simulation.wrong(`${path} says ${said}, and is ${folded}`);
-    for (const [slug, { nextAt }] of Object.entries(state.schedules ?? {})) {
-      const due = reference.schedules.get(slug)?.dueAt ?? null;
-      if (nextAt !== undefined && Date.parse(nextAt) !== due) simulation.wrong(`${path} says ${slug} comes ${nextAt}`);
-    }
-  } catch (error) {
-    if (!isExpected(error)) simulation.wrong(`the state of ${path} failed: ${(error as Error).stack}`);
-  }
 }
 
 async function judgeStateNow(simulation: Simulation, server: Server, path: string): Promise<void> {

@@ -11,7 +11,7 @@ import {
   interceptDirectory,
   type ManualClock,
 } from "@millrace/testing";
-import { type Disk, project } from "./disk.ts";
+import type { Disk } from "./disk.ts";
 import type { Observer } from "./observer.ts";
 import { processorOf } from "./scripts.ts";
 
@@ -127,5 +127,3 @@ export function isExpected(error: unknown): boolean {
   const torn = error instanceof Error && error.message.endsWith("before its head");
   return torn || error instanceof DiskFault || error instanceof HeadConflict || isStreamError(error);
 }
-
-export { project };

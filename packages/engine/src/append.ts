@@ -160,6 +160,7 @@ function commit(stream: Stream, forming: Forming, saving: Saving | undefined): P
     stream.snapshotCharacters = state.length;
     commit.snapshot = { offset: forming.head, state };
   }
+  stream.wakeAtTried = forming.wakeAt;
   return stream.log.append(commit, stream.head);
 }
 

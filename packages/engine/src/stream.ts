@@ -100,6 +100,8 @@ export class Stream {
   claim: Claim | null = null;
   /** When it must be opened for what it owes by itself. */
   wakeAt: number | null = null;
+  /** What the commit in flight makes of it: should its outcome be unknown, nobody else knows of it. */
+  wakeAtTried: number | null = null;
 
   readonly #dependencies: StreamDependencies;
   #loaded = false;
@@ -201,7 +203,7 @@ export class Stream {
     if (error instanceof HeadConflict) this.consumers?.refused();
     else this.#dependencies.onUnknown();
     if (this.tail.readers > 0) this.clock.setTimer(reloadDelayMs, () => void this.#reloadForReaders());
-    if (this.wakeAt !== null || this.consumers?.idle === false) {
+    if (this.wakeAt !== null || this.wakeAtTried !== null || this.consumers?.idle === false) {
       this.#dependencies.onCall(this.clock.now() + reloadDelayMs);
     }
   }

@@ -450,7 +450,9 @@ export class Consumer {
 
 /** Nothing of it waits for its next attempt or a resumption: then what lies behind its cursor is not for it. */
 function isAtRest({ halted }: ConsumerSpec, { begun, nextAttemptAt, work, catchUp }: Progress): boolean {
-  return halted === undefined && begun === 0 && nextAttemptAt === undefined && work.length === 0 && catchUp === undefined;
+  return (
+    halted === undefined && begun === 0 && nextAttemptAt === undefined && work.length === 0 && catchUp === undefined
+  );
 }
 
 /** A cursor that began behind the head, because somebody said so, stays where it is. */
