@@ -34,8 +34,9 @@ export async function simulate(seed: number, steps: number): Promise<Run> {
 async function advance(simulation: Simulation): Promise<void> {
   const { random, profile } = simulation;
   const servers = simulation.servers.filter(({ stopping }) => !stopping);
-  const room = servers.length === 0 ? profile.servers > 1 || simulation.servers.length === 0 : false;
-  if (room || (servers.length < profile.servers && random.integer(40) === 0)) {
+  // One server means that the next one waits until the last has stopped.
+  const room = simulation.servers.length < profile.servers;
+  if (room && (servers.length === 0 || random.integer(40) === 0)) {
     simulation.start();
     return;
   }

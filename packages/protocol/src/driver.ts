@@ -106,8 +106,9 @@ export function startDriver(
     settings,
     progress,
     dirty: false,
-    // An exact count is spent by the first call after it.
-    saveFirst: start === "again" && from.progress.exact === true,
+    // An exact count is spent by the first call after it; and what an unclean end ended is settled by whoever says so
+    // first, should two servers find it.
+    saveFirst: (start === "again" && from.progress.exact === true) || from.progress.work.length > 0,
     head,
     scanned: folded,
     waiting: [],
@@ -267,9 +268,13 @@ function afterCrash(driver: Driver, offset: number): Driver {
   };
 }
 
-/** With nothing left to act on, the cursor stands at the end of what was scanned. That alone is no reason to save. */
+/**
+ * With nothing left to act on, the cursor stands at the end of what was scanned. That alone is no reason to save. While
+ * a decision is owed it stays: what afterCatchUp appends is keyed by it, and has to be the same in the next attempt.
+ */
 function overRange(driver: Driver): Driver {
   const { waiting, scanned, progress } = driver;
+  if (progress.catchUp !== undefined) return driver;
   if (waiting.some(({ event, act }) => act && event.offset > driver.actAfter) || scanned <= progress.cursor) {
     return driver;
   }
@@ -289,7 +294,8 @@ function afterReturn(driver: Driver): Driver {
   if (progress.catchUp !== undefined) {
     const { missed } = progress.catchUp;
     const cursor = Math.max(progress.cursor, missed?.through ?? 0);
-    return changed(driver, { cursor, catchUp: undefined, failures: 0, nextAttemptAt: undefined, lastError: undefined });
+    const done = { cursor, catchUp: undefined, failures: 0, nextAttemptAt: undefined, lastError: undefined };
+    return overRange(changed(driver, done));
   }
   const [first, ...rest] = driver.waiting;
   const cursor = first?.event.offset ?? progress.cursor;

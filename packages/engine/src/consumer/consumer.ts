@@ -227,7 +227,7 @@ export class Consumer {
     const { kind, slug } = { kind: this.kind.kind, slug: this.spec.slug };
     const payload = { message: message.slice(0, messageCharactersMax), about: { kind, slug, offset } };
     const event = { type: "https://events.iterate.com/events/stream/error-occurred", payload };
-    await this.#state({ key: this.#factKey(offset, "error"), event, offset, slug });
+    await this.#state({ key: this.#factKey(`${offset}/error`), event, offset, slug });
   }
 
   async #loop(): Promise<void> {
@@ -411,7 +411,7 @@ export class Consumer {
     const { slug, configuredAt, resumedAt } = this.spec;
     const halt = { offset, message: message.slice(0, messageCharactersMax), attempts };
     const event = { type: this.kind.haltedType, payload: {}, ...this.kind.halted(this.spec, halt) };
-    await this.#state({ key: this.#factKey(offset, `halted/${configuredAt}/${resumedAt}`), event, offset, slug });
+    await this.#state({ key: this.#factKey(`halted/${configuredAt}/${resumedAt}`), event, offset, slug });
     this.house.meter.halts++;
     this.#hear({ is: "halted" });
   }
@@ -420,8 +420,8 @@ export class Consumer {
     return this.house.state({ ...fact, streamId: this.streamId });
   }
 
-  #factKey(offset: number, what: string): string {
-    return `d:${this.name}/${this.spec.epoch}/${this.streamId}/${offset}/${what}`;
+  #factKey(what: string): string {
+    return `d:${this.name}/${this.spec.epoch}/${this.streamId}/${what}`;
   }
 
   /** Something is to be done, now or later: an event, a decision, work that is open. */

@@ -4,6 +4,7 @@ import type { Meter } from "../meter.ts";
 import type { Random } from "../ports/clock.ts";
 import { decodeRecord, typeOfRecord } from "../record.ts";
 import type { Stream } from "../stream.ts";
+import { unavailable } from "../unavailable.ts";
 import type { ConsumerHouse, Page } from "./house.ts";
 
 /** Progress that changed is on disk after this time, unless a commit took it along before. */
@@ -42,9 +43,9 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
     paused: () => stream.paused,
     read,
     decode: decodeRecord,
-    consumerSnapshot: (consumer) => stream.log.consumerSnapshot(consumer),
+    consumerSnapshot: (consumer) => readable(stream.log.consumerSnapshot(consumer)),
     async payloadAt(offset) {
-      const { events } = await read(offset - 1, offset, undefined);
+      const { events } = await readable(read(offset - 1, offset, undefined));
       return events[0]?.payload;
     },
     async state({ streamId, key, event, offset, slug }) {
@@ -73,6 +74,17 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
       return savingAt === undefined;
     },
   };
+}
+
+/** A log that cannot be read now says nothing about a processor: whoever loads one tries it again. */
+async function readable<Value>(reading: Promise<Value>): Promise<Value> {
+  try {
+    return await reading;
+  } catch (error) {
+    const refusal = unavailable("The log could not be read.");
+    refusal.cause = error;
+    throw refusal;
+  }
 }
 
 function recordsBehind(stream: Stream, after: number, through: number) {
