@@ -32,8 +32,11 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
 
   // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
   async function run(open: OpenWork, work: Work<any>, call: Call): Promise<void> {
-    const deadline = () =>
+    let isLate = false;
+    const deadline = () => {
+      isLate = true;
       call.controller.abort(new Error(`The work ran for more than ${hookMsMax / 60_000} minutes.`));
+    };
     let cancelDeadline = () => {};
     let completed = false;
     try {
@@ -47,7 +50,7 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
       completed = true;
     } catch (error) {
       // An abort was somebody's wish; everything else is told.
-      if (!call.controller.signal.aborted) {
+      if (isLate || !call.controller.signal.aborted) {
         const message = `The work "${open.name}": ${messageOf(error)}`;
         await persist(() => consumer.tell(open.offset, message), call, house.clock);
       }
