@@ -239,7 +239,7 @@ test("a log that cannot be read when a processor is loaded halts nobody", async 
 test("what afterCatchUp appended before it failed is appended once, though its error stands behind it", async () => {
   let calls = 0;
   const afterCatchUp: AfterCatchUp = async ({ append }) => {
-    await append({ type: "decided" });
+    await append({ event: { type: "decided" }, path: "/other" });
     if (++calls === 1) throw new Error("not yet");
   };
   const decider = defineProcessor({ slug: "p", initialState: null, reduce: () => null, afterCatchUp });
@@ -247,5 +247,5 @@ test("what afterCatchUp appended before it failed is appended once, though its e
   await world.append("/s", configured("decider"));
   await pass({ world, acted: [], crash() {} }, 10_000);
   expect(calls).toBe(2);
-  expect((await world.events("/s")).filter(({ type }) => type === "decided")).toHaveLength(1);
+  expect((await world.events("/other")).filter(({ type }) => type === "decided")).toHaveLength(1);
 });
