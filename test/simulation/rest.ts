@@ -172,8 +172,8 @@ async function idleDay(simulation: Simulation, server: Server): Promise<void> {
   for (const { path, slug } of schedules) {
     append(simulation, server, path, [{ type: builtin("schedule-cancelled"), payload: { slug } }]);
   }
-  // What was claimed before wakes its stream once more, for nothing.
-  await run(simulation, 3 * hour);
+  // What was claimed before is looked for once more, for nothing; schedules are up to six hours apart.
+  await run(simulation, 7 * hour);
   const { commits } = simulation.disk;
   const timer = server.clock.nextTimerInMs();
   if (timer !== undefined) simulation.wrong(`idle, and a timer runs for ${timer} ms`);

@@ -19,6 +19,7 @@ const acting = (acted: Scene["acted"]) => (event: StreamEvent) => {
 };
 
 type AfterAppend = NonNullable<Processor<null>["afterAppend"]>;
+type AfterCatchUp = NonNullable<Processor<null>["afterCatchUp"]>;
 
 function sceneOf(hooks: (acted: Scene["acted"]) => Record<string, AfterAppend>, options: WorldOptions = {}): Scene {
   const acted: Scene["acted"] = [];
@@ -220,4 +221,31 @@ test("work that was asked for while the log failed is run when the log is well a
   await pass(scene, 20_000);
   expect(lost).toBeGreaterThan(2);
   expect((await scene.world.events("/s")).filter(({ type }) => type === "done")).toHaveLength(1);
+});
+
+test("a log that cannot be read when a processor is loaded halts nobody", async () => {
+  let failures = 0;
+  const intercept: Intercept = async (call, proceed) => {
+    if (call.operation === "consumerSnapshot" && failures++ < 3) throw new Error("the disk is away");
+    return proceed();
+  };
+  const scene = sceneOf((acted) => ({ acting: ({ event }) => acting(acted)(event) }), { intercept });
+  await scene.world.append("/s", [configured("acting"), ping]);
+  await pass(scene, 10_000);
+  expect(failures).toBeGreaterThan(3);
+  expect(scene.acted).toEqual([3]);
+});
+
+test("what afterCatchUp appended before it failed is appended once, though its error stands behind it", async () => {
+  let calls = 0;
+  const afterCatchUp: AfterCatchUp = async ({ append }) => {
+    await append({ event: { type: "decided" }, path: "/other" });
+    if (++calls === 1) throw new Error("not yet");
+  };
+  const decider = defineProcessor({ slug: "p", initialState: null, reduce: () => null, afterCatchUp });
+  const world = createWorld({ consumers: [processorKind(async () => decider)] });
+  await world.append("/s", configured("decider"));
+  await pass({ world, acted: [], crash() {} }, 10_000);
+  expect(calls).toBe(2);
+  expect((await world.events("/other")).filter(({ type }) => type === "decided")).toHaveLength(1);
 });
