@@ -13,19 +13,17 @@ import {
   type StreamError,
   type StreamEvent,
   startDriver,
-  type Work,
 } from "@millrace/protocol";
-import { type AppendedBefore, Call, type CallPurpose } from "./call.ts";
+import { interruptedMessage, isAbout, tellError, tellHalt } from "./facts.ts";
 import { type FoldedState, loadState } from "./folded-state.ts";
-import { messageOf, type Outcome, runHook } from "./hook-run.ts";
-import type { ConsumerHouse, Fact } from "./house.ts";
-import { createOpenWorks, type OpenWorks } from "./open-works.ts";
+import { messageOf, type Outcome } from "./hook-run.ts";
+import { Hooks } from "./hooks.ts";
+import type { ConsumerHouse } from "./house.ts";
 import { encodeProgress, startFrom } from "./progress-row.ts";
 import type { ConsumerKind, ConsumerSpec } from "./spec.ts";
 
 /** When the log could not be read or written, it is looked at again after this time. */
 const lookAgainMs = 1_000;
-const messageCharactersMax = 4_096;
 
 export class Consumer {
   readonly kind: ConsumerKind;
@@ -42,13 +40,11 @@ export class Consumer {
   #start: "first" | "version" | "again";
   /** Its code and state, once they are needed. */
   #folded: FoldedState | undefined;
-  readonly #works: OpenWorks;
+  readonly #hooks: Hooks;
   /** Since when something is owed that is not done, or not on disk as done. */
   #owedSince: number | undefined;
   #looping = false;
   #stopped = false;
-  #call: Call | undefined;
-  #before: { key: string; appended: readonly AppendedBefore[] } = { key: "", appended: [] };
   #whenStill: (() => void)[] = [];
   #stopWaiting: (() => void) | undefined;
 
@@ -83,7 +79,7 @@ export class Consumer {
     );
     if (house.paused()) this.#hear({ is: "paused" });
     if (spec.halted !== undefined) this.#hear({ is: "halted" });
-    this.#works = createOpenWorks(this);
+    this.#hooks = new Hooks(this);
     if (this.#owes()) this.#owedSince = house.clock.now();
     this.#stir(this);
   }
@@ -94,7 +90,7 @@ export class Consumer {
    */
   get idle(): boolean {
     if (this.#owes() && !this.#driver.paused) return false;
-    return !this.#looping && this.#works.size === 0 && !this.#driver.dirty && this.#stopWaiting === undefined;
+    return !this.#looping && this.#hooks.works.size === 0 && !this.#driver.dirty && this.#stopWaiting === undefined;
   }
 
   /** Nothing is owed to it and nothing is to be saved: what most consumers of a stream are at most times. */
@@ -144,16 +140,16 @@ export class Consumer {
   halted(spec: ConsumerSpec): void {
     this.spec = spec;
     this.#hear({ is: "halted" });
-    this.#abort("The consumer was halted.");
-    void this.#works.stop("The consumer was halted.", undefined);
+    this.#hooks.abort("The consumer was halted.");
+    void this.#hooks.works.stop("The consumer was halted.", undefined);
   }
 
   pause(): void {
     this.#hear({ is: "paused" });
     // It is written down that nothing begins from here on: then a stream that leaves memory leaves no doubt behind.
     if (!this.#driver.halted) this.#driver = { ...this.#driver, dirty: true };
-    this.#abort("The stream was paused.");
-    void this.#works.stop("The stream was paused.", undefined);
+    this.#hooks.abort("The stream was paused.");
+    void this.#hooks.works.stop("The stream was paused.", undefined);
     this.wake();
   }
 
@@ -173,10 +169,10 @@ export class Consumer {
   /** Ends what runs. Resolves when nothing runs any more, or is left behind. */
   async stop(reason: string, refusal?: StreamError): Promise<void> {
     this.#stopped = true;
-    this.#abort(reason, refusal);
+    this.#hooks.abort(reason, refusal);
     this.#stopWaiting?.();
     this.#stopWaiting = undefined;
-    await Promise.all([this.#still(), this.#works.stop(reason, refusal)]);
+    await Promise.all([this.#still(), this.#hooks.works.stop(reason, refusal)]);
     // At an orderly end it is written down that nobody needs to wonder what had begun.
     if (this.#owes()) this.#turnTo({ ...this.#driver, dirty: true });
   }
@@ -184,7 +180,7 @@ export class Consumer {
   /** Begins nothing more; what runs has some time to come to its end. Resolves like `stop`. */
   async retire(afterMs: number, reason: string, refusal: StreamError): Promise<void> {
     this.#stopped = true;
-    const cancel = this.house.clock.setTimer(afterMs, () => this.#abort(reason, refusal));
+    const cancel = this.house.clock.setTimer(afterMs, () => this.#hooks.abort(reason, refusal));
     await this.#still();
     cancel();
     await this.stop(reason, refusal);
@@ -198,7 +194,7 @@ export class Consumer {
   row(): { text: string; saved(): void } | undefined {
     if (!this.#driver.dirty && !this.#driver.saveFirst) return undefined;
     const { progress } = this.#driver;
-    const exact = this.#call === undefined && (this.#stopped || this.#driver.paused);
+    const exact = !this.#hooks.running && (this.#stopped || this.#driver.paused);
     return {
       text: encodeProgress(this.spec, progress, exact),
       saved: () => {
@@ -220,7 +216,7 @@ export class Consumer {
     if (!this.#owes() && (rowSaved || !dirty)) return null;
     const since = Math.min(this.#owedSince ?? lastAt, lastAt);
     // That it waits for its next attempt counts once it is on disk: until then it would be taken for one that rests.
-    const waits = this.#call === undefined && (rowSaved || !(dirty || saveFirst));
+    const waits = !this.#hooks.running && (rowSaved || !(dirty || saveFirst));
     return waits ? Math.max(progress.nextAttemptAt ?? since, since) : since;
   }
 
@@ -251,12 +247,8 @@ export class Consumer {
     this.wake();
   }
 
-  /** One event at most for each place, however often it fails there. */
-  async tell(offset: number, message: string): Promise<void> {
-    const { kind, slug } = { kind: this.kind.kind, slug: this.spec.slug };
-    const payload = { message: message.slice(0, messageCharactersMax), about: { kind, slug, offset } };
-    const event = { type: "https://events.iterate.com/events/stream/error-occurred", payload };
-    await this.#state({ key: this.#factKey(`${offset}/error`), event, offset, slug });
+  tell(offset: number, message: string): Promise<void> {
+    return tellError(this, offset, message);
   }
 
   async #loop(): Promise<void> {
@@ -362,54 +354,17 @@ export class Consumer {
   }
 
   async #act(event: StreamEvent, attempt: number): Promise<void> {
-    const { processor, value } = this.#folded as FoldedState;
-    const { afterAppend } = processor;
-    if (afterAppend === undefined) return this.#hear({ is: "returned" });
-    const { streamPath, offset, source } = event;
-    const purpose = { key: String(offset), cause: { streamPath, offset }, depth: source?.depth ?? 0 };
-    await this.#run(purpose, (call) => afterAppend({ event, attempt, state: value, ...this.#tools(call, purpose) }));
+    const outcome = await this.#hooks.act(this.#folded as FoldedState, event, attempt);
+    await this.#after(outcome, event.offset);
   }
 
-  async #catchUp({ missed, interrupted }: Extract<Step, { do: "catchUp" }>): Promise<void> {
-    const { processor, value } = this.#folded as FoldedState;
-    const { afterCatchUp } = processor;
-    const streamPath = this.house.path;
-    const offset = this.#driver.progress.cursor;
-    if (afterCatchUp === undefined) {
-      for (const work of interrupted?.work ?? []) await this.tell(work.offset, interruptedMessage(work));
-      return this.#hear({ is: "returned" });
-    }
-    // Another version, and another decision of the same one, is no repetition.
-    const key = `catch-up-${this.spec.configuredAt}-${this.#driver.progress.decided ?? 0}`;
-    const purpose = { key, cause: { streamPath, offset }, depth: 0 };
-    const what = { ...(missed && { missed }), ...(interrupted && { interrupted }) };
-    await this.#run(purpose, (call) =>
-      afterCatchUp({ streamPath, state: value, ...what, ...this.#tools(call, purpose) }),
-    );
-  }
-
-  #tools(call: Call, { cause, depth }: Pick<CallPurpose, "cause" | "depth">) {
-    return {
-      append: call.append,
-      signal: call.controller.signal,
-      // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
-      waitUntil: (name: string, work: Work<any>) => this.#works.open(name, work, cause, depth),
-      abort: (name: string) => this.#works.abort(name),
-    };
-  }
-
-  async #run(purpose: Omit<CallPurpose, "before">, hook: (call: Call) => void | Promise<void>): Promise<void> {
-    const { clock, meter } = this.house;
-    const before = this.#before.key === purpose.key ? this.#before.appended : [];
-    const call = new Call(this, { ...purpose, before });
-    this.#call = call;
-    const began = clock.elapsedMs();
-    const outcome = await runHook(call, clock, () => hook(call));
-    meter.hooks++;
-    meter.hookMs += clock.elapsedMs() - began;
-    this.#call = undefined;
-    this.#before = { key: purpose.key, appended: longer(before, call.appended) };
-    await this.#after(outcome, purpose.cause.offset);
+  async #catchUp(step: Extract<Step, { do: "catchUp" }>): Promise<void> {
+    const folded = this.#folded as FoldedState;
+    const { cursor } = this.#driver.progress;
+    // Nobody else would hear of it.
+    const unheard = folded.processor.afterCatchUp === undefined ? (step.interrupted?.work ?? []) : [];
+    for (const work of unheard) await this.tell(work.offset, interruptedMessage(work));
+    await this.#after(await this.#hooks.catchUp(folded, step), cursor);
   }
 
   async #after(outcome: Outcome, offset: number): Promise<void> {
@@ -437,28 +392,17 @@ export class Consumer {
     });
   }
 
-  async #halt({ offset, message, attempts }: Extract<Step, { do: "halt" }>): Promise<void> {
-    const { slug, configuredAt, resumedAt } = this.spec;
-    const halt = { offset, message: message.slice(0, messageCharactersMax), attempts };
-    const event = { type: this.kind.haltedType, payload: {}, ...this.kind.halted(this.spec, halt) };
-    await this.#state({ key: this.#factKey(`halted/${configuredAt}/${resumedAt}`), event, offset, slug });
+  async #halt(step: Extract<Step, { do: "halt" }>): Promise<void> {
+    await tellHalt(this, step);
     this.house.meter.halts++;
     this.#hear({ is: "halted" });
-  }
-
-  #state(fact: Omit<Fact, "streamId">): Promise<void> {
-    return this.house.state({ ...fact, streamId: this.streamId });
-  }
-
-  #factKey(what: string): string {
-    return `d:${this.name}/${this.spec.epoch}/${this.streamId}/${what}`;
   }
 
   /** Something is to be done, now or later: an event, a decision, work that is open. */
   #owes(): boolean {
     const { halted, fault, head, progress } = this.#driver;
     if (halted) return false;
-    if (this.#call !== undefined || fault !== undefined || progress.cursor < head) return true;
+    if (this.#hooks.running || fault !== undefined || progress.cursor < head) return true;
     return this.#start !== "again" || progress.catchUp !== undefined || progress.work.length > 0;
   }
 
@@ -466,11 +410,6 @@ export class Consumer {
     this.#hear({ is: "head", head: offset });
     this.#hear({ is: "scanned", through: offset, events: [] });
     this.#folded?.through(offset);
-  }
-
-  #abort(reason: string, refusal?: StreamError): void {
-    if (refusal !== undefined) this.#call?.close(() => refusal);
-    this.#call?.controller.abort(new Error(reason));
   }
 
   #hear(heard: Parameters<typeof hear>[1]): void {
@@ -493,23 +432,4 @@ function isAtRest({ halted }: ConsumerSpec, { begun, nextAttemptAt, work, catchU
 /** A cursor that began behind the head, because somebody said so, stays where it is. */
 function overHead(progress: Progress, head: number): Progress {
   return { ...progress, cursor: Math.max(progress.cursor, head) };
-}
-
-function interruptedMessage({ name }: OpenWork): string {
-  return `The work "${name}" was interrupted by the end of the process. It is not run again by itself.`;
-}
-
-function longer(a: readonly AppendedBefore[], b: readonly AppendedBefore[]): readonly AppendedBefore[] {
-  return a.length > b.length ? a : b;
-}
-
-/** Errors and halts of a consumer are folded by everyone, and never acted on by the one that they name. */
-function isAbout({ type, payload }: StreamEvent, { kind, haltedType }: ConsumerKind, slug: string): boolean {
-  if (type === haltedType) return fieldOf(payload, "slug") === slug;
-  const about = fieldOf(payload, "about");
-  return fieldOf(about, "kind") === kind && fieldOf(about, "slug") === slug;
-}
-
-function fieldOf(value: unknown, field: string): unknown {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[field] : undefined;
 }

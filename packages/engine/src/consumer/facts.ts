@@ -1,0 +1,49 @@
+/** What the server says of a consumer, as events of its stream: that something failed, that it goes no further. */
+import type { OpenWork, Step, StreamEvent } from "@millrace/protocol";
+import type { Consumer } from "./consumer.ts";
+import type { ConsumerKind } from "./spec.ts";
+
+const messageCharactersMax = 4_096;
+
+/** One event at most for each place, however often it fails there. */
+export async function tellError(consumer: Consumer, offset: number, message: string): Promise<void> {
+  const { kind, slug } = { kind: consumer.kind.kind, slug: consumer.spec.slug };
+  const payload = { message: message.slice(0, messageCharactersMax), about: { kind, slug, offset } };
+  const event = { type: "https://events.iterate.com/events/stream/error-occurred", payload };
+  await consumer.house.state({
+    key: factKey(consumer, `${offset}/error`),
+    streamId: consumer.streamId,
+    event,
+    offset,
+    slug,
+  });
+}
+
+/** One for each run: another version, or another resumption, may be halted again. */
+export async function tellHalt(consumer: Consumer, step: Extract<Step, { do: "halt" }>): Promise<void> {
+  const { kind, spec, streamId } = consumer;
+  const { offset, attempts } = step;
+  const halt = { offset, message: step.message.slice(0, messageCharactersMax), attempts };
+  const event = { type: kind.haltedType, payload: {}, ...kind.halted(spec, halt) };
+  const key = factKey(consumer, `halted/${spec.configuredAt}/${spec.resumedAt}`);
+  await consumer.house.state({ key, streamId, event, offset, slug: spec.slug });
+}
+
+export function interruptedMessage({ name }: OpenWork): string {
+  return `The work "${name}" was interrupted by the end of the process. It is not run again by itself.`;
+}
+
+/** Errors and halts of a consumer are folded by everyone, and never acted on by the one that they name. */
+export function isAbout({ type, payload }: StreamEvent, { kind, haltedType }: ConsumerKind, slug: string): boolean {
+  if (type === haltedType) return fieldOf(payload, "slug") === slug;
+  const about = fieldOf(payload, "about");
+  return fieldOf(about, "kind") === kind && fieldOf(about, "slug") === slug;
+}
+
+function factKey({ name, spec, streamId }: Consumer, what: string): string {
+  return `d:${name}/${spec.epoch}/${streamId}/${what}`;
+}
+
+function fieldOf(value: unknown, field: string): unknown {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[field] : undefined;
+}

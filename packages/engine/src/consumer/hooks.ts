@@ -1,0 +1,86 @@
+/** The calls of one consumer's hooks: one at a time, and beside them the work that they left open. */
+import type { Step, StreamError, StreamEvent, Work } from "@millrace/protocol";
+import { type AppendedBefore, Call, type CallPurpose } from "./call.ts";
+import type { Consumer } from "./consumer.ts";
+import type { FoldedState } from "./folded-state.ts";
+import { type Outcome, runHook } from "./hook-run.ts";
+import { createOpenWorks, type OpenWorks } from "./open-works.ts";
+
+const returned: Outcome = { is: "returned" };
+
+export class Hooks {
+  readonly works: OpenWorks;
+  readonly #consumer: Consumer;
+  #call: Call | undefined;
+  /** What an earlier call for the same event appended: another attempt has to do the same. */
+  #before: { key: string; appended: readonly AppendedBefore[] } = { key: "", appended: [] };
+
+  constructor(consumer: Consumer) {
+    this.#consumer = consumer;
+    this.works = createOpenWorks(consumer);
+  }
+
+  get running(): boolean {
+    return this.#call !== undefined;
+  }
+
+  async act({ processor, value }: FoldedState, event: StreamEvent, attempt: number): Promise<Outcome> {
+    const { afterAppend } = processor;
+    if (afterAppend === undefined) return returned;
+    const { streamPath, offset, source } = event;
+    const purpose = { key: String(offset), cause: { streamPath, offset }, depth: source?.depth ?? 0 };
+    return this.#run(purpose, (call) => afterAppend({ event, attempt, state: value, ...this.#tools(call, purpose) }));
+  }
+
+  async catchUp(
+    { processor, value }: FoldedState,
+    { missed, interrupted }: Extract<Step, { do: "catchUp" }>,
+  ): Promise<Outcome> {
+    const { spec, house, driver } = this.#consumer;
+    const { afterCatchUp } = processor;
+    if (afterCatchUp === undefined) return returned;
+    const streamPath = house.path;
+    const { cursor, decided = 0 } = driver.progress;
+    // Another version, and another decision of the same one, is no repetition.
+    const key = `catch-up-${spec.configuredAt}-${decided}`;
+    const purpose = { key, cause: { streamPath, offset: cursor }, depth: 0 };
+    const what = { ...(missed && { missed }), ...(interrupted && { interrupted }) };
+    return this.#run(purpose, (call) =>
+      afterCatchUp({ streamPath, state: value, ...what, ...this.#tools(call, purpose) }),
+    );
+  }
+
+  /** Ends the running call. With a refusal nothing that it still appends is taken. */
+  abort(reason: string, refusal?: StreamError): void {
+    if (refusal !== undefined) this.#call?.close(() => refusal);
+    this.#call?.controller.abort(new Error(reason));
+  }
+
+  #tools(call: Call, { cause, depth }: Pick<CallPurpose, "cause" | "depth">) {
+    return {
+      append: call.append,
+      signal: call.controller.signal,
+      // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
+      waitUntil: (name: string, work: Work<any>) => this.works.open(name, work, cause, depth),
+      abort: (name: string) => this.works.abort(name),
+    };
+  }
+
+  async #run(purpose: Omit<CallPurpose, "before">, hook: (call: Call) => void | Promise<void>): Promise<Outcome> {
+    const { clock, meter } = this.#consumer.house;
+    const before = this.#before.key === purpose.key ? this.#before.appended : [];
+    const call = new Call(this.#consumer, { ...purpose, before });
+    this.#call = call;
+    const began = clock.elapsedMs();
+    const outcome = await runHook(call, clock, () => hook(call));
+    meter.hooks++;
+    meter.hookMs += clock.elapsedMs() - began;
+    this.#call = undefined;
+    this.#before = { key: purpose.key, appended: longer(before, call.appended) };
+    return outcome;
+  }
+}
+
+function longer(a: readonly AppendedBefore[], b: readonly AppendedBefore[]): readonly AppendedBefore[] {
+  return a.length > b.length ? a : b;
+}
