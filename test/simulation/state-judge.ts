@@ -17,8 +17,10 @@ export async function judgeState(simulation: Simulation, server: Server, path: s
     const folded = [...reference.schedules].map(([slug, { offset, ticks }]) => `${slug} ${offset} ${ticks}`);
     if (said.sort().join() !== folded.sort().join()) simulation.wrong(`${path} says ${said}, and is ${folded}`);
     for (const [slug, { nextAt }] of Object.entries(state.schedules ?? {})) {
-      const due = reference.schedules.get(slug)?.dueAt ?? null;
-      if (nextAt !== undefined && Date.parse(nextAt) !== due) simulation.wrong(`${path} says ${slug} comes ${nextAt}`);
+      const { dueAt: due = null, skips } = reference.schedules.get(slug) ?? {};
+      // Which of the missed times is passed over when is nobody's promise.
+      if (!skips && nextAt !== undefined && Date.parse(nextAt) !== due)
+        simulation.wrong(`${path} says ${slug} comes ${nextAt}`);
     }
   } catch (error) {
     if (!isExpected(error)) simulation.wrong(`the state of ${path} failed: ${(error as Error).stack}`);
