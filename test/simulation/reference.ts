@@ -20,6 +20,8 @@ export interface ScheduleReference {
   schedule: Times;
   skips: boolean;
   dueAt: number | null;
+  /** Before this a tick would be too early, or the second for one time; skipping moves `dueAt` alone. */
+  earliestAt: number;
   ticks: number;
   /** How late the last tick was. */
   lateMs: number;
@@ -152,7 +154,8 @@ function schedule(
 ): void {
   const times = payload.schedule as Times;
   const entry = { offset, configuredAt: at, schedule: times, skips: payload.missed === "skip", ticks: 0, lateMs: 0 };
-  reference.schedules.set(slug, { ...entry, dueAt: firstTime(times, at) });
+  const dueAt = firstTime(times, at);
+  reference.schedules.set(slug, { ...entry, dueAt, earliestAt: dueAt });
 }
 
 function foldTick(reference: Reference, event: StreamEvent, at: number): string | undefined {
@@ -161,11 +164,12 @@ function foldTick(reference: Reference, event: StreamEvent, at: number): string 
   if (entry === undefined || entry.offset !== event.source?.cause?.offset) return `a tick of no schedule, ${slug}`;
   if (reference.paused) return `a tick of ${slug} while paused`;
   if (entry.dueAt === null) return `a tick of ${slug} behind its last`;
-  if (at < entry.dueAt) return `a tick of ${slug} ${entry.dueAt - at} ms too early, or twice for one time`;
+  if (at < entry.earliestAt) return `a tick of ${slug} ${entry.earliestAt - at} ms too early, or twice for one time`;
   const last = lastTimeUntil(entry, at);
   if (entry.skips && at - last > missedAfterMs) return `a tick of ${slug} that should have been skipped`;
   const next = timeAfter(entry, at);
-  reference.schedules.set(slug, { ...entry, dueAt: next, ticks: entry.ticks + 1, lateMs: at - entry.dueAt });
+  const earliestAt = next ?? entry.earliestAt;
+  reference.schedules.set(slug, { ...entry, dueAt: next, earliestAt, ticks: entry.ticks + 1, lateMs: at - last });
   return undefined;
 }
 
