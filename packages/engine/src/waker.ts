@@ -12,8 +12,8 @@ import type { Directory } from "./ports/log.ts";
 export interface WakerHouse {
   clock: Clock;
   wakes: Directory["wakes"];
-  /** Opens the stream and lets it do what is due. Resolves when that is begun. */
-  wake(project: string, path: string): Promise<void>;
+  /** Opens the stream and lets it do what is due at that time. Resolves when that is begun. */
+  wake(project: string, path: string, at: number): Promise<void>;
   onFailure(error: unknown): void;
 }
 
@@ -123,7 +123,7 @@ export function createWaker(house: WakerHouse): Waker {
   async function wake(entry: Entry): Promise<void> {
     waking++;
     try {
-      await house.wake(entry.project, entry.path);
+      await house.wake(entry.project, entry.path, entry.at);
       failures = 0;
     } catch (error) {
       house.onFailure(error);
