@@ -53,7 +53,7 @@ export function createSimulation(seed: number): Simulation {
   const wrong = (message: string) => {
     faults.push(message);
   };
-  const observer = createObserver(disk, wrong);
+  const observer = createObserver(disk, profile.servers === 1, wrong);
   let started = 0;
 
   async function applied(operation: Operation): Promise<{ value?: unknown; error?: Error }> {

@@ -132,7 +132,8 @@ function wakeAfter(stream: Stream, forming: Forming, saving: Saving | undefined)
   const lastAt = records.length > 0 ? now : stream.lastEventAt;
   const owed = stream.consumers?.dueAfter(slices, records, isPaused(slices), saving, lastAt) ?? null;
   const next = due === null || (owed !== null && owed < due) ? owed : due;
-  const dueAlready = next !== null && next <= now && stream.wakeAt !== null && stream.wakeAt <= now;
+  const dueBy = next !== null && next <= lastAt ? lastAt : now;
+  const dueAlready = next !== null && next <= now && stream.wakeAt !== null && stream.wakeAt <= dueBy;
   return dueAlready ? stream.wakeAt : next;
 }
 

@@ -166,7 +166,7 @@ export function createEngine(options: EngineOptions): Engine {
   const waker: Waker = createWaker({
     clock,
     wakes: (query) => directory.wakes(query),
-    wake: (project, path) => streams.get(project, path).wake(),
+    wake: (project, path, at) => streams.get(project, path).wake(at),
     onFailure,
   });
 

@@ -165,13 +165,18 @@ export class Stream {
     return this.#errands.splice(0);
   }
 
-  /** Its time has come: what is due is appended, and its consumers go on. Resolves when the former is on disk. */
-  async wake(): Promise<void> {
+  /**
+   * Its time has come: what is due is appended, and its consumers go on. Resolves when the former is on disk.
+   * @param at what it is woken for; nobody wakes it for that again, also where the clock was set back meanwhile
+   */
+  async wake(at: number): Promise<void> {
     await this.load();
     if (this.streamId === undefined) return;
-    const now = this.clock.now();
+    const now = Math.max(this.clock.now(), at);
     this.consumers?.called(now);
     if (this.wakeAt !== null && this.wakeAt <= now) await this.errand();
+    const { wakeAt } = this;
+    if (wakeAt !== null && wakeAt <= now && wakeAt > this.clock.now()) this.#dependencies.onCall(wakeAt);
   }
 
   /** An errand would write something. */

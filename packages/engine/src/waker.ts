@@ -12,8 +12,8 @@ import type { Directory } from "./ports/log.ts";
 export interface WakerHouse {
   clock: Clock;
   wakes: Directory["wakes"];
-  /** Opens the stream and lets it do what is due. Resolves when that is begun. */
-  wake(project: string, path: string): Promise<void>;
+  /** Opens the stream and lets it do what is due at that time. Resolves when that is begun. */
+  wake(project: string, path: string, at: number): Promise<void>;
   onFailure(error: unknown): void;
 }
 
@@ -125,7 +125,7 @@ export function createWaker(house: WakerHouse): Waker {
   async function wake(entry: Entry): Promise<void> {
     waking++;
     try {
-      await house.wake(entry.project, entry.path);
+      await house.wake(entry.project, entry.path, entry.at);
     } catch (error) {
       house.onFailure(error);
       const { failures = 0 } = entry;
