@@ -59,9 +59,9 @@ const appendScheduled = defineContract({
     "timezone?}`; a cron pattern has five fields, or six with seconds first, and means UTC unless it names a zone. " +
     "Schedules are kept to the millisecond, do not drift, survive restarts and never fire twice for one tick. Ticks " +
     'missed while the server was down or the stream was paused fire once together, or with `missed: "skip"` not at ' +
-    "all: a tick is missed when it is more than 10 seconds late, or when the next one is due. A `once-at` in the past " +
-    "fires at once. The same slug again replaces the schedule; a stream has at most 10,000. `append` is judged like any event that is sent; it " +
-    "has no `offset` and no `idempotencyKey`, since every tick is an event of its own.",
+    "all: a tick is missed when it is more than 10 seconds late. A `once-at` in the past fires at once. The same " +
+    "slug again replaces the schedule; a stream has at most 10,000. `append` is judged like any event that is sent; " +
+    "it has no `offset` and no `idempotencyKey`, since every tick is an event of its own.",
 });
 
 const scheduleCancelled = defineContract({
