@@ -15,6 +15,13 @@ export { createMemoryDirectory } from "./memory/memory-directory.ts";
 export { createHistogram, type Histogram, type Meter, observe } from "./meter.ts";
 export type { Clock, Random } from "./ports/clock.ts";
 export {
+  type Evaluated,
+  ExpressionError,
+  type Expressions,
+  isExpressionError,
+  type Rule,
+} from "./ports/expressions.ts";
+export {
   type Claim,
   type Commit,
   type Committed,
@@ -33,6 +40,14 @@ export {
   type Wake,
   type Wakes,
 } from "./ports/log.ts";
+export {
+  isOutboundError,
+  type Outbound,
+  OutboundError,
+  type OutboundRequest,
+  type OutboundResponse,
+} from "./ports/outbound.ts";
+export { isSecretError, SecretError, type SecretInput, type SecretNote, type Secrets } from "./ports/secrets.ts";
 export type { ReadItem, ReadRequest } from "./read.ts";
 export type { SubtreeCursor, SubtreeEvent, SubtreeItem, SubtreeRequest } from "./read-subtree.ts";
 export { continuesBatch, decodeRecord, linePrefix, toLine, typeOfRecord } from "./record.ts";

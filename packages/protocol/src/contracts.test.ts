@@ -31,6 +31,7 @@ const expected = {
   "subscription/halted": server,
   "subscription/resumed": plain,
   "subscription/event-parked": server,
+  "subscription/event-replay-requested": plain,
   "dynamic-worker/configured": ender,
   "dynamic-worker/env-var-set": plain,
   "dynamic-worker/removed": ender,

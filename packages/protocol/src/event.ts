@@ -12,7 +12,7 @@ export interface EventInput {
 
 /** Who wrote an event that code appended, and because of which event. Absent on what came from outside. */
 export interface EventSource {
-  kind: "processor" | "schedule" | "subscription" | "server" | "remote";
+  kind: "processor" | "schedule" | "transformer" | "subscription" | "server" | "remote";
   slug?: string;
   cause?: { streamPath: string; offset: number };
   /** The cause's depth + 1; 0 from outside. */

@@ -37,6 +37,17 @@ export { ancestors, isBelow, isCanonicalPath, parsePath, parseProject } from "./
 
 export { isJsonObject, type JsonObject, type JsonValue, jsonFault, sortedJson } from "./json.ts";
 
+// Secrets
+
+export {
+  mayBeSentTo,
+  parseSecretHost,
+  type SecretHost,
+  secretNamePattern,
+  secretNames,
+  withSecrets,
+} from "./secrets.ts";
+
 // Errors
 
 export { type ErrorCode, type ErrorData, errorStatus, isStreamError, StreamError } from "./errors.ts";

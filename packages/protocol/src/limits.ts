@@ -27,10 +27,18 @@ export interface Limits {
   requestMs: number;
   /** All request headers together, checked by the host before a request exists. */
   headerBytes: number;
+  /** One JSONata expression over one event. */
+  expressionMs: number;
+  /** Of the answer to a webhook delivery; what comes behind that is not read. */
+  deliveryResponseBytes: number;
   subscriptionsPerStream: number;
   transformersPerStream: number;
   processorsPerStream: number;
   schedulesPerStream: number;
+  /** Each may be evaluated before a POST is answered. */
+  webhookResponsesPerStream: number;
+  secretsPerProject: number;
+  secretBytes: number;
 }
 
 const mebibyte = 1024 * 1024;
@@ -50,10 +58,15 @@ export const defaultLimits: Readonly<Limits> = Object.freeze({
   waitingBytes: 16 * mebibyte,
   requestMs: 30_000,
   headerBytes: 16 * 1024,
+  expressionMs: 100,
+  deliveryResponseBytes: 64 * 1024,
   subscriptionsPerStream: 200,
   transformersPerStream: 100,
   processorsPerStream: 20,
   schedulesPerStream: 10_000,
+  webhookResponsesPerStream: 10,
+  secretsPerProject: 1_000,
+  secretBytes: 64 * 1024,
 });
 
 /** Parts of the envelope. They are properties of the protocol itself, so no server may set them otherwise. */

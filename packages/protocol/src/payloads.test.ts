@@ -119,13 +119,14 @@ const samples: { [Each in Name]: Samples<BuiltinPayloadsByName[Each]> } = {
       { slug, type: "stream", startFrom: 7 },
     ],
   },
-  "subscription/removed": removal,
+  "subscription/removed": { least: { slug }, whole: [{ slug, reason: "r" }] },
   "subscription/halted": halt,
   "subscription/resumed": resumption,
   "subscription/event-parked": {
     least: { slug, offset: 1, message: "m" },
     whole: [{ slug, offset: 1, status: 422, message: "m", attempts: 3 }],
   },
+  "subscription/event-replay-requested": { least: { slug, offset: 1 }, whole: [{ slug, offset: 1 }] },
   "dynamic-worker/configured": {
     least: { slug },
     whole: [

@@ -56,7 +56,7 @@ export type BuiltinPayloadsByName = {
     timeoutSeconds?: number;
     startFrom?: "start" | "end" | number;
   };
-  "subscription/removed": Slug;
+  "subscription/removed": { slug: string; reason?: string };
   "subscription/halted": Halt;
   "subscription/resumed": Resumption;
   "subscription/event-parked": {
@@ -66,6 +66,7 @@ export type BuiltinPayloadsByName = {
     message: string;
     attempts?: number;
   };
+  "subscription/event-replay-requested": { slug: string; offset: number };
   "dynamic-worker/configured": {
     slug: string;
     script?: string;

@@ -44,7 +44,7 @@ function envelope(): JsonObject {
     "offset",
   ]);
   const cause = object({ streamPath: text, offset });
-  const kind = { enum: ["processor", "schedule", "subscription", "server", "remote"] };
+  const kind = { enum: ["processor", "schedule", "transformer", "subscription", "server", "remote"] };
   return {
     EventInput: { ...sent, additionalProperties: false, description: "What a client sends." },
     BuiltinEvent: {

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { defineContract, type EventContract } from "../contract.ts";
 import { deliverySecondsMax } from "../limits.ts";
 import { parsePath } from "../paths.ts";
-import { eventOffset, expression, halt, removal, resumption, slug, startFrom, stringRecord, text } from "./fields.ts";
+import { eventOffset, expression, halt, resumption, slug, startFrom, stringRecord, text } from "./fields.ts";
 
 type Destination = {
   type: "webhook" | "websocket" | "stream";
@@ -52,7 +52,6 @@ const configuration = z
 
 const configured = defineContract({
   name: "subscription/configured",
-  planned: true,
   aliases: ["https://events.iterate.com/stream-subscription-configured"],
   payload: configuration,
   example: {
@@ -66,27 +65,29 @@ const configured = defineContract({
   summary: "Pushes the stream's events to a webhook, over a WebSocket or into another stream.",
   documentation:
     "Events are delivered in order and at least once, from a cursor of the subscription's own, with retries that " +
-    "back off. `jsonataFilter` chooses which events, `jsonataTransform` what is sent for them. `webhook` and " +
-    "`websocket` need a `callbackUrl`; `stream` needs the `path` of another stream of the project, so that a parent " +
-    "wakes on a child's result. Webhooks are signed as Standard Webhooks describes: with `signingSecret: " +
-    '"{{secret:NAME}}"`, or with a secret that the server makes and shows in the first answer only. Headers may ' +
-    "refer to secrets; a literal `authorization` is refused, because events can be read. The same slug again " +
-    "replaces the subscription and keeps its cursor unless `startFrom` is given.",
+    "back off, also while the stream is paused. `jsonataFilter` chooses which events, `jsonataTransform` what is sent " +
+    "for them (nothing, where it has no result). `webhook` needs a `callbackUrl`: each event is a POST, signed as " +
+    'Standard Webhooks describes, with `signingSecret: "{{secret:NAME}}"` or with a secret that the server makes and ' +
+    "shows in the first answer only. `stream` needs the `path` of another stream of the project, so that a parent " +
+    "wakes on a child's result; events of built-in types are forwarded only by a `jsonataTransform`, because they " +
+    "would act there. `websocket` is not served yet. Headers may refer to secrets; a literal `authorization` is " +
+    "refused, because events can be read. What the stream says about a subscription is not delivered to it. The same " +
+    "slug again replaces the subscription and keeps its cursor unless `startFrom` is given.",
 });
 
 const removed = defineContract({
   name: "subscription/removed",
-  planned: true,
   whilePaused: true,
-  payload: removal,
+  payload: z.strictObject({ slug, reason: text.optional() }),
   example: { slug: "audit" },
   summary: "Ends a subscription.",
-  documentation: "Nothing more is pushed. Removing a subscription that does not exist changes nothing.",
+  documentation:
+    "Nothing more is pushed. Removing a subscription that does not exist changes nothing. The server appends it, with " +
+    "the reason, when a receiver answers 410.",
 });
 
 const halted = defineContract({
   name: "subscription/halted",
-  planned: true,
   serverOnly: true,
   payload: halt,
   example: { slug: "audit", offset: 17, message: "https://example.com answered 500.", attempts: 15 },
@@ -98,7 +99,6 @@ const halted = defineContract({
 
 const resumed = defineContract({
   name: "subscription/resumed",
-  planned: true,
   payload: resumption,
   example: { slug: "audit", from: "cursor" },
   summary: "Lets a halted subscription go on.",
@@ -109,7 +109,6 @@ const resumed = defineContract({
 
 const eventParked = defineContract({
   name: "subscription/event-parked",
-  planned: true,
   serverOnly: true,
   payload: z.strictObject({
     slug,
@@ -128,10 +127,28 @@ const eventParked = defineContract({
   summary: "A receiver refused one event for good; the subscription went on behind it.",
   documentation:
     "Only an event that the receiver itself refuses (400, 413 or 422, three times) is skipped, and this event says " +
-    "which.",
+    "which. It stays in the stream: `subscription/event-replay-requested` delivers it again. An event that itself " +
+    "says that something failed is skipped without another one, so that failures cannot feed each other.",
 });
 
-export const subscriptionContracts: readonly EventContract[] = [configured, removed, halted, resumed, eventParked];
+const eventReplayRequested = defineContract({
+  name: "subscription/event-replay-requested",
+  payload: z.strictObject({ slug, offset: eventOffset }),
+  example: { slug: "audit", offset: 18 },
+  summary: "Delivers one event again, such as one that was parked.",
+  documentation:
+    "When the subscription comes to this event, it delivers the event of that offset as it would have then, with the " +
+    "same `webhook-id`, whether or not it was delivered before. What came between is not delivered again.",
+});
+
+export const subscriptionContracts: readonly EventContract[] = [
+  configured,
+  removed,
+  halted,
+  resumed,
+  eventParked,
+  eventReplayRequested,
+];
 
 function headerFault(field: string, value: string): string | undefined {
   if (!headerName.test(field)) return "expected the name of an HTTP header";
@@ -155,6 +172,7 @@ function urlFault(type: "webhook" | "websocket", callbackUrl: string): string | 
   if (url === undefined || !schemes.includes(url.protocol)) {
     return `expected a URL that begins with ${schemes.map((scheme) => `${scheme}//`).join(" or ")}`;
   }
+  if (/\{\{secret:/.test(callbackUrl)) return "a secret can stand in headers only: URLs are written into logs";
   if (url.username === "" && url.password === "") return undefined;
   return "expected a URL without user name and password; put them into a header, as {{secret:NAME}}";
 }

@@ -5,7 +5,6 @@ import { expression, halt, removal, resumption, slug } from "./fields.ts";
 
 const configured = defineContract({
   name: "jsonata-transformer-configured",
-  planned: true,
   payload: z.strictObject({ slug, matcher: expression, transform: expression }),
   example: {
     slug: "slack-command",
@@ -15,13 +14,15 @@ const configured = defineContract({
   summary: "Rewrites every event that matches into a new event of the same stream.",
   documentation:
     "Both fields are JSONata over the stored event, and both must compile. Where `matcher` is true, the result of " +
-    "`transform` is appended as a new event; the old one stays. A transformer never sees its own output. It has its " +
-    "own cursor, so nothing is skipped over a restart. The same slug again replaces it and keeps the cursor.",
+    "`transform` is appended as a new event, or each of a list of events; the old one stays, and where there is no " +
+    "result nothing is appended. A transformer begins behind its configuration, and never sees its own output. It " +
+    "has its own cursor and its output is keyed, so nothing is skipped and nothing is twice over a restart. An " +
+    "expression that fails, or a result that is no event, halts it at once; one that does not end within 100 ms is " +
+    "tried five times. The same slug again replaces it, keeps the cursor, and lets it go on if it was halted.",
 });
 
 const removed = defineContract({
   name: "jsonata-transformer-removed",
-  planned: true,
   whilePaused: true,
   payload: removal,
   example: { slug: "slack-command" },
@@ -31,19 +32,17 @@ const removed = defineContract({
 
 const halted = defineContract({
   name: "jsonata-transformer-halted",
-  planned: true,
   serverOnly: true,
   payload: halt,
-  example: { slug: "slack-command", offset: 17, message: "The expression did not end within 100 ms.", attempts: 15 },
+  example: { slug: "slack-command", offset: 17, message: "The expression did not end within 100 ms.", attempts: 5 },
   summary: "A transformer gave up at an event.",
   documentation:
-    "After its last attempt at the event of this offset a transformer stands still until it is resumed, configured " +
-    "again or removed. Other consumers of the stream go on.",
+    "It stands still at the event of this offset until it is resumed, configured again or removed, so that nothing " +
+    "is skipped. Other consumers of the stream go on.",
 });
 
 const resumed = defineContract({
   name: "jsonata-transformer-resumed",
-  planned: true,
   payload: resumption,
   example: { slug: "slack-command", from: "cursor" },
   summary: "Lets a halted transformer go on.",

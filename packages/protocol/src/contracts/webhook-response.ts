@@ -5,14 +5,15 @@ import { expression, slug } from "./fields.ts";
 
 const webhookResponseConfigured = defineContract({
   name: "webhook-response-configured",
-  planned: true,
   payload: z.strictObject({ slug, matcher: expression, response: expression }),
   example: { slug: "slack-challenge", matcher: "payload.rawInput.challenge", response: "payload.rawInput.challenge" },
   summary: "Answers a POST in the way that a third party expects.",
   documentation:
     "Some senders of webhooks want a certain answer, such as Slack its `challenge`. Where the JSONata `matcher` is " +
-    "true for the event that a POST stored, the result of `response` is the answer. Both are evaluated before the " +
-    "answer and have 100 ms; after that, or if they fail, the usual answer is given.",
+    "true for the event that a POST stored, the result of `response` is the answer: a string as plain text, " +
+    "everything else as JSON. The first that matches counts, in the order in which the slugs were configured. All " +
+    "have 100 ms together; after that, or where one fails, the usual answer is given. A batch is always answered as " +
+    "usual. The same slug again replaces one; a `matcher` of `false` ends it.",
 });
 
 export const webhookResponseContracts: readonly EventContract[] = [webhookResponseConfigured];
