@@ -5,7 +5,19 @@ import { lifecycle } from "./builtin/lifecycle.ts";
 import { pause } from "./builtin/pause.ts";
 import { processors } from "./builtin/processors.ts";
 import { schedules } from "./builtin/schedules.ts";
+import { subscriptions } from "./builtin/subscriptions.ts";
+import { transformers } from "./builtin/transformers.ts";
+import { webhookResponses } from "./builtin/webhook-responses.ts";
 
 // Each is called with the slice that it made itself, so the list need not know their types.
 // biome-ignore lint/suspicious/noExplicitAny: a heterogeneous list; state.ts keeps slices and built-ins in one order
-export const builtins: readonly BuiltinProcessor<any>[] = [lifecycle, pause, schedules, processors, circuitBreaker];
+export const builtins: readonly BuiltinProcessor<any>[] = [
+  lifecycle,
+  pause,
+  schedules,
+  subscriptions,
+  processors,
+  transformers,
+  webhookResponses,
+  circuitBreaker,
+];

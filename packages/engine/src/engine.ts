@@ -4,9 +4,12 @@
  */
 import { defaultLimits, type EventInput, type EventSource, type Limits, StreamError } from "@millrace/protocol";
 import { claimAtBirth, claimAtRemoval, createTree, type Tree } from "./builtin/tree.ts";
+import { madeSecrets } from "./consumer/made-secrets.ts";
 import type { ConsumerKind } from "./consumer/spec.ts";
 import { StreamConsumers } from "./consumer/stream-consumers.ts";
 import { houseOf } from "./consumer/stream-house.ts";
+import { subscriptionKind } from "./consumer/subscriptions.ts";
+import { transformerKind } from "./consumer/transformers.ts";
 import { contentDigest } from "./digest.ts";
 import type { Entry } from "./forming.ts";
 import { type Trouble, troublesOf } from "./health.ts";
@@ -14,7 +17,10 @@ import { createIsoTime } from "./iso-time.ts";
 import { createMeter, type Meter, observe } from "./meter.ts";
 import { meteredLog } from "./metered-log.ts";
 import type { Clock, Random } from "./ports/clock.ts";
+import type { Expressions } from "./ports/expressions.ts";
 import type { Directory, StreamSummary } from "./ports/log.ts";
+import type { Outbound } from "./ports/outbound.ts";
+import type { Secrets } from "./ports/secrets.ts";
 import { type ReadItem, type ReadRequest, read } from "./read.ts";
 import { readSubtree, type SubtreeItem, type SubtreeRequest } from "./read-subtree.ts";
 import { folderOf, type ProcessorState, type StreamState, stateAt, stateOf } from "./state-view.ts";
@@ -22,13 +28,19 @@ import type { Appended, Stream } from "./stream.ts";
 import { Streams } from "./streams.ts";
 import { unavailable } from "./unavailable.ts";
 import { createWaker, type Waker } from "./waker.ts";
+import { createWebhookResponses } from "./webhook-response.ts";
 
 export interface EngineOptions {
   directory: Directory;
   clock: Clock;
   random: Random;
   limits?: Partial<Limits>;
-  /** Who acts on events beyond the built-ins: how each kind is configured in a stream, and where its code is. */
+  /** Evaluates JSONata. Without it there are no transformers, no subscriptions and no webhook responses. */
+  expressions?: Expressions;
+  /** With both of these and expressions, streams push: webhooks, and into other streams. */
+  outbound?: Outbound;
+  secrets?: Secrets;
+  /** Who acts on events beyond that: how each kind is configured in a stream, and where its code is. */
   consumers?: readonly ConsumerKind[];
   /** Hears what went wrong behind an answer: a log that cannot commit, an announcement that waits. */
   onFailure?(error: unknown): void;
@@ -53,6 +65,13 @@ export interface Engine {
    * Throws or rejects with StreamError `idempotency_conflict`, `offset_conflict`, `stream_paused`, `rate_limited`, `unavailable`
    */
   append(project: string, path: string, inputs: readonly AppendInput[], options: AppendOptions): Promise<Appended[]>;
+  /**
+   * JSON text that a POST which stored this event is to be answered with, where the stream says so. Undefined at once
+   * where it does not. Never rejects.
+   */
+  answerTo(project: string, path: string, appended: Appended): Promise<string | undefined> | undefined;
+  /** The signing secrets that were made for webhooks by this append, by slug. Shown once, to whoever configured them. */
+  signingSecrets(project: string, path: string, appended: readonly Appended[]): Promise<Record<string, string>>;
   /** Reads as described in `ReadRequest`. The reader counts against the limits until it ends. */
   read(project: string, path: string, request: ReadRequest, signal: AbortSignal): AsyncGenerator<ReadItem>;
   /** Reads every stream at and below a path in the order of commits, on one connection. */
@@ -146,7 +165,9 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** Who waits for a paused stream, by project and path. */
   const resumeListeners = new Map<string, Set<() => void>>();
-  const kinds = options.consumers ?? [];
+  const { expressions, secrets } = options;
+  const kinds = kindsOf(options);
+  const responses = expressions === undefined ? undefined : createWebhookResponses(expressions, clock);
 
   function consumersOf(stream: Stream): StreamConsumers | undefined {
     if (kinds.length === 0) return undefined;
@@ -227,6 +248,16 @@ export function createEngine(options: EngineOptions): Engine {
       const appending = streams.get(project, path).append({ entries, fromServer: false, bytes });
       meter.appends++;
       return appending;
+    },
+
+    answerTo(project, path, appended) {
+      const stream = streams.peek(project, path);
+      return stream === undefined ? undefined : responses?.answerTo(stream, appended);
+    },
+
+    async signingSecrets(project, path, appended) {
+      const stream = streams.peek(project, path);
+      return stream === undefined || secrets === undefined ? {} : madeSecrets(stream, appended, secrets);
     },
 
     async *read(project, path, request, signal) {
@@ -333,6 +364,12 @@ export function createEngine(options: EngineOptions): Engine {
       await directory.close();
     },
   };
+}
+
+function kindsOf({ expressions, outbound, secrets, consumers = [] }: EngineOptions): readonly ConsumerKind[] {
+  if (expressions === undefined) return consumers;
+  const pushing = outbound === undefined || secrets === undefined ? [] : [{ expressions, outbound, secrets }];
+  return [...pushing.map(subscriptionKind), transformerKind(expressions), ...consumers];
 }
 
 /** Adds a listener under a name. Returns how to take it away. */

@@ -4,6 +4,7 @@ import { lifecycle } from "./builtin/lifecycle.ts";
 import { pause } from "./builtin/pause.ts";
 import { nextTime, scheduleList, schedules } from "./builtin/schedules.ts";
 import { builtins } from "./builtins.ts";
+import type { Consumer } from "./consumer/consumer.ts";
 import { continuesBatch, decodeRecord } from "./record.ts";
 import { sliceOf } from "./state.ts";
 import type { Stream } from "./stream.ts";
@@ -25,7 +26,7 @@ export interface StreamState {
 }
 
 export interface ConsumerState {
-  /** "builtin", or what configured it: "processor". */
+  /** "builtin", or what configured it: "processor", "transformer", "subscription". */
   kind: string;
   /** Up to where it has acted. */
   cursor: number;
@@ -131,9 +132,10 @@ export async function folderOf(stream: Stream, slug: string): Promise<Folder> {
     const { initialState, version } = builtin;
     return { version: String(version), initialState, present, reduce: (args) => builtin.reduce(args) };
   }
-  const consumer = stream.consumers?.find(slug);
+  const consumer = foldersOf(stream).find(({ spec }) => spec.slug === slug);
   if (consumer === undefined) throw noProcessor(stream, slug);
-  const processor = consumer.folded?.processor ?? (await consumer.kind.load(consumer.spec, consumer.house));
+  const { cursor } = consumer.driver.progress;
+  const processor = consumer.folded?.processor ?? (await consumer.kind.load(consumer.spec, consumer.house, cursor));
   const { folded } = consumer;
   return {
     version: String(consumer.spec.configuredAt),
@@ -144,8 +146,13 @@ export async function folderOf(stream: Stream, slug: string): Promise<Folder> {
   };
 }
 
+/** The consumers that have a state at all: what only passes events on has none. */
+function foldersOf({ consumers }: Stream): Consumer[] {
+  return [...(consumers ?? [])].filter(({ kind }) => !kind.stateless);
+}
+
 function noProcessor(stream: Stream, slug: string): StreamError<"not_found"> {
-  const consumers = [...(stream.consumers ?? [])].map(({ spec }) => spec.slug);
+  const consumers = foldersOf(stream).map(({ spec }) => spec.slug);
   const known = [...builtins.map((builtin) => builtin.slug), ...consumers].join(", ");
   return new StreamError("not_found", `This stream has no processor "${slug}"; it has ${known}.`, {});
 }

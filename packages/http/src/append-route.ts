@@ -6,6 +6,8 @@ import type { Incoming, Outgoing } from "./exchange.ts";
 import { invalidRequest } from "./refusals.ts";
 import { toTarget } from "./target.ts";
 
+const subscriptionConfigured = "https://events.iterate.com/events/stream/subscription/configured";
+
 export async function appendRoute(engine: Engine, incoming: Incoming, rawPath: string): Promise<Outgoing> {
   const { project, path, query } = toTarget(incoming, rawPath);
   const bytes = await incoming.body(engine.limits.batchBytes);
@@ -16,15 +18,40 @@ export async function appendRoute(engine: Engine, incoming: Incoming, rawPath: s
   const source = sourceOf(incoming);
   const options = source === undefined ? { bytes: bytes.length } : { bytes: bytes.length, source };
   const appended = await engine.append(project, path, inputs, options);
-  return answer(path, appended, batch);
+  const asked = batch ? undefined : engine.answerTo(project, path, appended[0] as Appended);
+  const response = asked === undefined ? undefined : await asked;
+  if (response !== undefined) return asAsked(response);
+  // Asked for only where there may be one: this is the way of every append.
+  const configures = inputs.some(({ event }) => event.type === subscriptionConfigured);
+  const secrets = configures ? await engine.signingSecrets(project, path, appended) : {};
+  return answer(path, appended, batch, secrets);
 }
 
-function answer(path: string, appended: Appended[], batch: boolean): Outgoing {
+/** A string is plain text, as those who send a challenge expect it. */
+function asAsked(response: string): Outgoing {
+  const value: unknown = JSON.parse(response);
+  if (typeof value !== "string")
+    return { status: 200, headers: { "content-type": "application/json" }, body: response };
+  return { status: 200, headers: { "content-type": "text/plain; charset=utf-8" }, body: value };
+}
+
+function answer(
+  path: string,
+  appended: Appended[],
+  batch: boolean,
+  secrets: Readonly<Record<string, string>>,
+): Outgoing {
   const prefix = linePrefix(path);
   const headers: Record<string, string> = { "content-type": "application/json" };
   if (appended.every(({ replayed }) => replayed)) headers["idempotent-replay"] = "true";
   const lines = appended.map(({ offset, record }) => toLine(prefix, offset, record));
-  const body = batch ? `{"events":[${lines.join(",")}]}\n` : `{"event":${lines[0]}}\n`;
+  const shown = Object.values(secrets);
+  // Nobody is ever told again.
+  const beside =
+    shown.length === 0
+      ? ""
+      : `,"${batch ? "signingSecrets" : "signingSecret"}":${JSON.stringify(batch ? secrets : shown[0])}`;
+  const body = batch ? `{"events":[${lines.join(",")}]${beside}}\n` : `{"event":${lines[0]}${beside}}\n`;
   return { status: 200, headers, body };
 }
 

@@ -72,8 +72,11 @@ export type Heard =
   | { is: "foldFailed"; offset: number; message: string }
   | { is: "saved"; progress: Progress }
   | { is: "returned" }
-  /** `jitter` is 0 to 1. Without `costs` it waits and tries again, but is never halted for it. */
-  | { is: "failed"; message: string; now: number; jitter: number; costs: boolean }
+  /**
+   * `jitter` is 0 to 1. Without `costs` it waits and tries again, but is never halted for it. `waitMs` is what it was
+   * asked to wait at least.
+   */
+  | { is: "failed"; message: string; now: number; jitter: number; costs: boolean; waitMs?: number }
   /** By a pause or an orderly stop, which cost no attempt. */
   | { is: "ended" }
   /** The hook did not do again what an earlier call had done: it counts as done, and afterCatchUp looks at it. */
@@ -319,7 +322,8 @@ function afterFailure(driver: Driver, failure: Extract<Heard, { is: "failed" }>)
   const { progress } = driver;
   const failures = failure.costs ? progress.failures + 1 : progress.failures;
   const steps = Math.max(failure.costs ? failures : progress.begun + 1, 1);
-  const delay = Math.min(firstDelayMs * 2 ** Math.min(steps - 1, 12), longestDelayMs);
+  const ladder = firstDelayMs * 2 ** Math.min(steps - 1, 12);
+  const delay = Math.min(Math.max(ladder, failure.waitMs ?? 0), longestDelayMs);
   return {
     ...changed(driver, {
       begun: begunAfter(progress),

@@ -26,7 +26,7 @@ const slug = "s";
 const removal: Samples<{ slug: string }> = { least: { slug }, whole: [{ slug }] };
 const halt: Samples<BuiltinPayloadsByName["subscription/halted"]> = {
   least: { slug, offset: 7, message: "m" },
-  whole: [{ slug, offset: 7, message: "m", attempts: 3, howToResume: "h" }],
+  whole: [{ slug, offset: 7, message: "m", attempts: 3, howToResume: "h", startedBy: 3 }],
 };
 const resumption: Samples<BuiltinPayloadsByName["subscription/resumed"]> = {
   least: { slug },

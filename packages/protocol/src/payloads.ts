@@ -6,7 +6,15 @@ import type { StreamEvent } from "./event.ts";
 import type { JsonObject, JsonValue } from "./json.ts";
 
 type Slug = { slug: string };
-type Halt = { slug: string; offset: number; message: string; attempts?: number; howToResume?: string };
+type Halt = {
+  slug: string;
+  offset: number;
+  message: string;
+  attempts?: number;
+  howToResume?: string;
+  /** Offset of the configuration or resumption that began what ended here. */
+  startedBy?: number;
+};
 type Resumption = { slug: string; from?: "cursor" | "head" | number };
 
 /** By what stands behind the prefix of built-in types. */

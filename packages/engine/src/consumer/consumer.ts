@@ -14,7 +14,7 @@ import {
   type StreamEvent,
   startDriver,
 } from "@millrace/protocol";
-import { interruptedMessage, isAbout, tellError, tellHalt } from "./facts.ts";
+import { interruptedMessage, isAbout, isReport, tellError, tellHalt } from "./facts.ts";
 import { type FoldedState, loadState } from "./folded-state.ts";
 import { messageOf, type Outcome } from "./hook-run.ts";
 import { Hooks } from "./hooks.ts";
@@ -77,7 +77,7 @@ export class Consumer {
         now: house.clock.now(),
       },
     );
-    if (house.paused()) this.#hear({ is: "paused" });
+    if (house.paused() && !kind.goesOnWhilePaused) this.#hear({ is: "paused" });
     if (spec.halted !== undefined) this.#hear({ is: "halted" });
     this.#hooks = new Hooks(this);
     if (this.#owes()) this.#owedSince = house.clock.now();
@@ -145,6 +145,7 @@ export class Consumer {
   }
 
   pause(): void {
+    if (this.kind.goesOnWhilePaused) return;
     this.#hear({ is: "paused" });
     // It is written down that nothing begins from here on: then a stream that leaves memory leaves no doubt behind.
     if (!this.#driver.halted) this.#driver = { ...this.#driver, dirty: true };
@@ -154,6 +155,7 @@ export class Consumer {
   }
 
   resume(now: number): void {
+    if (this.kind.goesOnWhilePaused) return;
     this.#hear({ is: "resumed" });
     if (this.#owes()) this.#owedSince ??= now;
     this.wake();
@@ -307,7 +309,8 @@ export class Consumer {
   /** The driver starts anew, now that it is known whether there is an afterCatchUp. */
   async #load(): Promise<void> {
     try {
-      const processor = await this.kind.load(this.spec, this.house);
+      const { cursor } = this.#driver.progress;
+      const processor = await this.kind.load(this.spec, this.house, cursor);
       this.#folded = await loadState(this, processor, this.#driver.progress.cursor);
     } catch (error) {
       if (isStreamError(error, "unavailable")) throw error;
@@ -355,7 +358,7 @@ export class Consumer {
 
   async #act(event: StreamEvent, attempt: number): Promise<void> {
     const outcome = await this.#hooks.act(this.#folded as FoldedState, event, attempt);
-    await this.#after(outcome, event.offset);
+    await this.#after(outcome, event);
   }
 
   async #catchUp(step: Extract<Step, { do: "catchUp" }>): Promise<void> {
@@ -364,22 +367,25 @@ export class Consumer {
     // Nobody else would hear of it.
     const unheard = folded.processor.afterCatchUp === undefined ? (step.interrupted?.work ?? []) : [];
     for (const work of unheard) await this.tell(work.offset, interruptedMessage(work));
-    await this.#after(await this.#hooks.catchUp(folded, step), cursor);
+    await this.#after(await this.#hooks.catchUp(folded, step), { offset: cursor });
   }
 
-  async #after(outcome: Outcome, offset: number): Promise<void> {
+  async #after(outcome: Outcome, about: StreamEvent | { offset: number }): Promise<void> {
+    const { offset } = about;
     if (outcome.is === "returned") return this.#hear({ is: "returned" });
     if (outcome.is === "diverged") {
       await this.tell(offset, outcome.message);
       return this.#hear({ is: "diverged" });
     }
     if (this.#stopped || this.#driver.paused) return this.#hear({ is: "ended" });
-    const { message, costs, pausedPath } = outcome;
     const { clock, random, meter } = this.house;
     meter.hookFailures++;
+    if (outcome.is === "hopeless") return this.#hear({ is: "foldFailed", offset, message: outcome.message });
+    const { message, costs, pausedPath, waitMs = 0 } = outcome;
     if (pausedPath !== undefined) this.#waitFor(pausedPath);
-    if (costs) await this.tell(offset, message);
-    this.#hear({ is: "failed", message, now: clock.now(), jitter: random.fraction(), costs });
+    const silent = this.kind.silentAboutReports && "type" in about && isReport(about);
+    if (costs && !silent) await this.tell(offset, message);
+    this.#hear({ is: "failed", message, now: clock.now(), jitter: random.fraction(), costs, waitMs });
   }
 
   /** The other stream was resumed: no more waiting. Should that be missed, the ladder comes to it as well. */

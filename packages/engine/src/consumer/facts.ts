@@ -29,13 +29,26 @@ export async function tellHalt(consumer: Consumer, step: Extract<Step, { do: "ha
   await consumer.house.state({ key, streamId, event, offset, slug: spec.slug });
 }
 
+/** The server itself says that somebody failed. */
+export function isReport({ type, source }: StreamEvent): boolean {
+  return source?.kind === "server" && reports.has(type);
+}
+
+const reports: ReadonlySet<string> = new Set([
+  "https://events.iterate.com/events/stream/error-occurred",
+  "https://events.iterate.com/events/stream/dynamic-worker/halted",
+  "https://events.iterate.com/events/stream/jsonata-transformer-halted",
+  "https://events.iterate.com/events/stream/subscription/halted",
+  "https://events.iterate.com/events/stream/subscription/event-parked",
+]);
+
 export function interruptedMessage({ name }: OpenWork): string {
   return `The work "${name}" was interrupted by the end of the process. It is not run again by itself.`;
 }
 
 /** Errors and halts of a consumer are folded by everyone, and never acted on by the one that they name. */
-export function isAbout({ type, payload }: StreamEvent, { kind, haltedType }: ConsumerKind, slug: string): boolean {
-  if (type === haltedType) return fieldOf(payload, "slug") === slug;
+export function isAbout({ type, payload }: StreamEvent, { kind, aboutTypes }: ConsumerKind, slug: string): boolean {
+  if (aboutTypes.has(type)) return fieldOf(payload, "slug") === slug;
   const about = fieldOf(payload, "about");
   return fieldOf(about, "kind") === kind && fieldOf(about, "slug") === slug;
 }

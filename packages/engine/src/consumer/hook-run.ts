@@ -11,8 +11,23 @@ export const graceMs = 5_000;
 export type Outcome =
   | { is: "returned" }
   | { is: "diverged"; message: string }
-  /** `costs` is false when the fault is none of the hook's; `pausedPath` is whom it waits for. */
-  | { is: "failed"; message: string; costs: boolean; pausedPath?: string };
+  /** Another attempt would end in the same way. */
+  | { is: "hopeless"; message: string }
+  /** `costs` is false when the fault is none of the hook's; `pausedPath` is whom it waits for; `waitMs` at least. */
+  | { is: "failed"; message: string; costs: boolean; pausedPath?: string; waitMs?: number };
+
+/** Thrown by a hook of ours whose failure is deterministic: its consumer is halted at once. */
+export class HopelessError extends Error {}
+
+/** Thrown by a hook of ours that was asked not to come again before some time has passed. */
+export class LaterError extends Error {
+  readonly waitMs: number;
+
+  constructor(message: string, waitMs: number) {
+    super(message);
+    this.waitMs = waitMs;
+  }
+}
 
 export async function runHook(
   call: Call,
@@ -61,6 +76,8 @@ export async function endedOrLeft(hook: Promise<void>, signal: AbortSignal, cloc
 
 function failure(call: Call, error: unknown): Outcome {
   const message = messageOf(error);
+  if (error instanceof HopelessError) return { is: "hopeless", message };
+  if (error instanceof LaterError) return { is: "failed", message, costs: true, waitMs: error.waitMs };
   if (isStreamError(error, "stream_paused") && call.pausedPath !== undefined) {
     return { is: "failed", message, costs: false, pausedPath: call.pausedPath };
   }

@@ -1,18 +1,13 @@
 /** What a consumer needs from the stream that it stands on, and from the house around that. */
-import type { EventInput, Limits, StreamEvent } from "@millrace/protocol";
+import type { StreamEvent } from "@millrace/protocol";
 import type { AppendRequest } from "../forming.ts";
-import type { Meter } from "../meter.ts";
-import type { Clock, Random } from "../ports/clock.ts";
+import type { Random } from "../ports/clock.ts";
 import type { Snapshot } from "../ports/log.ts";
 import type { Appended } from "../stream.ts";
 import type { ConsumerPlace } from "./spec.ts";
 
 export interface ConsumerHouse extends ConsumerPlace {
-  readonly clock: Clock;
   readonly random: Random;
-  readonly limits: Limits;
-  readonly meter: Meter;
-  streamId(): string;
   head(): number;
   paused(): boolean;
   /** Events behind an offset, at least one, as far as one page goes; `through` is how far that was looked. */
@@ -23,8 +18,6 @@ export interface ConsumerHouse extends ConsumerPlace {
   consumerSnapshot(consumer: string): Promise<Snapshot | undefined>;
   /** To any stream of the project. */
   append(path: string, request: AppendRequest): Promise<Appended[]>;
-  /** A fact about a consumer, on the own stream, once for each key. */
-  state(fact: Fact): Promise<void>;
   /** Puts all progress that changed on disk, also if nobody appends. */
   save(): Promise<void>;
   /** The same before long, if there is anything to save, unless a commit takes it along before. */
@@ -43,14 +36,4 @@ export interface ConsumerHouse extends ConsumerPlace {
 export interface Page {
   events: StreamEvent[];
   through: number;
-}
-
-export interface Fact {
-  /** The life of the stream that it is about. A later one never hears of it. */
-  streamId: string;
-  key: string;
-  event: EventInput;
-  /** Of the event that it is about. */
-  offset: number;
-  slug: string;
 }

@@ -4,8 +4,8 @@
  */
 import type { JsonObject } from "@millrace/protocol";
 import { processors } from "../builtin/processors.ts";
-import { sliceOf } from "../state.ts";
-import type { ConsumerKind, ConsumerSpec, LoadedProcessor } from "./spec.ts";
+import { configurationOf, haltPayload, specsOf } from "./configured.ts";
+import type { ConsumerKind, LoadedProcessor } from "./spec.ts";
 
 export interface Configuration {
   project: string;
@@ -17,35 +17,22 @@ export interface Configuration {
 
 /** A hook that fails so often for one event halts its processor. */
 const failuresMax = 5;
+const haltedType = "https://events.iterate.com/events/stream/dynamic-worker/halted";
+const resumedType = "https://events.iterate.com/events/stream/dynamic-worker/resumed";
 
 /** @param load makes the code of a configuration; what it throws halts the processor */
 export function processorKind(load: (configuration: Configuration) => Promise<LoadedProcessor>): ConsumerKind {
-  const specs = new WeakMap<object, readonly ConsumerSpec[]>();
   return {
     kind: "processor",
     sourceKind: "processor",
     failuresMax,
-    specs(slices) {
-      const { bySlug } = sliceOf(slices, processors);
-      const known = specs.get(bySlug) ?? Object.values(bySlug);
-      specs.set(bySlug, known);
-      return known;
+    specs: specsOf(processors),
+    async load(spec, place) {
+      const payload = await configurationOf<JsonObject>(spec, place);
+      return load({ project: place.project, path: place.path, slug: spec.slug, payload });
     },
-    async load(spec, { project, path, payloadAt }) {
-      const payload = (await payloadAt(spec.configuredAt)) as JsonObject;
-      return load({ project, path, slug: spec.slug, payload });
-    },
-    haltedType: "https://events.iterate.com/events/stream/dynamic-worker/halted",
-    halted: ({ slug }, { offset, message, attempts }) => ({
-      payload: { slug, offset, message, attempts, howToResume: howToResume(slug) },
-    }),
+    haltedType,
+    aboutTypes: new Set([haltedType]),
+    halted: (spec, halt) => haltPayload(spec, halt, resumedType),
   };
-}
-
-function howToResume(slug: string): string {
-  const event = {
-    type: "https://events.iterate.com/events/stream/dynamic-worker/resumed",
-    payload: { slug, from: "cursor" },
-  };
-  return `Configure it again, or append ${JSON.stringify(event)} to go on where it stopped ("head" skips what came since).`;
 }

@@ -68,11 +68,6 @@ export class StreamConsumers {
     return this.#consumers.values();
   }
 
-  find(slug: string): Consumer | undefined {
-    for (const consumer of this) if (consumer.spec.slug === slug) return consumer;
-    return undefined;
-  }
-
   /**
    * The stream was loaded: by whom it was not known, what another server did meanwhile counts. Consumers whose row is
    * the one that they know go on; the others start from what is on disk.
@@ -176,17 +171,19 @@ export class StreamConsumers {
     saving: Saving | undefined,
     lastAt: number,
   ): number | null {
-    if (paused) return null;
     let due: number | null = null;
     const at = (time: number | null) => {
       if (time !== null && (due === null || time < due)) due = time;
     };
-    if (this.#kinds.some((kind, i) => kind.specs(slices) !== this.#specs[i])) at(lastAt);
-    if (this.#pausedNow && this.#consumers.size > 0) at(lastAt);
+    const goesOn = (kind: ConsumerKind) => !paused || kind.goesOnWhilePaused === true;
+    if (this.#kinds.some((kind, i) => goesOn(kind) && kind.specs(slices) !== this.#specs[i])) at(lastAt);
+    if (!paused && this.#pausedNow && this.#consumers.size > 0) at(lastAt);
     // Another version is to begin there.
-    if (this.#replacing.size > 0) at(lastAt);
-    for (const consumer of this.#notAtRest()) at(consumer.dueAfter(saving?.saves(consumer) ?? false, lastAt));
-    for (const consumer of this.#interestedIn(records)) if (!consumer.driver.halted) at(lastAt);
+    for (const { kind } of this.#replacing) if (goesOn(kind)) at(lastAt);
+    for (const consumer of this.#notAtRest()) {
+      if (goesOn(consumer.kind)) at(consumer.dueAfter(saving?.saves(consumer) ?? false, lastAt));
+    }
+    for (const { kind, driver } of this.#interestedIn(records)) if (!driver.halted && goesOn(kind)) at(lastAt);
     return due;
   }
 

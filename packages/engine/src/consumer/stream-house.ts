@@ -47,9 +47,10 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
     },
     decode: decodeRecord,
     consumerSnapshot: (consumer) => stream.log.consumerSnapshot(consumer).catch(unreadable),
-    async payloadAt(offset) {
+    async eventAt(offset) {
+      if (offset < stream.birthOffset || offset > stream.head.offset) return undefined;
       const { events } = await read(offset - 1, offset, undefined).catch(unreadable);
-      return events[0]?.payload;
+      return events[0];
     },
     async state({ streamId, key, event, offset, slug }) {
       const cause = { streamPath: stream.path, offset };

@@ -65,6 +65,7 @@ export const halt: z.ZodType<{ slug: string; offset: number; message: string }> 
   message: text,
   attempts: z.int().min(1, "expected 1 or more").optional(),
   howToResume: text.optional(),
+  startedBy: eventOffset.optional().describe("Offset of the configuration or resumption that began what ended here."),
 });
 
 function place<Word extends string>(one: Word, other: Word, verb: string): z.ZodType<Word | number> {

@@ -1,0 +1,151 @@
+/**
+ * What all consumers that events configure have in common: configured, replaced, removed, halted and resumed by
+ * events of one family. Only what must be known to run them is folded; what they are to do stays in the event that
+ * says so, and is read from there.
+ */
+import {
+  type BuiltinProcessor,
+  type EventInput,
+  isJsonObject,
+  type JsonValue,
+  type Limits,
+  StreamError,
+  type StreamEvent,
+} from "@millrace/protocol";
+
+export interface Configured {
+  slug: string;
+  /** Offset of the event that started the cursor: a hot swap keeps it. */
+  epoch: number;
+  /** Offset of the first configuration since there is one of this slug. */
+  firstAt: number;
+  /** Offset of the newest configuration. */
+  configuredAt: number;
+  /** Where the cursor of this epoch begins. */
+  startAfter: number;
+  /** Offset of the event that last let it go on after a halt; 0 without one. */
+  resumedAt: number;
+  /** Set while it is halted. */
+  halted?: { at: number; offset: number; message: string };
+}
+
+export interface ConfigurationsState {
+  bySlug: Readonly<Record<string, Configured>>;
+}
+
+/** The events of one family. */
+export interface Family {
+  slug: string;
+  configured: string;
+  removed: string;
+  halted: string;
+  resumed: string;
+  limit: keyof Limits;
+  /** What there are many of, in the refusal of one more. */
+  unit: string;
+}
+
+export function createConfigurations(family: Family): BuiltinProcessor<ConfigurationsState> {
+  const { slug, limit, unit } = family;
+  return {
+    slug,
+    version: 2,
+    initialState: { bySlug: {} },
+
+    beforeAppend({ state, judged }) {
+      if (judged.event.type !== family.configured) return;
+      const most = judged.limits[limit];
+      const { slug } = payloadOf(judged.event);
+      if (Object.keys(state.bySlug).length < most || Object.hasOwn(state.bySlug, slug)) return;
+      throw new StreamError("rate_limited", `This stream has ${most} ${unit} already. Remove some.`, {
+        limit: most,
+        unit: `${unit} of this stream`,
+      });
+    },
+
+    reduce({ state, event }) {
+      switch (event.type) {
+        case family.configured:
+          return withConfigured(state, configured(state, event));
+        case family.removed:
+          return without(state, payloadOf(event).slug);
+        case family.halted:
+          return changed(state, event, (consumer) => halted(consumer, event));
+        case family.resumed:
+          return changed(state, event, (consumer) => resumed(consumer, event));
+        default:
+          return state;
+      }
+    },
+  };
+}
+
+/** Offset of the event that began what runs now: a configuration, or a resumption behind it. */
+export function startedBy({ configuredAt, resumedAt }: Pick<Configured, "configuredAt" | "resumedAt">): number {
+  return Math.max(configuredAt, resumedAt);
+}
+
+interface Payload {
+  slug: string;
+  startFrom?: "start" | "end" | number;
+  from?: "cursor" | "head" | number;
+  offset?: number;
+  message?: string;
+  startedBy?: number;
+}
+
+/** Contracts have judged it; only the keys that are used here are named. */
+function payloadOf(event: Pick<EventInput, "payload">): Payload {
+  return event.payload as JsonValue as unknown as Payload;
+}
+
+function configured({ bySlug }: ConfigurationsState, event: StreamEvent): Configured {
+  const { slug, startFrom } = payloadOf(event);
+  const { offset } = event;
+  const before = Object.hasOwn(bySlug, slug) ? bySlug[slug] : undefined;
+  if (before !== undefined && startFrom === undefined) {
+    const { halted: _, ...kept } = before;
+    return { ...kept, configuredAt: offset };
+  }
+  const startAfter = startFrom === "start" ? 0 : typeof startFrom === "number" ? startFrom : offset;
+  const firstAt = before?.firstAt ?? offset;
+  return { slug, epoch: offset, firstAt, configuredAt: offset, startAfter, resumedAt: 0 };
+}
+
+/** News of a run that another configuration or a resumption has ended meanwhile says nothing about the new one. */
+function halted(consumer: Configured, event: StreamEvent): Configured {
+  const { offset = 0, message = "", startedBy: run = startedBy(consumer) } = payloadOf(event);
+  if (run !== startedBy(consumer)) return consumer;
+  return { ...consumer, halted: { at: event.offset, offset, message } };
+}
+
+/** Going on from another place than the cursor is a new epoch: what lies there is acted on again, with keys of its own. */
+function resumed({ halted: _, ...consumer }: Configured, event: StreamEvent): Configured {
+  const { from = "cursor" } = payloadOf(event);
+  const { offset } = event;
+  if (from === "cursor") return { ...consumer, resumedAt: offset };
+  return { ...consumer, epoch: offset, startAfter: from === "head" ? offset : from, resumedAt: offset };
+}
+
+function changed(
+  state: ConfigurationsState,
+  event: StreamEvent,
+  change: (consumer: Configured) => Configured,
+): ConfigurationsState {
+  if (!isJsonObject(event.payload)) return state;
+  const { slug } = payloadOf(event);
+  const consumer = Object.hasOwn(state.bySlug, slug) ? state.bySlug[slug] : undefined;
+  if (consumer === undefined) return state;
+  const next = change(consumer);
+  return next === consumer ? state : withConfigured(state, next);
+}
+
+function withConfigured({ bySlug }: ConfigurationsState, consumer: Configured): ConfigurationsState {
+  return { bySlug: { ...bySlug, [consumer.slug]: consumer } };
+}
+
+function without(state: ConfigurationsState, slug: string): ConfigurationsState {
+  if (!Object.hasOwn(state.bySlug, slug)) return state;
+  const { [slug]: _, ...bySlug } = state.bySlug;
+  return { bySlug };
+}

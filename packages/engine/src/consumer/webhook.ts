@@ -1,0 +1,161 @@
+/**
+ * Delivery to a webhook: one signed POST for each event, with the headers that the subscription names. What the answer
+ * means is decided here; when another attempt is made is the driver's business.
+ */
+import { type StreamEvent, secretNames, withSecrets } from "@millrace/protocol";
+import { isReport } from "./facts.ts";
+import { LaterError } from "./hook-run.ts";
+import { type Sign, signer } from "./signing.ts";
+import type { ConsumerPlace, ConsumerSpec } from "./spec.ts";
+import type { Deliver, Delivery, SubscriptionPayload, SubscriptionPorts } from "./subscriptions.ts";
+
+const defaultTimeoutSeconds = 15;
+/** The receiver says that it is the event that is wrong. So often it may say so. */
+const refusalStatuses: ReadonlySet<number> = new Set([400, 413, 422]);
+const refusalsMax = 3;
+const gone = 410;
+const excerptCharactersMax = 200;
+const prefix = "https://events.iterate.com/events/stream/subscription/";
+
+export function createWebhook(
+  payload: SubscriptionPayload,
+  spec: ConsumerSpec,
+  place: ConsumerPlace,
+  cursor: number,
+  { outbound, secrets }: SubscriptionPorts,
+): Deliver {
+  const url = payload.callbackUrl as string;
+  const { slug } = payload;
+  const sign = signer(payload, spec, place, secrets);
+  /** Everything up to here was delivered, or was not for this subscription. After a restart that is the cursor. */
+  let proven = cursor;
+  /** How often the receiver refused the event of this hook. A restart forgets it, and asks again. */
+  let refused = { offset: 0, times: 0 };
+
+  async function deliver(delivery: Delivery): Promise<void> {
+    const { event, again, hook } = delivery;
+    const body = delivery.transformed ?? JSON.stringify(event);
+    const { headers, redact } = await filledHeaders(payload.headers ?? {}, url, place.project, secrets);
+    const after = again ? event.offset - 1 : proven;
+    const own = { ...(await ownHeaders(event, slug, place, body, sign)), "millrace-after": String(after) };
+    const { status, ...answer } = await outbound.send({
+      url,
+      method: "POST",
+      headers: { "content-type": "application/json", "user-agent": "Millrace", ...headers, ...own },
+      body,
+      timeoutMs: (payload.timeoutSeconds ?? defaultTimeoutSeconds) * 1_000,
+      responseBytesMax: place.limits.deliveryResponseBytes,
+      signal: hook.signal,
+    });
+    if (status >= 200 && status < 300) {
+      if (!again) proven = event.offset;
+      return;
+    }
+    const message = `${hostOf(url)} answered ${status}${excerpt(redact(answer.body))}`;
+    if (status === gone) return removed(message, event);
+    if (refusalStatuses.has(status) && refusedOnceMore(hook.event.offset)) return parked(status, message, delivery);
+    throw failure(status, message, answer.headers["retry-after"], place.clock.now());
+  }
+
+  function refusedOnceMore(offset: number): boolean {
+    refused = { offset, times: refused.offset === offset ? refused.times + 1 : 1 };
+    return refused.times >= refusalsMax;
+  }
+
+  async function parked(status: number, message: string, { event, hook }: Delivery): Promise<void> {
+    const { offset } = event;
+    // It was not delivered, so nothing from here back is proven.
+    proven = Math.max(proven, offset);
+    if (isReport(event)) return;
+    const said = { slug, offset, status, message, attempts: refusalsMax };
+    await tell("event-parked", `parked/${hook.event.offset}`, said, hook.event.offset);
+  }
+
+  async function removed(message: string, { offset }: StreamEvent): Promise<void> {
+    await tell("removed", `gone/${spec.configuredAt}`, { slug, reason: message }, offset);
+  }
+
+  async function tell(name: string, what: string, said: object, offset: number): Promise<void> {
+    const key = `d:subscription/${encodeURIComponent(slug)}/${spec.epoch}/${place.streamId()}/${what}`;
+    const event = { type: prefix + name, payload: said as never };
+    await place.state({ streamId: place.streamId(), key, event, offset, slug });
+  }
+
+  return deliver;
+}
+
+/** What no configuration can set otherwise. */
+async function ownHeaders(event: StreamEvent, slug: string, place: ConsumerPlace, body: string, sign: Sign) {
+  const { streamPath, offset, source } = event;
+  // A header takes no more than Latin letters, and a slug any.
+  const name = encodeURIComponent(slug);
+  const id = `${place.streamId()}.${offset}.${name}`;
+  return {
+    ...(await sign(id, body)),
+    "millrace-cause": `${encodeURIComponent(streamPath)}@${offset}`,
+    "millrace-depth": String(source?.depth ?? 0),
+    "millrace-processor": name,
+    "millrace-project": place.project,
+  };
+}
+
+/** The configured headers with their secrets, and how to take those out of a text again. */
+async function filledHeaders(
+  configured: Readonly<Record<string, string>>,
+  url: string,
+  project: string,
+  secrets: SubscriptionPorts["secrets"],
+): Promise<{ headers: Record<string, string>; redact(text: string): string }> {
+  const values = new Map<string, string>();
+  for (const name of Object.values(configured).flatMap(secretNames)) {
+    values.set(name, await secrets.reveal(project, name, url));
+  }
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(configured)) {
+    headers[name.toLowerCase()] = withSecrets(value, (secret) => values.get(secret) as string);
+  }
+  return { headers, redact: (text) => withoutValues(text, values) };
+}
+
+/** A receiver may repeat what it was sent, as it is or escaped; a message is an event that anybody can read. */
+function withoutValues(text: string, values: ReadonlyMap<string, string>): string {
+  let redacted = text;
+  for (const [name, value] of values) {
+    for (const form of [value, JSON.stringify(value).slice(1, -1), encodeURIComponent(value)]) {
+      if (form !== "") redacted = redacted.replaceAll(form, `{{secret:${name}}}`);
+    }
+  }
+  return redacted;
+}
+
+function failure(status: number, message: string, retryAfter: string | undefined, now: number): Error {
+  const redirected = status >= 300 && status < 400;
+  const explained = redirected
+    ? `${message} Redirects are not followed: configure the address that it leads to.`
+    : message;
+  const waitMs = waitOf(retryAfter, now);
+  return waitMs === undefined ? new Error(explained) : new LaterError(explained, waitMs);
+}
+
+/** Seconds, or a date. */
+function waitOf(retryAfter: string | undefined, now: number): number | undefined {
+  if (retryAfter === undefined) return undefined;
+  if (/^\s*\d{1,9}\s*$/.test(retryAfter)) return Number(retryAfter) * 1_000;
+  const at = Date.parse(retryAfter);
+  return Number.isNaN(at) ? undefined : Math.max(at - now, 0);
+}
+
+function hostOf(url: string): string {
+  return new URL(url).origin;
+}
+
+/** The beginning of an answer, on one line. */
+function excerpt(body: string): string {
+  // What an answer holds must not steer a terminal.
+  const line = body
+    .slice(0, 4 * excerptCharactersMax)
+    .replace(/[\s\p{Cc}]+/gu, " ")
+    .trim();
+  if (line === "") return ".";
+  return `: ${line.length > excerptCharactersMax ? `${line.slice(0, excerptCharactersMax)}…` : line}`;
+}

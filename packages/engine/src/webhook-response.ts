@@ -1,0 +1,71 @@
+/**
+ * What a POST is answered with where the stream says so: the first rule that matches the stored event. Nothing is kept
+ * waiting for long, and whatever goes wrong, the usual answer is given.
+ */
+import type { StreamEvent } from "@millrace/protocol";
+import { webhookResponses } from "./builtin/webhook-responses.ts";
+import type { Clock } from "./ports/clock.ts";
+import type { Expressions, Rule } from "./ports/expressions.ts";
+import { decodeRecord } from "./record.ts";
+import { sliceOf } from "./state.ts";
+import type { Appended, Stream } from "./stream.ts";
+
+/** All rules together, so that also the first one, for which a process has to start, is in time. */
+const responseMs = 1_000;
+
+/** JSON text: what is to be answered. */
+export type WebhookResponse = string;
+
+export interface WebhookResponses {
+  /** Undefined at once where there is nothing to evaluate, which is nearly everywhere. */
+  answerTo(stream: Stream, appended: Appended): Promise<WebhookResponse | undefined> | undefined;
+}
+
+export function createWebhookResponses(expressions: Expressions, clock: Clock): WebhookResponses {
+  /** By the list in the state, which changes with every configuration. */
+  const loaded = new WeakMap<object, Promise<Rule[]>>();
+
+  function rulesOf(stream: Stream): Promise<Rule[]> | undefined {
+    const { rules } = sliceOf(stream.slices, webhookResponses);
+    if (rules.length === 0) return undefined;
+    const known = loaded.get(rules) ?? Promise.all(rules.map(({ configuredAt }) => ruleAt(stream, configuredAt)));
+    loaded.set(rules, known);
+    known.catch(() => loaded.delete(rules));
+    return known;
+  }
+
+  async function evaluate(rules: Promise<Rule[]>, event: StreamEvent): Promise<WebhookResponse | undefined> {
+    const input = JSON.stringify(event);
+    for (const rule of await rules) {
+      const evaluated = await expressions.evaluate(rule, input);
+      if (evaluated.matched) return evaluated.result;
+    }
+    return undefined;
+  }
+
+  return {
+    answerTo(stream, { offset, record }) {
+      const rules = rulesOf(stream);
+      if (rules === undefined) return undefined;
+      const answer = evaluate(rules, decodeRecord(stream.path, offset, record)).catch(() => undefined);
+      return inTime(answer, clock);
+    },
+  };
+}
+
+async function ruleAt(stream: Stream, offset: number): Promise<Rule> {
+  const { records } = await stream.log.read({ after: offset - 1, through: offset, maxEvents: 1, maxBytes: 1 });
+  const event = decodeRecord(stream.path, offset, records[0] as string);
+  const { matcher, response } = event.payload as { matcher: string; response: string };
+  return { matcher, transform: response };
+}
+
+async function inTime<Value>(answer: Promise<Value>, clock: Clock): Promise<Value | undefined> {
+  let cancel = () => {};
+  const late = new Promise<undefined>((resolve) => {
+    cancel = clock.setTimer(responseMs, () => resolve(undefined));
+  });
+  const first = await Promise.race([answer, late]);
+  cancel();
+  return first;
+}
