@@ -28,6 +28,9 @@ export interface Meter {
   hooks: number;
   hookMs: number;
   hookFailures: number;
+  /** Events that webhooks have taken, and attempts at it that failed. */
+  deliveries: number;
+  deliveryFailures: number;
   /** Consumers that went no further. */
   halts: number;
   /** Events that a schedule appended, and how late each was, seconds. */
@@ -57,6 +60,8 @@ export function createMeter(): Meter {
     hooks: 0,
     hookMs: 0,
     hookFailures: 0,
+    deliveries: 0,
+    deliveryFailures: 0,
     halts: 0,
     tickSeconds: createHistogram(secondBounds),
     failing: undefined,

@@ -105,6 +105,7 @@ function typedKind(acted: string[]): ConsumerKind {
       },
     }),
     haltedType: "halted",
+    aboutTypes: new Set(["halted"]),
     halted: () => ({}),
   };
 }

@@ -32,6 +32,17 @@ export function createWebhook(
   /** How often the receiver refused the event of this hook. A restart forgets it, and asks again. */
   let refused = { offset: 0, times: 0 };
 
+  async function counted(delivery: Delivery): Promise<void> {
+    const { meter } = place;
+    try {
+      await deliver(delivery);
+      meter.deliveries++;
+    } catch (error) {
+      meter.deliveryFailures++;
+      throw error;
+    }
+  }
+
   async function deliver(delivery: Delivery): Promise<void> {
     const { event, again, hook } = delivery;
     const body = delivery.transformed ?? JSON.stringify(event);
@@ -81,7 +92,7 @@ export function createWebhook(
     await place.state({ streamId: place.streamId(), key, event, offset, slug });
   }
 
-  return deliver;
+  return counted;
 }
 
 /** What no configuration can set otherwise. */

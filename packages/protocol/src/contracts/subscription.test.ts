@@ -85,6 +85,15 @@ describe("subscription/configured", () => {
     [{ ...webhook, jsonataTransform: null }, "payload.jsonataTransform: expected a string, got null"],
     [{ ...webhook, headers: [] }, "payload.headers: expected an object, got an array"],
     [{ ...webhook, headers: { a: 1 } }, "payload.headers.a: expected a string, got a number"],
+    [{ ...webhook, headers: { Host: "other" } }, "payload.headers.Host: the server sets this header itself"],
+    [
+      { ...webhook, headers: { "Webhook-Signature": "v1,x" } },
+      'payload.headers.Webhook-Signature: the server sets this header itself',
+    ],
+    [
+      { ...webhook, callbackUrl: "https://example.com/?key={{secret:KEY}}" },
+      "payload.callbackUrl: a secret can stand in headers only",
+    ],
     [{ ...webhook, headers: { "a b": "c" } }, 'payload.headers["a b"]: expected the name of an HTTP header'],
     [{ ...webhook, headers: { a: "b\r\nc: d" } }, "payload.headers.a: expected a header's value, without line breaks"],
     [

@@ -16,6 +16,9 @@ type Fault = { path: string[]; message: string };
 const secretReference = /\{\{secret:[^{}\s]{1,255}\}\}/;
 const wholeSecretReference = /^\{\{secret:[^{}\s]{1,255}\}\}$/;
 const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** Of the connection, of the signature, and of the event that a delivery is for. */
+const ownHeader =
+  /^(host|connection|content-length|expect|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|webhook-.*|millrace-.*)$/i;
 const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 const headers = stringRecord.superRefine((fields, context) => {
@@ -152,6 +155,7 @@ export const subscriptionContracts: readonly EventContract[] = [
 
 function headerFault(field: string, value: string): string | undefined {
   if (!headerName.test(field)) return "expected the name of an HTTP header";
+  if (ownHeader.test(field)) return "the server sets this header itself";
   if (!headerValue.test(value)) return "expected a header's value, without line breaks";
   if (field.toLowerCase() !== "authorization" || secretReference.test(value)) return undefined;
   return "expected a secret, such as Bearer {{secret:NAME}}; events can be read, so a literal one would be given away";
