@@ -8,7 +8,7 @@ import {
   type ManualClock,
 } from "@millrace/testing";
 import type { ConsumerKind } from "../src/consumer/spec.ts";
-import { createEngine, type Engine } from "../src/engine.ts";
+import { createEngine, type Engine, type EngineOptions } from "../src/engine.ts";
 import { createMemoryDirectory } from "../src/memory/memory-directory.ts";
 import type { Directory } from "../src/ports/log.ts";
 import type { ReadItem, ReadRequest } from "../src/read.ts";
@@ -23,6 +23,8 @@ export interface WorldOptions {
   seed?: number;
   limits?: Partial<Limits>;
   consumers?: readonly ConsumerKind[];
+  /** What leaves a stream: with these there are transformers and subscriptions. */
+  ports?: Pick<EngineOptions, "expressions" | "outbound" | "secrets">;
   /** Stands between the engine and its log. */
   intercept?: Intercept;
 }
@@ -66,6 +68,7 @@ export function createWorld(options: WorldOptions = {}): World {
     clock,
     random: createSeededRandom(options.seed ?? 1),
     onFailure: (error) => failures.push(error),
+    ...options.ports,
     ...(options.consumers === undefined ? {} : { consumers: options.consumers }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
