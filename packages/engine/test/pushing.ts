@@ -1,7 +1,8 @@
 /** What the tests of transformers and subscriptions share: their events, and a world that has them. */
+import { mayBeSentTo } from "@millrace/protocol";
 import { createInProcessExpressions } from "@millrace/testing";
 import type { Outbound } from "../src/ports/outbound.ts";
-import type { Secrets } from "../src/ports/secrets.ts";
+import { SecretError, type Secrets } from "../src/ports/secrets.ts";
 import { builtin, createWorld, type World, type WorldOptions } from "./world.ts";
 
 export function transformer(slug: string, matcher: string, transform: string) {
@@ -35,13 +36,21 @@ export const noOutbound: Outbound = {
   send: () => Promise.reject(new Error("nothing may leave the server here")),
   close: async () => {},
 };
-export const noSecrets: Secrets = {
-  set: () => Promise.reject(new Error("there are no secrets here")),
-  list: async () => [],
-  remove: async () => false,
-  reveal: () => Promise.reject(new Error("there are no secrets here")),
-  derive: async () => new Uint8Array(32),
-};
+/** Secrets that are kept from nobody, pinned all the same. */
+export function plainSecrets(values: Record<string, { value: string; hosts: string[] }> = {}): Secrets {
+  return {
+    set: () => Promise.reject(new Error("these are what they are")),
+    list: async () => [],
+    remove: async () => false,
+    async reveal(_, name, url) {
+      const secret = values[name];
+      if (secret === undefined) throw new SecretError(`There is no secret ${name}.`);
+      if (!mayBeSentTo(secret.hosts, url)) throw new SecretError(`The secret ${name} may not be sent there.`);
+      return secret.value;
+    },
+    derive: async (purpose) => new TextEncoder().encode(purpose.join("/").padEnd(32).slice(-32)),
+  };
+}
 
 /** A world with expressions in its own process; without outbound and secrets there are no subscriptions. */
 export function pushingWorld(ports: WorldOptions["ports"] = {}, options: WorldOptions = {}): World {

@@ -5,8 +5,8 @@ import {
   breakerOff,
   crashes,
   noOutbound,
-  noSecrets,
   paused,
+  plainSecrets,
   pushingWorld,
   resumed,
   subscription,
@@ -18,7 +18,7 @@ const halts = builtin("subscription/halted");
 const toParent = (slug: string, extra: object = {}) => subscription(slug, { type: "stream", path: "/p", ...extra });
 
 function forwarding(options: WorldOptions = {}): World {
-  return pushingWorld({ outbound: noOutbound, secrets: noSecrets }, options);
+  return pushingWorld({ outbound: noOutbound, secrets: plainSecrets() }, options);
 }
 
 async function payloads(world: World, type: string, path = "/p"): Promise<unknown[]> {
