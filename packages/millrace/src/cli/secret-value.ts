@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
 import { buffer } from "node:stream/consumers";
+import { escapeControls } from "./escape-controls.ts";
 import { UsageError } from "./usage.ts";
 
 /** Ctrl-C, or Ctrl-D, instead of a value. */
@@ -44,7 +45,7 @@ function ask(name: string): Promise<string> {
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const terminal = createInterface({ input: process.stdin, output: nowhere, terminal: true, historySize: 0 });
   const lines: string[] = [];
-  process.stderr.write(`Value of ${name}, not shown: `);
+  process.stderr.write(`Value of ${escapeControls(name)}, not shown: `);
   return new Promise<string>((resolve, reject) => {
     terminal.on("line", (line) => {
       lines.push(line);
