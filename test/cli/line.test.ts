@@ -12,7 +12,7 @@ import { run } from "./run.ts";
 
 const names = [
   ...["serve", "append", "tail", "read", "state", "streams", "delete", "pause", "resume"],
-  ...["schedule", "schedules", "cancel", "why", "export", "import", "completion"],
+  ...["schedule", "schedules", "cancel", "why", "secrets", "export", "import", "completion"],
 ];
 
 const flagsIn = (help: string) => [...help.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag as string);
@@ -112,6 +112,15 @@ describe("wrong usage ends with 2 and one that helps", () => {
     [["why", "/a"], "An event is written as <path>@<offset>"],
     [["why", "/a@0"], "An event is written as <path>@<offset>"],
     [["why", "/a@1", "--limit", "0"], "--limit is a whole number from 1"],
+    [["secrets"], 'Something is missing behind "secrets"'],
+    [["secrets", "get", "A"], "secrets goes on with set, list or rm"],
+    [["secrets", "set"], "The name of a secret is expected"],
+    [["secrets", "set", "A"], "--host says where the value may be sent"],
+    [["secrets", "set", "A", "--host", "a.example"], "stdin is empty"],
+    [["secrets", "set", "A", "--host", "a.example", "--from-file", "/nowhere/file"], "/nowhere/file cannot be read"],
+    [["secrets", "set", "A", "hunter2", "--host", "a.example"], "A value is no argument"],
+    [["secrets", "list", "A"], '"A" is one word too many'],
+    [["secrets", "rm", "A", "--host", "a.example"], '--host is for "secrets set"'],
     [["import", "/a", "/nowhere/file"], "/nowhere/file cannot be read"],
     [["export", "/a", "--out", "/nowhere/file"], "--out /nowhere/file cannot be written"],
     [["completion", "tcsh"], "bash, zsh and fish"],

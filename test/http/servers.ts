@@ -7,7 +7,7 @@ import { Readable } from "node:stream";
 import { type ConsumerKind, createEngine, createMemoryDirectory } from "@millrace/engine";
 import { type AccessOptions, createHandler, type RequestNote } from "@millrace/http";
 import type { Limits } from "@millrace/protocol";
-import { createDocumentationAssets, serve, systemClock, systemRandom } from "millrace";
+import { createDocumentationAssets, createMemorySecrets, serve, systemClock, systemRandom } from "millrace";
 import { afterAll, beforeAll, describe } from "vitest";
 import { temporaryDirectory } from "../processes/server-process.ts";
 
@@ -51,7 +51,8 @@ const inProcess: Fixture = {
     const engine = createEngine({ ...ports, onFailure: onFault, limits, consumers });
     const refusals: RequestNote[] = [];
     const onRefusal = (_: unknown, request: RequestNote) => void refusals.push(request);
-    const handler = createHandler({ engine, access, onFault, onRefusal, assets: createDocumentationAssets() });
+    const secrets = createMemorySecrets({ limits });
+    const handler = createHandler({ engine, access, secrets, onFault, onRefusal, assets: createDocumentationAssets() });
     return {
       faults,
       refusals,

@@ -5,7 +5,7 @@ import path from "node:path";
 import { createEngine, createMemoryDirectory } from "@millrace/engine";
 import { createHandler } from "@millrace/http";
 import { type ClientOptions, createEventsClient, type EventsClient } from "@millrace/sdk";
-import { serve, systemClock, systemRandom } from "millrace";
+import { createMemorySecrets, serve, systemClock, systemRandom } from "millrace";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 
 export interface ClientFixture {
@@ -27,7 +27,7 @@ async function inProcess(): Promise<ClientFixture> {
     random: systemRandom,
     onFailure: onFault,
   });
-  const handler = createHandler({ engine, access: { token }, onFault });
+  const handler = createHandler({ engine, access: { token }, secrets: createMemorySecrets(), onFault });
   return {
     connect: (options) =>
       createEventsClient({ baseUrl: "http://localhost", fetch: handler.fetch, retry: quick, token, ...options }),

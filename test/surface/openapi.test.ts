@@ -80,6 +80,7 @@ describeEach("the OpenAPI document", (server) => {
       }
       const unknown = await server().send(
         `${template.replace("/{path}", path).replace("{name}", "paused")}?nonsense=1`,
+        { method: item.get === undefined ? "DELETE" : "GET" },
       );
       expect(unknown.status, template).toBe(["/healthz", "/readyz", "/metrics"].includes(template) ? 200 : 400);
     }
@@ -87,13 +88,16 @@ describeEach("the OpenAPI document", (server) => {
 
   test("has only calls that answer, in a content type that it names", async () => {
     const path = freshPath("answers");
+    const secret = { name: "A", value: "v", hosts: ["api.example.com"] };
     await append(server(), path, { type: "a" });
     for (const [template, item] of Object.entries(document.paths)) {
       for (const [method, call] of Object.entries(item)) {
         const target = template
           .replace("{path}", encodeURIComponent(path.slice(1)))
-          .replace("{name}", "subscription%2Fremoved");
-        const body = method === "post" ? { body: '{"type":"a"}' } : {};
+          .replace("{name}", "subscription%2Fremoved")
+          .replace("{secret}", secret.name);
+        const sent = call.operationId === "setSecret" ? secret : { type: "a" };
+        const body = method === "post" ? { body: JSON.stringify(sent) } : {};
         const response = await server().send(target, { method: method.toUpperCase(), ...body });
         expect(response.status, `${method} ${target}`).toBe(200);
         const type = response.headers.get("content-type")?.split(";")[0] as string;
@@ -151,6 +155,14 @@ describeEach("the OpenAPI document", (server) => {
     expectValid(await readJson(server(), `/api/streams${path}`, { method: "DELETE" }), "Deleted");
     expectValid(await readJson(server(), "/events/stream/paused"), "Contract");
     expectValid(await readJson(server(), "/api/docs/events"), "ContractList");
+    const secret = { name: "A", value: "v", hosts: ["*.example.com"], description: "d" };
+    expectValid(secret, "SecretInput");
+    const body = JSON.stringify(secret);
+    expectValid(await readJson(server(), "/api/secrets", { method: "POST", body }), "SecretSet");
+    expectValid(await readJson(server(), "/api/secrets"), "SecretList");
+    expectValid(await readJson(server(), "/api/secrets/A", { method: "DELETE" }), "SecretRemoved");
+    expect(schemaNamed("SecretInput")({ ...secret, hosts: ["https://a.example/path"] })).toBe(false);
+    expect(schemaNamed("SecretInput")({ ...secret, more: 1 })).toBe(false);
     expectValid(await readJson(server(), "/healthz"), "Healthy");
     expectValid(await readJson(server(), "/readyz"), "Ready");
     expect(schemaNamed("Appended")({ event: { type: "a" } })).toBe(false);

@@ -5,6 +5,7 @@
  */
 import { StreamError } from "@millrace/protocol";
 import type { Incoming } from "./exchange.ts";
+import { streamPathOf } from "./target.ts";
 
 export interface AccessOptions {
   /** Names that `Host` may have, beside IP literals and `localhost`. */
@@ -68,12 +69,17 @@ function checkHost(header: string | undefined, { hosts = [] }: AccessOptions): v
 function checkOrigin(origin: string, incoming: Incoming, { corsOrigins = [], formOrigins = [] }: AccessOptions): void {
   if (origin.replace(/^https?:\/\//, "").toLowerCase() === incoming.header("host")?.toLowerCase()) return;
   if (corsOrigins.includes(origin)) return;
-  if (formOrigins.includes(origin) && incoming.method === "POST" && isForm(incoming)) return;
+  if (formOrigins.includes(origin) && incoming.method === "POST" && isForm(incoming) && isStream(incoming)) return;
   throw new StreamError(
     "forbidden_origin",
     `Pages of ${origin.slice(0, 255)} may not use this server. Start it with --cors-origin ${origin.slice(0, 255)} if they should, or with --allow-forms-from for plain web forms.`,
     { origin: origin.slice(0, 255) },
   );
+}
+
+/** A form of another origin brings news to a stream. It sets no secrets, though a body of text may be JSON. */
+function isStream({ url }: Incoming): boolean {
+  return streamPathOf(url) !== undefined;
 }
 
 function isForm(incoming: Incoming): boolean {

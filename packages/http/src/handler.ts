@@ -4,7 +4,7 @@
  * append route that and the framework cost as much as the append itself, and a `Request` would resolve the dots of
  * `/a/../b`, which is not a path, into another stream.
  */
-import type { Engine } from "@millrace/engine";
+import type { Engine, Secrets } from "@millrace/engine";
 import { type ErrorCode, errorStatus, StreamError } from "@millrace/protocol";
 import { type Context, Hono } from "hono";
 import { childrenRoute, deleteRoute, listRoute, projectsRoute, stateRoute } from "./api-routes.ts";
@@ -19,12 +19,16 @@ import type { Metric } from "./metrics/exposition.ts";
 import { metricsRoute, type RequestMeter } from "./metrics/metrics-route.ts";
 import { isRefusal, problem, toRefusal } from "./problem.ts";
 import { readRoute, type SharedFrames } from "./read-route.ts";
+import { notAllowed } from "./refusals.ts";
 import { requestIdOf } from "./request-id.ts";
+import { namedSecretRoute, secretsRoute } from "./secret-routes.ts";
 import { documentedTypeOf, streamPathOf } from "./target.ts";
 
 export interface HandlerOptions {
   engine: Engine;
   access?: AccessOptions;
+  /** Without it there are no routes of secrets. */
+  secrets?: Secrets;
   /** The files of `swagger-ui-dist`; without them there are no interactive documents. */
   assets?: Assets;
   /** What the host knows of the process, for `/metrics`. */
@@ -56,7 +60,7 @@ function streamMethods(url: string): string {
 }
 
 export function createHandler(options: HandlerOptions): Handler {
-  const { engine, access = {}, onFault = () => {}, onRefusal = () => {} } = options;
+  const { engine, secrets, access = {}, onFault = () => {}, onRefusal = () => {} } = options;
   const shared: SharedFrames = new WeakMap();
   const meter: RequestMeter = { requests: 0, refused: noRefusals() };
   const checkAccess = createGuard(access);
@@ -133,6 +137,14 @@ export function createHandler(options: HandlerOptions): Handler {
   for (const prefix of ["/api/children", "/api/streams/__children"]) {
     get(`${prefix}/*`, (incoming) => childrenRoute(engine, incoming, below(incoming.url, prefix)));
   }
+  if (secrets !== undefined) {
+    app.all("/api/secrets", (context) =>
+      answer(context, (incoming) => secretsRoute(secrets, incoming, engine.limits.batchBytes)),
+    );
+    app.all("/api/secrets/*", (context) =>
+      answer(context, (incoming) => namedSecretRoute(secrets, incoming, below(incoming.url, "/api/secrets"))),
+    );
+  }
   app.all("*", (context) =>
     answer(context, (incoming) => {
       const path = streamPathOf(incoming.url);
@@ -181,8 +193,4 @@ function pathOf(url: string): string {
 /** What stands behind a prefix in a URL, still encoded. */
 function below(url: string, prefix: string): string {
   return pathOf(url).slice(prefix.length + 1);
-}
-
-function notAllowed(method: string, allow: string): StreamError<"method_not_allowed"> {
-  return new StreamError("method_not_allowed", `${method} is not possible here; ${allow} are.`, { allow });
 }

@@ -1,12 +1,21 @@
 /** A whole server: picks the log, the clock, chance and the HTTP host, and nothing else does. */
 import type { AddressInfo, Socket } from "node:net";
-import { type ConsumerKind, createEngine, createMemoryDirectory, type Directory, type Engine } from "@millrace/engine";
+import {
+  type ConsumerKind,
+  createEngine,
+  createMemoryDirectory,
+  type Directory,
+  type Engine,
+  type Secrets,
+} from "@millrace/engine";
 import { type AccessOptions, createHandler, type RequestNote } from "@millrace/http";
 import type { Limits, StreamError } from "@millrace/protocol";
 import { type DataLock, lockData } from "./data-lock.ts";
 import { createDocumentationAssets } from "./documentation-assets.ts";
 import { createNodeServer } from "./node-server.ts";
 import { createProcessMetrics } from "./process-metrics.ts";
+import { createFileSecrets } from "./secrets/file-secrets.ts";
+import { createMemorySecrets } from "./secrets/memory-secrets.ts";
 import { createSqliteDirectory } from "./sqlite/sqlite-directory.ts";
 import { systemClock, systemRandom } from "./system.ts";
 import { registeredTracer, traceDirectory, traceHandler } from "./tracing.ts";
@@ -19,6 +28,8 @@ export interface ServeOptions {
   data: string;
   access?: AccessOptions;
   limits?: Partial<Limits>;
+  /** What secrets are sealed with, instead of a key file in the data directory: 32 bytes, as hex or base64. */
+  secretsKey?: string;
   /**
    * Who acts on events beyond the built-ins, in this process and with all its rights: see `processorKind` of
    * @millrace/engine.
@@ -51,7 +62,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     directory = inMemory
       ? createMemoryDirectory()
       : createSqliteDirectory({ directory: options.data, onFatal: options.onFatal });
-    return await listen(options, directory, lock);
+    return await listen(options, directory, secretsOf(options), lock);
   } catch (error) {
     await directory?.close();
     lock?.release();
@@ -59,7 +70,17 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   }
 }
 
-async function listen(options: ServeOptions, directory: Directory, lock: DataLock | undefined): Promise<RunningServer> {
+function secretsOf({ data, secretsKey, limits = {} }: ServeOptions): Secrets {
+  if (data === ":memory:") return createMemorySecrets({ limits });
+  return createFileSecrets({ directory: data, limits, ...(secretsKey === undefined ? {} : { key: secretsKey }) });
+}
+
+async function listen(
+  options: ServeOptions,
+  directory: Directory,
+  secrets: Secrets,
+  lock: DataLock | undefined,
+): Promise<RunningServer> {
   const { onFault = () => {}, access = {} } = options;
   // Decided once: without a tracer provider nothing is wrapped, and tracing costs nothing.
   const tracer = registeredTracer();
@@ -74,6 +95,7 @@ async function listen(options: ServeOptions, directory: Directory, lock: DataLoc
   const handler = createHandler({
     engine,
     access,
+    secrets,
     onFault,
     assets: createDocumentationAssets(),
     metrics: createProcessMetrics(),

@@ -87,3 +87,8 @@ export const intervalSecondsMin = 0.05;
 export const scheduleSecondsMax = 3_155_760_000;
 /** How long one webhook delivery may take. */
 export const deliverySecondsMax = 15;
+
+/** Parts of a secret: each is shown in lists and judged at every use. */
+export const secretHostsMax = 100;
+export const secretHostCharactersMax = 300;
+export const secretDescriptionCharactersMax = 1_000;

@@ -3,8 +3,8 @@
  * it may be sent.
  */
 
-/** 1 to 255 of these. */
-export const secretNamePattern: RegExp = /^[A-Za-z0-9._-]{1,255}$/;
+/** 1 to 255 of these; not dots alone, which no URL can name. */
+export const secretNamePattern: RegExp = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}$/;
 
 const reference = /\{\{secret:([^{}\s]{1,255})\}\}/g;
 
@@ -27,7 +27,7 @@ const hostForms = "expected a host, such as api.example.com, *.example.com or ap
  * @throws Error that says what is wrong
  */
 export function parseSecretHost(text: string): SecretHost {
-  const [, scheme = "https://", star = "", host = ""] = /^(https?:\/\/)?(\*\.)?([^/?#@\s*]+)$/i.exec(text) ?? [];
+  const [, scheme = "https://", star = "", host = ""] = /^(https?:\/\/)?(\*\.)?([^/\\?#@\s*]+)$/i.exec(text) ?? [];
   const url = URL.canParse(`${scheme}${host}`) ? new URL(`${scheme}${host}`) : undefined;
   if (host === "" || url === undefined || url.hostname === "") throw new Error(`${hostForms}; got "${text}"`);
   if (star !== "" && !url.hostname.includes(".")) {

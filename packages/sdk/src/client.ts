@@ -1,7 +1,7 @@
 /** The client of a Millrace server: what each method asks, in one object. Needs nothing but `fetch`. */
 import type { JsonObject, JsonValue, Schedule, StreamEvent } from "@millrace/protocol";
 import { type Append, createAppend } from "./append.ts";
-import { type ClientOptions, createConnection, readJson } from "./connection.ts";
+import { type ClientOptions, type Connection, createConnection, readJson } from "./connection.ts";
 import { createEventStream, type EventStream } from "./event-stream.ts";
 import { readLive, type StreamOptions } from "./live.ts";
 import { listPages, type ReadOptions, readPages } from "./pages.ts";
@@ -28,6 +28,35 @@ export interface EventsClient {
   /** Sent once, never again by itself: a repetition could delete what was born in between. */
   delete(path: string, options?: DeleteOptions): Promise<Deletion>;
   projects(options?: CallOptions): AsyncGenerator<{ slug: string }, void, undefined>;
+  /** Values that leave the server towards the hosts to which they are pinned, and never come back. */
+  secrets: SecretsClient;
+}
+
+/** Of the client's project; `pathPrefix` means nothing here. */
+export interface SecretsClient {
+  /** Stores it, or replaces the one of this name whole. Sent once. */
+  set(secret: SecretInput, options?: CallOptions): Promise<SecretNote>;
+  /** By name, without values. */
+  list(options?: CallOptions): Promise<SecretNote[]>;
+  /** Sent once. @throws MillraceError `not_found` */
+  remove(name: string, options?: CallOptions): Promise<void>;
+}
+
+export interface SecretInput {
+  /** Events refer to it as `{{secret:NAME}}`. */
+  name: string;
+  value: string;
+  /** Such as `api.example.com`, `*.example.com`, `api.example.com:8443`. */
+  hosts: readonly string[];
+  description?: string;
+}
+
+export interface SecretNote {
+  name: string;
+  hosts: string[];
+  description?: string;
+  createdAt: string;
+  updatedAt: string;
 }
 
 export type OnEvent = (event: StreamEvent) => void | Promise<void>;
@@ -158,6 +187,21 @@ export function createEventsClient(options: ClientOptions): EventsClient {
       return readJson(await send(route, { method: "DELETE", query: { children }, signal }), signal);
     },
     projects: ({ signal } = {}) => listPages(connection, "/api/projects", "projects", {}, signal),
+    secrets: secretsOf(connection),
+  };
+}
+
+function secretsOf({ get, send }: Connection): SecretsClient {
+  const route = "/api/secrets";
+  return {
+    async set(secret, { signal } = {}) {
+      const response = await send(route, { method: "POST", body: JSON.stringify(secret), signal });
+      return (await readJson<{ secret: SecretNote }>(response, signal)).secret;
+    },
+    list: async ({ signal } = {}) => (await get<{ secrets: SecretNote[] }>(route, {}, signal)).secrets,
+    async remove(name, { signal } = {}) {
+      await readJson(await send(`${route}/${encodeURIComponent(name)}`, { method: "DELETE", signal }), signal);
+    },
   };
 }
 

@@ -75,6 +75,11 @@ export function appended(): JsonObject {
   };
 }
 
+export function secretBody(): JsonObject {
+  const example = { name: "PAYMENTS_TOKEN", value: "not-a-real-one", hosts: ["api.example.com"] };
+  return { required: true, content: { "application/json": { schema: ref("SecretInput"), example } } };
+}
+
 export function readAnswer(): JsonObject {
   return {
     description: "The events, in the format that was asked for; `text/html` is a page for a browser.",

@@ -5,6 +5,7 @@ import {
   idempotencyKeyCharactersMax,
   type JsonObject,
   pathCharactersMax,
+  secretNamePattern,
   segmentCharactersMax,
   slugCharactersMax,
 } from "@millrace/protocol";
@@ -39,7 +40,7 @@ export function openApiDocument(): JsonObject {
       license: { name: "MIT", identifier: "MIT" },
     },
     servers: [{ url: "/", description: "This server" }],
-    tags: ["events", "streams", "documents", "health"].map((name) => ({ name })),
+    tags: ["events", "streams", "secrets", "documents", "health"].map((name) => ({ name })),
     security: [{}, { bearer: [] }, { token: [] }],
     paths: paths(),
     components: {
@@ -64,7 +65,7 @@ function paths(): JsonObject {
 
 function operationObject(operation: Operation, path: string, index: number): JsonObject {
   const { id, tag, summary, query, headers: sent, body, ok, codes, scoped, open } = operation;
-  const inPath = path.includes("{path}") ? ["path"] : path.includes("{name}") ? ["name"] : [];
+  const inPath = ["path", "name", "secret"].filter((name) => path.includes(`{${name}}`));
   const named = [...inPath, ...(scoped ? ["x-project-slug"] : []), ...sent];
   const possible = [...anywhere, ...(open ? [] : (["unauthorized"] as const)), ...codes];
   return {
@@ -113,6 +114,14 @@ function parameters(): JsonObject {
       description: "What stands behind the prefix of built-in types.",
       schema: { enum: contracts.map(({ name }) => name) },
       example: "paused",
+    },
+    secret: {
+      name: "secret",
+      in: "path",
+      required: true,
+      description: "The name of the secret.",
+      schema: { type: "string", pattern: secretNamePattern.source },
+      example: "PAYMENTS_TOKEN",
     },
     "x-project-slug": header("X-Project-Slug", "The project; `public` without it. `X-Iterate-Project` is the same.", {
       type: "string",

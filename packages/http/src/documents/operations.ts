@@ -10,7 +10,7 @@ import {
   readParameters,
   stateParameters,
 } from "../parameters.ts";
-import { appendBody, appended, jsonAnswer, readAnswer, textAnswer } from "./bodies.ts";
+import { appendBody, appended, jsonAnswer, readAnswer, secretBody, textAnswer } from "./bodies.ts";
 import { ref } from "./schemas.ts";
 
 export interface Operation {
@@ -18,7 +18,7 @@ export interface Operation {
   /** Several where the same is at several addresses; the first is the one to use. */
   paths: readonly string[];
   id: string;
-  tag: "events" | "streams" | "documents" | "health";
+  tag: "events" | "streams" | "secrets" | "documents" | "health";
   summary: string;
   query: readonly Parameter[];
   /** Names of header parameters, beside the project. */
@@ -80,6 +80,21 @@ export function operations(): Operation[] {
       query: projectsParameters,
       ok: jsonAnswer("A page, in the order of slugs.", ref("ProjectList")),
     },
+    {
+      ...secret("post", "/api/secrets", "setSecret", "Set a secret, or replace it"),
+      body: secretBody(),
+      ok: jsonAnswer("On disk. The value is never shown again.", ref("SecretSet")),
+      codes: ["too_large", "rate_limited"],
+    },
+    {
+      ...secret("get", "/api/secrets", "listSecrets", "List secrets, without their values"),
+      ok: jsonAnswer("All of the project, by name.", ref("SecretList")),
+    },
+    {
+      ...secret("delete", "/api/secrets/{secret}", "removeSecret", "Remove a secret"),
+      ok: jsonAnswer("It is gone.", ref("SecretRemoved")),
+      codes: ["not_found"],
+    },
     document(["/events/stream/{name}"], "contract", "A built-in event type", {
       ...jsonAnswer("Its contract; a page for a browser.", ref("Contract")),
     }),
@@ -101,6 +116,10 @@ type Basics = Omit<Operation, "ok">;
 
 function stream(method: Operation["method"], paths: readonly string[], id: string, summary: string): Basics {
   return { method, paths, id, tag: "streams", summary, query: [], headers: [], codes: [], scoped: true, open: false };
+}
+
+function secret(method: Operation["method"], path: string, id: string, summary: string): Basics {
+  return { ...stream(method, [path], id, summary), tag: "secrets" };
 }
 
 function document(paths: readonly string[], id: string, summary: string, ok: JsonObject): Operation {

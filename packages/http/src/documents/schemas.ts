@@ -1,9 +1,14 @@
 /** What is sent and answered, as JSON Schema: the envelope, the built-in events, and the answers of the API. */
 import {
   contracts,
+  defaultLimits,
   idempotencyKeyCharactersMax,
   type JsonObject,
   payloadSchema,
+  secretDescriptionCharactersMax,
+  secretHostCharactersMax,
+  secretHostsMax,
+  secretNamePattern,
   typeCharactersMax,
 } from "@millrace/protocol";
 import { problemSchemas } from "./problems.ts";
@@ -29,7 +34,7 @@ export function list(items: JsonObject): JsonObject {
 }
 
 export function schemas(): JsonObject {
-  return { ...envelope(), ...answers(), ...builtins(), ...problemSchemas() };
+  return { ...envelope(), SecretInput: secretInput(), ...answers(), ...builtins(), ...problemSchemas() };
 }
 
 function envelope(): JsonObject {
@@ -74,6 +79,26 @@ function envelope(): JsonObject {
   };
 }
 
+function secretInput(): JsonObject {
+  const host = {
+    type: "string",
+    maxLength: secretHostCharactersMax,
+    pattern: "^(?:https?://)?(?:\\*\\.)?[^/\\\\?#@\\s*]+$",
+    description:
+      "`api.example.com`, `*.example.com`, `api.example.com:8443`, or with `http://` where clear text will do.",
+  };
+  const sent = object(
+    {
+      name: { type: "string", pattern: secretNamePattern.source },
+      value: { type: "string", minLength: 1, maxLength: defaultLimits.secretBytes },
+      hosts: { type: "array", items: host, minItems: 1, maxItems: secretHostsMax },
+      description: { type: "string", maxLength: secretDescriptionCharactersMax },
+    },
+    ["description"],
+  );
+  return { ...sent, additionalProperties: false, description: "A value, and where it may be sent." };
+}
+
 /** Component schemas `event.<name>`, with dots for slashes: a built-in type with its payload. */
 function builtins(): JsonObject {
   return Object.fromEntries(
@@ -113,6 +138,9 @@ function answers(): JsonObject {
     ["nextAt", "lastAt"],
   );
   const deleted = list(object({ path: text, head: offset }));
+  const secret = object({ name: text, hosts: list(text), description: text, createdAt: time, updatedAt: time }, [
+    "description",
+  ]);
   const brief = { type: text, summary: text, planned: flag };
   return {
     Appended: object({ event: ref("Event") }),
@@ -150,6 +178,10 @@ function answers(): JsonObject {
       payload: { type: "object", description: "JSON Schema of the payload." },
     }),
     ContractList: object({ events: list(object({ ...brief, path: text })) }),
+    Secret: secret,
+    SecretSet: object({ secret: ref("Secret") }),
+    SecretList: object({ secrets: list(ref("Secret")) }),
+    SecretRemoved: object({ deleted: { const: true }, name: text }),
     Healthy: object({ status: { const: "ok" } }),
     Ready: object({ status: { const: "ready" }, openStreams: head, readers: head }),
   };

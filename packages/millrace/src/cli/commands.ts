@@ -59,6 +59,10 @@ export const commands: Record<string, CommandEntry> = {
     summary: "show what led to an event, back to its origin",
     load: async () => (await import("./why-command.ts")).whyCommand,
   },
+  secrets: {
+    summary: "set, list and remove what may be sent to named hosts only",
+    load: async () => (await import("./secrets-command.ts")).secretsCommand,
+  },
   export: {
     summary: "write stored events as NDJSON",
     load: async () => (await import("./export-command.ts")).exportCommand,

@@ -42,7 +42,8 @@ const options = {
 
 export const serveCommand: Command = {
   usage: "serve [options]",
-  about: "Runs the server until it is stopped with Ctrl-C or SIGTERM.",
+  about: `Runs the server until it is stopped with Ctrl-C or SIGTERM. Secrets are sealed with the key in
+MILLRACE_SECRETS_KEY, 32 bytes as hex or base64; without it with one that is made in the data directory.`,
   options,
   examples: [
     "millrace serve --port 4040 --data ./millrace-data",
@@ -63,6 +64,9 @@ interface Flags {
 function parseFlags(args: string[]): Flags {
   const { values } = parseCommand("serve", args, options, { min: 0, max: 0 });
   const env = process.env;
+  const secretsKey = env.MILLRACE_SECRETS_KEY;
+  // No process that the server starts may inherit it.
+  delete env.MILLRACE_SECRETS_KEY;
   const host = values.host ?? env.MILLRACE_HOST ?? "127.0.0.1";
   const token = values["token-file"] === undefined ? undefined : readToken(values["token-file"]);
   if (!isLoopback(host) && token === undefined && !values.insecure) {
@@ -79,6 +83,7 @@ function parseFlags(args: string[]): Flags {
       host,
       port: portOf(values.port ?? env.MILLRACE_PORT ?? "4040"),
       data: values.data ?? env.MILLRACE_DATA ?? "./millrace-data",
+      ...(secretsKey === undefined ? {} : { secretsKey }),
       access: {
         hosts: hosts.map((name) => name.toLowerCase()),
         corsOrigins: values["cors-origin"] ?? [],
