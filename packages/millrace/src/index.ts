@@ -2,6 +2,8 @@
 export { type DataLock, lockData } from "./data-lock.ts";
 export { createDocumentationAssets } from "./documentation-assets.ts";
 export { createNodeServer } from "./node-server.ts";
+export type { Lookup } from "./outbound/open-socket.ts";
+export { createOutbound, type OutboundOptions } from "./outbound/outbound.ts";
 export { createProcessMetrics } from "./process-metrics.ts";
 export { createFileSecrets, type FileSecretsOptions } from "./secrets/file-secrets.ts";
 export { createMemorySecrets, type MemorySecretsOptions } from "./secrets/memory-secrets.ts";

@@ -1,0 +1,130 @@
+/**
+ * The way out, over undici: each request once, to where the rule lets it, within its time. No redirect is followed,
+ * nothing is repeated, no cookie is kept, no proxy of the environment is asked, and HTTP/1.1 is all that is spoken.
+ */
+import { lookup as lookUp } from "node:dns/promises";
+import { type Outbound, OutboundError, type OutboundRequest, type OutboundResponse } from "@millrace/engine";
+import { openConnection } from "./connection.ts";
+import { createConnections } from "./connections.ts";
+import { toDestination } from "./destination.ts";
+import { exchange } from "./exchange.ts";
+import { toOutboundError } from "./failure.ts";
+import type { Lookup } from "./open-socket.ts";
+import { toRequestHeaders } from "./request-headers.ts";
+
+export interface OutboundOptions {
+  /** Lets requests go to this machine and to private networks too. */
+  allowPrivateDestinations?: boolean;
+  /** All addresses of a name; the system's own way without it. Asked once for each connection. */
+  lookup?: Lookup;
+  /** At the same time to one origin. A receiver that hangs holds up no more than these. */
+  connectionsPerOrigin?: number;
+  /** At the same time to all. */
+  connections?: number;
+  /** Requests that wait for a connection; one more is "unreachable". */
+  waitingMax?: number;
+  /** After which an unused connection is closed. */
+  idleMs?: number;
+  /** After which a connection is not used again, so that a name that moves is followed. */
+  connectionAgeMs?: number;
+  /** Of an answer, all headers together. */
+  responseHeaderBytesMax?: number;
+}
+
+const systemLookup: Lookup = async (hostname) => (await lookUp(hostname, { all: true })).map(({ address }) => address);
+
+export function createOutbound(options: OutboundOptions = {}): Outbound {
+  const rule = { allowPrivateDestinations: options.allowPrivateDestinations ?? false };
+  const connectionOptions = {
+    rule,
+    lookup: options.lookup ?? systemLookup,
+    idleMs: options.idleMs ?? 4_000,
+    headerBytesMax: options.responseHeaderBytesMax ?? 16 * 1024,
+  };
+  const connections = createConnections({
+    perOrigin: options.connectionsPerOrigin ?? 16,
+    total: options.connections ?? 256,
+    waitingMax: options.waitingMax ?? 10_000,
+    ageMaxMs: options.connectionAgeMs ?? 60_000,
+    open: (destination, onClosed) => openConnection(destination, { ...connectionOptions, onClosed }),
+  });
+  const underWay = new Set<AbortController>();
+  let closed = false;
+
+  async function send(request: OutboundRequest): Promise<OutboundResponse> {
+    const destination = toDestination(request.url, rule);
+    const headers = toRequestHeaders(request.headers);
+    if (closed) throw closing();
+    const deadline = startDeadline(request, destination);
+    underWay.add(deadline.cut);
+    try {
+      return await sendOver(request, destination, headers, deadline);
+    } catch (error) {
+      throw toOutboundError(error, destination);
+    } finally {
+      underWay.delete(deadline.cut);
+      deadline.stop();
+    }
+  }
+
+  async function sendOver(
+    { body, responseBytesMax }: OutboundRequest,
+    destination: URL,
+    headers: Record<string, string>,
+    { cut: { signal }, onStage }: Deadline,
+  ): Promise<OutboundResponse> {
+    const connection = await connections.acquire(destination, signal);
+    let reusable = false;
+    try {
+      onStage("connection");
+      const request = { destination, headers, body, responseBytesMax, signal, onStage };
+      const { response, whole } = await exchange(connection.client, request);
+      reusable = whole;
+      return response;
+    } finally {
+      connections.release(connection, reusable);
+    }
+  }
+
+  return {
+    send,
+    async close() {
+      closed = true;
+      for (const cut of underWay) cut.abort(closing());
+      await connections.close();
+    },
+  };
+}
+
+interface Deadline {
+  /** Aborted with the OutboundError that the sender gets. */
+  cut: AbortController;
+  onStage(missing: string): void;
+  stop(): void;
+}
+
+/** One for the whole of a request: a connection to be free, the name, the connection, TLS, headers, body. */
+function startDeadline({ timeoutMs, signal }: OutboundRequest, { origin }: URL): Deadline {
+  const cut = new AbortController();
+  let missing = "connection was free";
+  const timer = setTimeout(() => {
+    cut.abort(new OutboundError("timeout", `${origin}: no ${missing} within ${timeoutMs} ms.`));
+  }, timeoutMs);
+  const abort = () => cut.abort(new OutboundError("aborted", `${origin}: the request was aborted.`));
+  if (signal.aborted) abort();
+  else signal.addEventListener("abort", abort, { once: true });
+  return {
+    cut,
+    onStage(next) {
+      missing = next;
+    },
+    stop() {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+    },
+  };
+}
+
+function closing(): OutboundError {
+  return new OutboundError("aborted", "Requests are no longer sent: the way out is closed.");
+}
