@@ -91,14 +91,15 @@ function resumeConsumer(path: string, slug: string, values: Values): Promise<num
 
 function kindOf(text: string): Kind {
   const kind = kinds.find((each) => each === text);
-  if (kind === undefined) throw new UsageError(`--kind is ${kinds.join(", ")}; got "${text}".`);
+  if (kind === undefined) throw new UsageError(`--kind is subscription, transformer or processor; got "${text}".`);
   return kind;
 }
 
 function nothingHalted({ path, consumers }: StreamState, wanted: readonly Kind[], slug: string): string {
   const kind = wanted.find((each) => consumerOf(consumers, each, slug) !== undefined);
   if (kind !== undefined) return `the ${kind} "${slug}" of ${path} is not halted; nothing was appended`;
-  return `no ${wanted.join(", ")} "${slug}" runs at ${path}; see millrace subscriptions, transformers or state ${path}`;
+  const noun = wanted.length === 1 ? wanted[0] : "consumer";
+  return `no ${noun} "${slug}" runs at ${path}; millrace state ${path} names those that do`;
 }
 
 const severalHalted = (halted: readonly Kind[], slug: string): string =>
