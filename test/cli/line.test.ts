@@ -12,7 +12,8 @@ import { run } from "./run.ts";
 
 const names = [
   ...["serve", "append", "tail", "read", "state", "streams", "delete", "pause", "resume"],
-  ...["schedule", "schedules", "cancel", "why", "secrets", "export", "import", "completion"],
+  ...["schedule", "schedules", "cancel", "subscribe", "subscriptions", "unsubscribe", "redeliver"],
+  ...["transform", "transformers", "untransform", "why", "secrets", "export", "import", "completion"],
 ];
 
 const flagsIn = (help: string) => [...help.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag as string);
@@ -109,6 +110,47 @@ describe("wrong usage ends with 2 and one that helps", () => {
     [["schedule", "/a", "s", "--in", "5m"], "See millrace schedule --help"],
     [["schedule", "/a"], 'Something is missing behind "schedule"'],
     [["cancel", "/a"], 'Something is missing behind "cancel"'],
+    [["resume", "/a", "--from", "head"], "--from needs --slug"],
+    [["resume", "/a", "--kind", "processor"], "--kind needs --slug"],
+    [["resume", "/a", "why", "--slug", "s"], 'no reason to give; got "why"'],
+    [["resume", "/a", "--slug", "s", "--from", "start"], '--from is cursor, head or an offset; got "start"'],
+    [["resume", "/a", "--slug", "s", "--kind", "builtin"], "--kind is subscription, transformer or processor"],
+    [["subscribe", "/a", "--webhook", "http://x"], "--slug SLUG names the subscription"],
+    [
+      ["subscribe", "/a", "--slug", "s", "--url", "http://x"],
+      "One of --webhook URL and --to STREAM says where; got none",
+    ],
+    [["subscribe", "/a", "--slug", "s", "--webhook", "http://x", "--to", "/b"], "got both"],
+    [["subscribe", "/a", "--slug", "s", "--to", ""], "A path is expected"],
+    [["subscribe", "/a", "--slug", "s", "--to", "/b", "--timeout", "3"], "are for --webhook"],
+    [
+      ["subscribe", "/a", "--slug", "s", "--webhook", "http://x", "--timeout", "3s"],
+      "--timeout is a number of seconds",
+    ],
+    [
+      ["subscribe", "/a", "--slug", "s", "--webhook", "http://x", "--header", "x"],
+      "--header is 'name: value'; got \"x\"",
+    ],
+    [
+      ["subscribe", "/a", "--slug", "s", "--webhook", "http://x", "--header", "A: 1", "--header", "a: 2"],
+      "is given twice",
+    ],
+    [["subscribe", "/a", "--slug", "s", "--webhook", "http://x", "--signing-secret", "whsec_abc"], "never its value"],
+    [
+      ["subscribe", "/a", "--slug", "s", "--to", "/b", "--start-from", "head"],
+      "--start-from is start, end or an offset",
+    ],
+    [["subscribe", "/a", "--slug", "s", "--to", "/b", "--filter", "@/nowhere/file"], "/nowhere/file cannot be read"],
+    [["subscribe", "/a", "--slug", "s", "--to", "/b", "--filter", " "], "--filter is JSONata, or @FILE"],
+    [["subscribe", "/a", "--slug", "s", "--to", "/b", "--filter", "@-", "--transform", "@-"], "Only one expression"],
+    [["subscriptions"], 'Something is missing behind "subscriptions"'],
+    [["unsubscribe", "/a"], 'Something is missing behind "unsubscribe"'],
+    [["redeliver", "/a", "s"], 'Something is missing behind "redeliver"'],
+    [["redeliver", "/a", "s", "0"], 'a whole number from 1; got "0"'],
+    [["transform", "/a", "--slug", "s", "--matcher", "true"], "--slug, --matcher and --transform are all needed"],
+    [["transform", "/a", "--slug", "s", "--matcher", "@-", "--transform", "@-"], "Only one expression"],
+    [["transformers", "/a", "/b"], '"/b" is one word too many'],
+    [["untransform", "/a"], 'Something is missing behind "untransform"'],
     [["why", "/a"], "An event is written as <path>@<offset>"],
     [["why", "/a@0"], "An event is written as <path>@<offset>"],
     [["why", "/a@1", "--limit", "0"], "--limit is a whole number from 1"],
@@ -134,17 +176,27 @@ describe("wrong usage ends with 2 and one that helps", () => {
 });
 
 describe("a server that is not there ends with 3", () => {
-  test.each([["append", "/a", "x"], ["tail", "/a", "/b"], ["streams"], ["delete", "/a", "--yes"]])(
-    "%s %s",
-    async (...args) => {
-      const { code, stdout, stderr } = await run(args, { MILLRACE_URL: "http://127.0.0.1:1" });
-      expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
-      expect(stderr).toContain("http://127.0.0.1:1");
-      expect(stderr).toContain("millrace serve");
-      expect(stderr).toContain("--url");
-      expect(stderr.trim().split("\n")).toHaveLength(2);
-    },
-  );
+  test.each([
+    ["append", "/a", "x"],
+    ["tail", "/a", "/b"],
+    ["streams"],
+    ["delete", "/a", "--yes"],
+    ["subscribe", "/a", "--slug", "s", "--to", "/b"],
+    ["subscriptions", "/a"],
+    ["unsubscribe", "/a", "s"],
+    ["redeliver", "/a", "s", "1"],
+    ["transform", "/a", "--slug", "s", "--matcher", "true", "--transform", "{}"],
+    ["transformers", "/a"],
+    ["untransform", "/a", "s"],
+    ["resume", "/a", "--slug", "s"],
+  ])("%s %s", async (...args) => {
+    const { code, stdout, stderr } = await run(args, { MILLRACE_URL: "http://127.0.0.1:1" });
+    expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
+    expect(stderr).toContain("http://127.0.0.1:1");
+    expect(stderr).toContain("millrace serve");
+    expect(stderr).toContain("--url");
+    expect(stderr.trim().split("\n")).toHaveLength(2);
+  });
 
   test("and so does one that is no Millrace", async () => {
     const other = createServer((_request, response) => response.end("<h1>\u001b[31mWelcome</h1>")).listen(

@@ -18,12 +18,19 @@ export interface Appended<Payload = JsonValue> {
   event: StreamEvent<Payload>;
   /** It was there already, from an earlier append with the same key: nothing was appended. */
   replayed: boolean;
+  /**
+   * With which a webhook is signed, where the server made that up for a subscription: `whsec_...`. Only the first answer
+   * holds it; a repetition of the append does not.
+   */
+  signingSecret?: string;
 }
 
 export interface AppendedBatch<Payload = JsonValue> {
   events: StreamEvent<Payload>[];
   /** All of them were there already. */
   replayed: boolean;
+  /** The same by the slug of each subscription; also in the first answer only. */
+  signingSecrets?: Record<string, string>;
 }
 
 /** The form in which everything stands in one object. */

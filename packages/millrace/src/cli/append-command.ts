@@ -36,8 +36,7 @@ What is no valid event is stored as one that says so, as over HTTP; then the exi
     return withClient(values, { path }, async (client) => {
       const appendOptions = { retry: false, ...(values.key === undefined ? {} : { idempotencyKey: values.key }) };
       const answer = (await client.append(path, what as EventInput, appendOptions)) as Appended | AppendedBatch;
-      const stored = "events" in answer ? answer.events : [answer.event];
-      return printStored(stored, values.json);
+      return printStored(answer, values.json);
     });
   },
 };

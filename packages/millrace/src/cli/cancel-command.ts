@@ -21,8 +21,8 @@ paused. Without such a schedule nothing is appended, and the exit code is 1.`,
         return 1;
       }
       const type = "https://events.iterate.com/events/stream/schedule-cancelled";
-      const { event } = await client.append(path, { type, payload: { slug } }, { retry: false });
-      return printStored([event], values.json);
+      const appended = await client.append(path, { type, payload: { slug } }, { retry: false });
+      return printStored(appended, values.json);
     });
   },
 };

@@ -40,8 +40,8 @@ export const commands: Record<string, CommandEntry> = {
     load: async () => (await import("./pause-command.ts")).pauseCommand,
   },
   resume: {
-    summary: "let a paused stream go on",
-    load: async () => (await import("./pause-command.ts")).resumeCommand,
+    summary: "let a paused stream go on, or what halted in it",
+    load: async () => (await import("./resume-command.ts")).resumeCommand,
   },
   schedule: {
     summary: "append an event later, once or again and again",
@@ -54,6 +54,34 @@ export const commands: Record<string, CommandEntry> = {
   cancel: {
     summary: "end a schedule",
     load: async () => (await import("./cancel-command.ts")).cancelCommand,
+  },
+  subscribe: {
+    summary: "push events to a webhook or another stream",
+    load: async () => (await import("./subscribe-command.ts")).subscribeCommand,
+  },
+  subscriptions: {
+    summary: "list the subscriptions of a stream",
+    load: async () => (await import("./subscriptions-command.ts")).subscriptionsCommand,
+  },
+  unsubscribe: {
+    summary: "end a subscription",
+    load: async () => (await import("./unsubscribe-command.ts")).unsubscribeCommand,
+  },
+  redeliver: {
+    summary: "deliver one event of a subscription again",
+    load: async () => (await import("./redeliver-command.ts")).redeliverCommand,
+  },
+  transform: {
+    summary: "rewrite events that match into new ones",
+    load: async () => (await import("./transform-command.ts")).transformCommand,
+  },
+  transformers: {
+    summary: "list the transformers of a stream",
+    load: async () => (await import("./transformers-command.ts")).transformersCommand,
+  },
+  untransform: {
+    summary: "end a transformer",
+    load: async () => (await import("./unsubscribe-command.ts")).untransformCommand,
   },
   why: {
     summary: "show what led to an event, back to its origin",

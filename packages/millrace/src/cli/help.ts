@@ -28,7 +28,7 @@ function optionLine(name: string, { value, help, multiple }: Option): string {
 }
 
 export function overview(commands: Record<string, CommandEntry>): string {
-  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(12)} ${summary}`);
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(14)} ${summary}`);
   return `Usage: millrace <command> [options]
 
 Commands:

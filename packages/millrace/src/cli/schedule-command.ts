@@ -45,8 +45,8 @@ A schedule that is refused is stored as an invalid event that says why; then the
     };
     const scheduled: EventInput = { type: "https://events.iterate.com/events/stream/append-scheduled", payload };
     return withClient(values, { path }, async (client) => {
-      const { event } = await client.append(path, scheduled, { retry: false });
-      return printStored([event], values.json);
+      const appended = await client.append(path, scheduled, { retry: false });
+      return printStored(appended, values.json);
     });
   },
 };
