@@ -215,8 +215,9 @@ export class Consumer {
     if (halted || paused) return null;
     if (!this.#owes() && (rowSaved || !dirty)) return null;
     const since = Math.min(this.#owedSince ?? lastAt, lastAt);
-    // That it waits for its next attempt counts once it is on disk: until then it would be taken for one that rests.
-    const waits = !this.#hooks.running && (rowSaved || !(dirty || saveFirst));
+    // That it waits for its next attempt counts once it is on disk: until then it would be taken for one that rests. It
+    // holds while that attempt runs, too: the row tells whoever loads it, so the claim need not change for a mere begin.
+    const waits = rowSaved || !(dirty || saveFirst);
     return waits ? Math.max(progress.nextAttemptAt ?? since, since) : since;
   }
 
