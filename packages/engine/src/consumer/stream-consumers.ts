@@ -185,8 +185,11 @@ export class StreamConsumers {
     if (this.#pausedNow && this.#consumers.size > 0) at(lastAt);
     // Another version is to begin there.
     if (this.#replacing.size > 0) at(lastAt);
-    for (const consumer of this.#notAtRest()) at(consumer.dueAfter(saving?.saves(consumer) ?? false, lastAt));
-    for (const consumer of this.#interestedIn(records)) if (!consumer.driver.halted) at(lastAt);
+    const saved = (consumer: Consumer) => saving?.saves(consumer) ?? false;
+    for (const consumer of this.#notAtRest()) at(consumer.dueAfter(saved(consumer), lastAt));
+    for (const consumer of this.#interestedIn(records)) {
+      if (!consumer.driver.halted && !consumer.waits(saved(consumer))) at(lastAt);
+    }
     return due;
   }
 
