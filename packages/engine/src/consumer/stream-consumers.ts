@@ -90,7 +90,10 @@ export class StreamConsumers {
     // An attempt is asked for once: later the same text may be another server's.
     this.#attempted = new Map();
     this.#specs = [];
+    this.#removed = new Set();
     this.sync(slices, resting);
+    // While the stream is paused no claim brings anybody here for what was left.
+    if (this.#removed.size > 0) this.#house.saveSoon();
     this.#hearPause(paused, this.#house.clock.now());
     for (const consumer of this) consumer.reloaded(resting);
   }
@@ -140,7 +143,6 @@ export class StreamConsumers {
   /** What changed since it was last saved. Only whoever commits it may ask. */
   saving(): Saving | undefined {
     const rows: ProgressRow[] = [...this.#removed].map((consumer) => ({ consumer, text: null }));
-    this.#removed = new Set();
     const snapshots: (Snapshot & { consumer: string })[] = [];
     const told = new Map<Consumer, () => void>();
     for (const consumer of this.#notAtRest()) {
@@ -160,8 +162,10 @@ export class StreamConsumers {
       saves: (consumer) => told.has(consumer),
       saved: () => {
         for (const { consumer, text } of rows) {
-          if (text === null) this.#rows.delete(consumer);
-          else this.#rows.set(consumer, text);
+          if (text === null) {
+            this.#rows.delete(consumer);
+            this.#removed.delete(consumer);
+          } else this.#rows.set(consumer, text);
         }
         for (const tell of told.values()) tell();
       },
