@@ -21,7 +21,7 @@ export interface Observer {
   /** What was acknowledged to clients: path, offset and id, with the stream's life. */
   readonly acknowledged: { path: string; offset: number; id: string; streamId: string }[];
   readonly calls: number;
-  seat(place: Pick<Seat, "path" | "slug" | "epoch">, gate: Seat["gate"]): Seat;
+  seat(place: Pick<Seat, "path" | "slug" | "epoch" | "configuredAt">, gate: Seat["gate"]): Seat;
 }
 
 /**
@@ -33,7 +33,7 @@ export function createObserver(disk: Disk, alone: boolean, wrong: (message: stri
   const works = new Map<string, Work>();
   let calls = 0;
 
-  function seat(place: Pick<Seat, "path" | "slug" | "epoch">, gate: Seat["gate"]): Seat {
+  function seat(place: Pick<Seat, "path" | "slug" | "epoch" | "configuredAt">, gate: Seat["gate"]): Seat {
     const { path, slug, epoch } = place;
     const idOf = (offset: number) => `${path}|${slug}|${epoch}|${offset}`;
     return {

@@ -20,6 +20,8 @@ export interface Seat {
   path: string;
   slug: string;
   epoch: number;
+  /** Offset of the configuration: what one version had decided by half, another one decides anew. */
+  configuredAt: number;
   /** Waits until the simulation lets it go on; rejects when the simulation wants a failure. */
   gate(what: string): Promise<void>;
   began(event: StreamEvent, state: FoldState): void;
@@ -98,9 +100,10 @@ export const scripts: Readonly<Record<string, Script>> = {
   decider: {
     appends: () => none,
     act: beginWork,
-    async catchUp({ path, slug, epoch, workEnded }, { append, interrupted }) {
+    async catchUp({ path, slug, epoch, configuredAt, workEnded }, { append, interrupted }) {
       for (const { name, offset } of interrupted?.work ?? []) {
-        await append({ type: "settled", payload: { id: `${path}|${slug}|${epoch}|${offset}|${name}|settled` } });
+        const id = `${path}|${slug}|${epoch}|${configuredAt}|${offset}|${name}|settled`;
+        await append({ type: "settled", payload: { id } });
         workEnded(name, offset);
       }
     },

@@ -80,7 +80,7 @@ export function startServer({ name, disk, observer, now, seed, openStreams, wron
   const load: typeof kind.load = async ({ slug, epoch, configuredAt }, place) => {
     const payload = (await place.eventAt(configuredAt))?.payload as { script?: string } | undefined;
     if (!payload?.script?.startsWith(slug)) throw new Error(`${place.path}|${configuredAt} holds no code of ${slug}`);
-    return processorOf(observer.seat({ path: place.path, slug, epoch }, gate));
+    return processorOf(observer.seat({ path: place.path, slug, epoch, configuredAt }, gate));
   };
 
   const server: Server = {

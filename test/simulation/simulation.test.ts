@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import { simulate } from "./run.ts";
 
 const seeds = Number(process.env.MILLRACE_SIM_SEEDS ?? 200);
+const first = Number(process.env.MILLRACE_SIM_FIRST ?? 1);
 const only = process.env.MILLRACE_SIM_SEED === undefined ? undefined : Number(process.env.MILLRACE_SIM_SEED);
 const steps = Number(process.env.MILLRACE_SIM_STEPS ?? 600);
 const linesShown = 40;
@@ -22,7 +23,7 @@ test.runIf(only === undefined)(
     const failed: string[] = [];
     let commits = 0;
     let calls = 0;
-    for (let seed = 1; seed <= seeds && failed.length < 5; seed++) {
+    for (let seed = first; seed < first + seeds && failed.length < 5; seed++) {
       const run = await simulate(seed, steps);
       commits += run.commits;
       calls += run.calls;

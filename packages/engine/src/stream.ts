@@ -171,9 +171,10 @@ export class Stream {
    */
   async wake(at: number): Promise<void> {
     await this.load();
-    if (this.streamId === undefined) return;
     const now = Math.max(this.clock.now(), at);
+    // Also where the stream was deleted meanwhile: what was asked for in that life is not asked for again in the next.
     this.consumers?.called(now);
+    if (this.streamId === undefined) return;
     if (this.wakeAt !== null && this.wakeAt <= now) await this.errand();
     const { wakeAt } = this;
     if (wakeAt !== null && wakeAt <= now && wakeAt > this.clock.now()) this.#dependencies.onCall(wakeAt);

@@ -41,6 +41,8 @@ export class Consumer {
   /** Its code and state, once they are needed. */
   #folded: FoldedState | undefined;
   readonly #hooks: Hooks;
+  /** What went wrong and is not on disk as an event: told before anything else is done. */
+  #untold: { offset: number; message: string } | undefined;
   /** Since when something is owed that is not done, or not on disk as done. */
   #owedSince: number | undefined;
   #looping = false;
@@ -132,7 +134,8 @@ export class Consumer {
 
   /** The stream was loaded again: what it was told since may not be all there is. */
   reloaded(resting: boolean): void {
-    if (!resting) this.#hear({ is: "head", head: this.house.head() });
+    // Where the claim is for a next attempt, all that came since waits behind that.
+    if (!resting || !isAtRest(this.spec, this.#driver.progress)) this.#hear({ is: "head", head: this.house.head() });
     this.wake();
   }
 
@@ -213,13 +216,21 @@ export class Consumer {
 
   /** When it must be looked at again should the process end now; null for never. */
   dueAfter(rowSaved: boolean, lastAt: number): number | null {
-    const { halted, paused, dirty, saveFirst, progress } = this.#driver;
+    const { halted, paused, dirty, progress } = this.#driver;
     if (halted || paused) return null;
     if (!this.#owes() && (rowSaved || !dirty)) return null;
     const since = Math.min(this.#owedSince ?? lastAt, lastAt);
-    // That it waits for its next attempt counts once it is on disk: until then it would be taken for one that rests.
-    const waits = !this.#hooks.running && (rowSaved || !(dirty || saveFirst));
-    return waits ? Math.max(progress.nextAttemptAt ?? since, since) : since;
+    return this.waits(rowSaved) ? Math.max(progress.nextAttemptAt ?? since, since) : since;
+  }
+
+  /**
+   * Its row says when its next attempt is: so what came behind the event that stands next waits for that, too. It counts
+   * once it is on disk: until then it would be taken for one that rests. It holds while that attempt runs: whoever loads
+   * the row finds the same, and the claim, which is due, need not change for a mere begin.
+   */
+  waits(rowSaved: boolean): boolean {
+    const { dirty, saveFirst, progress } = this.#driver;
+    return progress.nextAttemptAt !== undefined && (rowSaved || !(dirty || saveFirst));
   }
 
   /** What another version of it goes on from. */
@@ -256,6 +267,10 @@ export class Consumer {
   async #loop(): Promise<void> {
     try {
       while (!this.#stopped) {
+        if (this.#untold !== undefined) {
+          await this.#tellUntold(this.#untold);
+          continue;
+        }
         if (this.#needsCode()) {
           await this.#load();
           continue;
@@ -374,8 +389,8 @@ export class Consumer {
     const { offset } = about;
     if (outcome.is === "returned") return this.#hear({ is: "returned" });
     if (outcome.is === "diverged") {
-      await this.tell(offset, outcome.message);
-      return this.#hear({ is: "diverged" });
+      this.#hear({ is: "diverged" });
+      return this.#tellUntold({ offset, message: outcome.message });
     }
     if (this.#stopped || this.#driver.paused) return this.#hear({ is: "ended" });
     const { clock, random, meter } = this.house;
@@ -383,9 +398,19 @@ export class Consumer {
     if (outcome.is === "hopeless") return this.#hear({ is: "foldFailed", offset, message: outcome.message });
     const { message, costs, pausedPath, waitMs = 0 } = outcome;
     if (pausedPath !== undefined) this.#waitFor(pausedPath);
-    const silent = this.kind.silentAboutReports && "type" in about && isReport(about);
-    if (costs && !silent) await this.tell(offset, message);
     this.#hear({ is: "failed", message, now: clock.now(), jitter: random.fraction(), costs, waitMs });
+    const silent = this.kind.silentAboutReports && "type" in about && isReport(about);
+    if (costs && !silent) await this.#tellUntold({ offset, message });
+  }
+
+  /**
+   * The driver has heard of it before: so one commit takes what is told and the progress, and should that fail, nothing
+   * is called again before both are on disk.
+   */
+  async #tellUntold(untold: { offset: number; message: string }): Promise<void> {
+    this.#untold = untold;
+    await this.tell(untold.offset, untold.message);
+    this.#untold = undefined;
   }
 
   /** The other stream was resumed: no more waiting. Should that be missed, the ladder comes to it as well. */

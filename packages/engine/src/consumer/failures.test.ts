@@ -2,8 +2,8 @@
 import { defineProcessor } from "@millrace/protocol";
 import type { Intercept } from "@millrace/testing";
 import { expect, test } from "vitest";
-import { acting, configured, errorsIn, gate, ofType, pass, worldOf } from "../../test/processors.ts";
-import { builtin, untilQuiet } from "../../test/world.ts";
+import { acting, after, configured, errorsIn, gate, ofType, pass, worldOf } from "../../test/processors.ts";
+import { builtin, untilQuiet, type World } from "../../test/world.ts";
 
 const halts = builtin("dynamic-worker/halted");
 
@@ -144,47 +144,161 @@ test("a log that cannot be read for a moment is no fault of the processor", asyn
   }
 });
 
+/** Fails every n-th commit, before it happened or after that. */
+function everyNth(n: number, happens: boolean, phase = 0): Intercept {
+  let commits = phase;
+  return async ({ operation }, proceed) => {
+    const fails = operation === "append" && ++commits % n === 0;
+    if (!fails) return proceed();
+    if (happens) await proceed();
+    throw new Error("the outcome is unknown");
+  };
+}
+
+/** Sends it until it is known to be stored, as a client does that has a key. */
+async function persist(world: World, event: object): Promise<void> {
+  for (let tries = 0; tries < 10; tries++) {
+    const done = await world.append("/s", event as never).then(
+      () => true,
+      () => false,
+    );
+    if (done) return;
+  }
+}
+
+const answering = (attempts: number[] = []) =>
+  acting("p", "ping", async ({ append, event, attempt }) => {
+    attempts.push(attempt);
+    await append({ type: "pong", payload: { of: event.offset } });
+    await append({ event: { type: "told", payload: { of: event.offset } }, path: "/other" });
+  });
+
+async function persistPings(world: World): Promise<void> {
+  await persist(world, { ...configured("p"), idempotencyKey: "configured" });
+  for (let n = 0; n < 10; n++) await persist(world, { type: "ping", idempotencyKey: `ping ${n}` });
+}
+
+async function expectAllDoneOnce(world: World): Promise<void> {
+  const pings = (await ofType(world, "ping")).map(({ offset }) => ({ of: offset }));
+  expect(pings).toHaveLength(10);
+  expect((await ofType(world, "pong")).map(({ payload }) => payload)).toEqual(pings);
+  expect((await ofType(world, "told", "/other")).map(({ payload }) => payload)).toEqual(pings);
+  expect(await ofType(world, halts)).toEqual([]);
+  expect(await errorsIn(world)).toEqual([]);
+  expect((await world.engine.state("public", "/s")).consumers.p).toMatchObject({ lag: 0 });
+  expect((await world.directory.log("public", "/s").load()).wakeAt).toBeNull();
+}
+
 test.each([
-  ["before it happened", false],
-  ["after it happened", true],
+  ["third", "before it happened", 3, false],
+  ["third", "after it happened", 3, true],
+  ["second", "after it happened", 2, true],
 ])(
-  "a log whose every fourth commit fails %s: everything is done once all the same, and nobody is halted",
-  async (_, happens) => {
-    let commits = 0;
-    const intercept: Intercept = async ({ operation }, proceed) => {
-      const fails = operation === "append" && ++commits % 4 === 0;
-      if (!fails) return proceed();
+  "a log whose every %s commit fails %s: everything is done once all the same, and nobody is halted",
+  async (...row) => {
+    const [, , n, happens] = row;
+    for (let phase = 0; phase < n; phase++) {
+      const world = worldOf({ p: answering() }, { intercept: everyNth(n, happens, phase) });
+      await persistPings(world);
+      await pass(world, 180_000);
+      await expectAllDoneOnce(world);
+      await world.engine.close();
+    }
+  },
+);
+
+/**
+ * Two commits are as few as an attempt can take: what its hook appends, and, as that failed, the attempt itself before
+ * the next one begins. So with every second commit it is the append that fails each time.
+ */
+test("a log whose every second commit fails before it happened: nothing is lost, and no attempt costs more than two commits", async () => {
+  const everySecond = everyNth(2, false);
+  let failing = true;
+  let commits = 0;
+  const intercept: Intercept = (call, proceed) => {
+    if (call.operation === "append") commits++;
+    return failing ? everySecond(call, proceed) : proceed();
+  };
+  const attempts: number[] = [];
+  const world = worldOf({ p: answering(attempts) }, { intercept });
+  await persistPings(world);
+  await pass(world, 20_000);
+  const before = { commits, attempts: attempts.length };
+  await pass(world, 160_000);
+  expect(attempts.length - before.attempts).toBeGreaterThan(1);
+  expect(commits - before.commits).toBe(2 * (attempts.length - before.attempts));
+  failing = false;
+  await pass(world, 600_000);
+  await expectAllDoneOnce(world);
+});
+
+test("an attempt is on disk before the next one, also when the log failed as its error was to be told", async () => {
+  for (const happens of [false, true]) {
+    let lost = 0;
+    const intercept: Intercept = async (call, proceed) => {
+      const isError = call.operation === "append" && JSON.stringify(call.arguments[0]).includes("error-occurred");
+      if (!isError || lost++ > 0) return proceed();
       if (happens) await proceed();
       throw new Error("the outcome is unknown");
     };
-    const p = acting("p", "ping", async ({ append, event }) => {
-      await append({ type: "pong", payload: { of: event.offset } });
-      await append({ event: { type: "told", payload: { of: event.offset } }, path: "/other" });
+    const seen: [attempt: number, begun: number][] = [];
+    const p = acting("p", "ping", async ({ attempt }) => {
+      const { progress } = await world.directory.log("public", "/s").load();
+      seen.push([attempt, (JSON.parse(progress[0]?.text as string) as { begun: number }).begun]);
+      if (attempt < 3) throw new Error(`failure ${attempt}`);
     });
     const world = worldOf({ p }, { intercept });
-    const keyed = (n: number) => ({ type: "ping", idempotencyKey: `ping ${n}` });
-    const persist = async (event: object) => {
-      for (let tries = 0; tries < 10; tries++) {
-        const done = await world.append("/s", event as never).then(
-          () => true,
-          () => false,
-        );
-        if (done) return;
+    await world.append("/s", configured("p"));
+    await world.append("/s", { type: "ping" });
+    await pass(world, 20_000);
+    expect(lost).toBeGreaterThan(0);
+    expect(seen).toEqual([
+      [1, 0],
+      [2, 1],
+      [3, 2],
+    ]);
+    expect(await errorsIn(world)).toEqual(["failure 1"]);
+  }
+});
+
+test("an event that comes while its consumer waits is one commit, and waits with it: over a crash, and unheard of", async () => {
+  for (const end of ["goes on", "answer lost", "crash"]) {
+    const acted: number[] = [];
+    let claims: (number | null | undefined)[] = [];
+    let losing = false;
+    const intercept: Intercept = async ({ operation, arguments: [commit] }, proceed) => {
+      const answer = await proceed();
+      if (operation !== "append") return answer;
+      claims.push((commit as { wakeAt?: number | null }).wakeAt);
+      if (losing) {
+        losing = false;
+        throw new Error("the answer was lost");
       }
+      return answer;
     };
-    await persist({ ...configured("p"), idempotencyKey: "configured" });
-    for (let n = 0; n < 10; n++) await persist(keyed(n));
-    await pass(world, 120_000);
-    const pings = (await ofType(world, "ping")).map(({ offset }) => ({ of: offset }));
-    expect(pings).toHaveLength(10);
-    expect((await ofType(world, "pong")).map(({ payload }) => payload)).toEqual(pings);
-    expect((await ofType(world, "told", "/other")).map(({ payload }) => payload)).toEqual(pings);
-    expect(await ofType(world, halts)).toEqual([]);
-    expect(await errorsIn(world)).toEqual([]);
-    expect((await world.engine.state("public", "/s")).consumers.p).toMatchObject({ lag: 0 });
-    expect((await world.directory.log("public", "/s").load()).wakeAt).toBeNull();
-  },
-);
+    const processor = (told: number[]) =>
+      acting("p", "ping", ({ event, attempt }) => {
+        if (event.offset === 3 && attempt < 4) throw new Error("not yet");
+        told.push(event.offset);
+      });
+    const first = worldOf({ p: processor(end === "crash" ? [] : acted) }, { intercept });
+    await first.append("/s", configured("p"));
+    await first.append("/s", { type: "ping" });
+    // The fourth attempt comes seven seconds later, at least.
+    await pass(first, 4_500);
+    claims = [];
+    losing = end === "answer lost";
+    await first.append("/s", { type: "ping" }).catch(() => {});
+    await pass(first, 2_000);
+    expect(claims, end).toEqual([undefined]);
+    const { wakeAt, lastEventAt } = await first.directory.log("public", "/s").load();
+    expect(wakeAt, end).toBeGreaterThan(lastEventAt);
+    const world = end === "crash" ? after(first, { p: processor(acted) }) : first;
+    await pass(world, 20_000);
+    expect(acted, end).toEqual([3, 5]);
+    expect((await first.directory.log("public", "/s").load()).wakeAt, end).toBeNull();
+  }
+});
 
 test("an error is folded by everyone, acted on by others, and never by the one that it names", async () => {
   const acted: string[] = [];

@@ -249,3 +249,57 @@ test("what afterCatchUp appended before it failed is appended once, though its e
   expect(calls).toBe(2);
   expect((await world.events("/other")).filter(({ type }) => type === "decided")).toHaveLength(1);
 });
+
+test("what was to be saved soon as the stream was deleted holds up nothing of its next life", async () => {
+  const scene = sceneOf((acted) => ({ acting: ({ event }) => acting(acted)(event) }));
+  for (let life = 0; life < 2; life++) {
+    await scene.world.append("/s", configured("acting"));
+    await scene.world.append("/s", ping);
+    await untilQuiet();
+    if (life > 0) break;
+    await scene.world.engine.delete("public", "/s", { children: false });
+    await pass(scene, 3_000);
+  }
+  await pass(scene, 3_000);
+  const { wakeAt, progress, head } = await scene.world.directory.log("public", "/s").load();
+  expect(wakeAt).toBeNull();
+  expect(progress).toHaveLength(1);
+  expect(JSON.parse(progress[0]?.text as string)).toMatchObject({ cursor: head.offset });
+});
+
+test.each([
+  ["crashed before", "lost"],
+  ["fails", "before"],
+  ["fails after it happened", "after"],
+])(
+  "the row of a removed processor goes without another append, also when the commit that takes it away %s",
+  async (_, fault) => {
+    let faults = 0;
+    let dead = false;
+    const takesAway = (commit: unknown) => JSON.stringify(commit).includes('"text":null');
+    const intercept: Intercept = async (call, proceed) => {
+      if (dead) return new Promise(() => {});
+      if (call.operation !== "append" || !takesAway(call.arguments[0]) || faults++ > 0) return proceed();
+      if (fault === "after") await proceed();
+      if (fault !== "lost") throw new Error("the outcome is unknown");
+      dead = true;
+      return new Promise(() => {});
+    };
+    const scene = sceneOf((acted) => ({ acting: ({ event }) => acting(acted)(event) }), { intercept });
+    await scene.world.append("/s", configured("acting"));
+    await pass(scene, 2_000);
+    const { directory } = scene.world;
+    expect((await directory.log("public", "/s").load()).progress).toHaveLength(1);
+    // No claim brings anybody to a paused stream.
+    await scene.world.append("/s", { type: builtin("paused") });
+    await scene.world.append("/s", { type: builtin("dynamic-worker/removed"), payload: { slug: "p" } });
+    await pass(scene, 2_000);
+    expect(faults).toBeGreaterThan(0);
+    if (dead) scene.crash();
+    // Whoever reads the stream opens it.
+    await scene.world.events("/s");
+    await pass(scene, 3_000);
+    expect((await directory.log("public", "/s").load()).progress).toEqual([]);
+    expect(scene.world.clock.nextTimerInMs()).toBeUndefined();
+  },
+);

@@ -85,7 +85,10 @@ export class StreamConsumers {
     // An attempt is asked for once: later the same text may be another server's.
     this.#attempted = new Map();
     this.#specs = [];
+    this.#removed = new Set();
     this.sync(slices, resting);
+    // While the stream is paused no claim brings anybody here for what was left.
+    if (this.#removed.size > 0) this.#house.saveSoon();
     this.#hearPause(paused, this.#house.clock.now());
     for (const consumer of this) consumer.reloaded(resting);
   }
@@ -135,7 +138,6 @@ export class StreamConsumers {
   /** What changed since it was last saved. Only whoever commits it may ask. */
   saving(): Saving | undefined {
     const rows: ProgressRow[] = [...this.#removed].map((consumer) => ({ consumer, text: null }));
-    this.#removed = new Set();
     const snapshots: (Snapshot & { consumer: string })[] = [];
     const told = new Map<Consumer, () => void>();
     for (const consumer of this.#notAtRest()) {
@@ -155,8 +157,10 @@ export class StreamConsumers {
       saves: (consumer) => told.has(consumer),
       saved: () => {
         for (const { consumer, text } of rows) {
-          if (text === null) this.#rows.delete(consumer);
-          else this.#rows.set(consumer, text);
+          if (text === null) {
+            this.#rows.delete(consumer);
+            this.#removed.delete(consumer);
+          } else this.#rows.set(consumer, text);
         }
         for (const tell of told.values()) tell();
       },
@@ -180,10 +184,14 @@ export class StreamConsumers {
     if (!paused && this.#pausedNow && this.#consumers.size > 0) at(lastAt);
     // Another version is to begin there.
     for (const { kind } of this.#replacing) if (goesOn(kind)) at(lastAt);
+    const saved = (consumer: Consumer) => saving?.saves(consumer) ?? false;
     for (const consumer of this.#notAtRest()) {
-      if (goesOn(consumer.kind)) at(consumer.dueAfter(saving?.saves(consumer) ?? false, lastAt));
+      if (goesOn(consumer.kind)) at(consumer.dueAfter(saved(consumer), lastAt));
     }
-    for (const { kind, driver } of this.#interestedIn(records)) if (!driver.halted && goesOn(kind)) at(lastAt);
+    for (const consumer of this.#interestedIn(records)) {
+      const { kind, driver } = consumer;
+      if (!driver.halted && goesOn(kind) && !consumer.waits(saved(consumer))) at(lastAt);
+    }
     return due;
   }
 
