@@ -1,6 +1,7 @@
 /** The Node host: a whole server as a function, and the adapters that it picks. */
 export { type DataLock, lockData } from "./data-lock.ts";
 export { createDocumentationAssets } from "./documentation-assets.ts";
+export { createExpressions, type ExpressionsOptions } from "./expressions/expressions.ts";
 export { createNodeServer } from "./node-server.ts";
 export type { Lookup } from "./outbound/open-socket.ts";
 export { createOutbound, type OutboundOptions } from "./outbound/outbound.ts";

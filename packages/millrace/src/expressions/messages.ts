@@ -1,0 +1,26 @@
+/**
+ * What the server and a process that evaluates say to each other. JSON, not a structured clone: what comes out of such a
+ * process is read with the parser that reads requests. A process has one batch at a time, and answers it in order, in
+ * one message or in several.
+ */
+import type { Evaluated, Rule } from "@millrace/engine";
+
+export interface Item extends Rule {
+  input: string;
+}
+
+export type Answer = Evaluated | { failed: string };
+
+/** "ready" comes once and first. */
+export type FromProcess = "ready" | Answer[];
+
+/** The one argument of a process, as JSON. */
+export interface ProcessSettings {
+  timeoutMs: number;
+  resultBytesMax: number;
+  /** Whose end is this process's end too. */
+  parentId: number;
+}
+
+/** Behind stdio and the IPC channel: where the watchdog writes which item of the batch it stopped, and nothing else. */
+export const verdictDescriptor = 4;
