@@ -9,10 +9,12 @@ import {
   type Secrets,
 } from "@millrace/engine";
 import { type AccessOptions, createHandler, type RequestNote } from "@millrace/http";
-import type { Limits, StreamError } from "@millrace/protocol";
+import { defaultLimits, type Limits, type StreamError } from "@millrace/protocol";
 import { type DataLock, lockData } from "./data-lock.ts";
 import { createDocumentationAssets } from "./documentation-assets.ts";
+import { createExpressions } from "./expressions/expressions.ts";
 import { createNodeServer } from "./node-server.ts";
+import { createOutbound } from "./outbound/outbound.ts";
 import { createProcessMetrics } from "./process-metrics.ts";
 import { createFileSecrets } from "./secrets/file-secrets.ts";
 import { createMemorySecrets } from "./secrets/memory-secrets.ts";
@@ -28,6 +30,8 @@ export interface ServeOptions {
   data: string;
   access?: AccessOptions;
   limits?: Partial<Limits>;
+  /** Lets webhooks lead to this machine and to private networks: for development and tests. */
+  allowPrivateDestinations?: boolean;
   /** What secrets are sealed with, instead of a key file in the data directory: 32 bytes, as hex or base64. */
   secretsKey?: string;
   /**
@@ -84,10 +88,13 @@ async function listen(
   const { onFault = () => {}, access = {} } = options;
   // Decided once: without a tracer provider nothing is wrapped, and tracing costs nothing.
   const tracer = registeredTracer();
+  const outside = createOutside(options, onFault);
   const engine = createEngine({
     directory: tracer === undefined ? directory : traceDirectory(directory, tracer),
     clock: systemClock,
     random: systemRandom,
+    ...outside.ports,
+    secrets,
     onFailure: (error) => onFault(error),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.consumers === undefined ? {} : { consumers: options.consumers }),
@@ -122,6 +129,7 @@ async function listen(
       const closed = new Promise((resolve) => server.close(resolve));
       const cut = setTimeout(() => server.closeAllConnections(), closeMs);
       await engine.close();
+      await outside.close();
       const sweep = setInterval(() => {
         server.closeIdleConnections();
         // Connected, but never said anything: to Node such a connection is not idle, and it would hold up the end.
@@ -131,6 +139,22 @@ async function listen(
       clearInterval(sweep);
       clearTimeout(cut);
       lock?.release();
+    },
+  };
+}
+
+/** What leaves the process: expressions into processes of their own, requests into the network. */
+function createOutside(
+  { limits = {}, allowPrivateDestinations = false }: ServeOptions,
+  onFault: (error: Error) => void,
+) {
+  const timeoutMs = limits.expressionMs ?? defaultLimits.expressionMs;
+  const expressions = createExpressions({ timeoutMs, onFault });
+  const outbound = createOutbound({ allowPrivateDestinations });
+  return {
+    ports: { expressions, outbound },
+    close: async () => {
+      await Promise.all([expressions.close(), outbound.close()]);
     },
   };
 }

@@ -19,9 +19,7 @@ export async function applyRule(expressions: Expressions, rule: Rule, event: Str
   // Anything else would be an evaluation for each event of the stream.
   if (rule.matcher === "false") return unmatched;
   try {
-    const { matcher, transform } = rule;
-    const asked = { ...(matcher === undefined ? {} : { matcher }), ...(transform === undefined ? {} : { transform }) };
-    return await expressions.evaluate(asked, JSON.stringify(event));
+    return await expressions.evaluate(rule, JSON.stringify(event));
   } catch (error) {
     if (!isExpressionError(error)) throw error;
     if (error.reason === "failed") throw new HopelessError(error.message);

@@ -32,6 +32,10 @@ const options = {
     value: "ORIGIN",
     help: "let web forms of this origin be sent here",
   },
+  "allow-private-destinations": {
+    type: "boolean",
+    help: "let webhooks lead to this machine and to private networks (development)",
+  },
   "log-level": {
     type: "string",
     value: "LEVEL",
@@ -83,6 +87,7 @@ function parseFlags(args: string[]): Flags {
       host,
       port: portOf(values.port ?? env.MILLRACE_PORT ?? "4040"),
       data: values.data ?? env.MILLRACE_DATA ?? "./millrace-data",
+      allowPrivateDestinations: values["allow-private-destinations"] ?? false,
       ...(secretsKey === undefined ? {} : { secretsKey }),
       access: {
         hosts: hosts.map((name) => name.toLowerCase()),
