@@ -91,7 +91,7 @@ export class Consumer {
    * stays: whoever finds an event behind a cursor that was not written down as exact must take it for begun.
    */
   get idle(): boolean {
-    if (this.#owes() && !this.#driver.paused) return false;
+    if (this.#untold !== undefined || (this.#owes() && !this.#driver.paused)) return false;
     return !this.#looping && this.#hooks.works.size === 0 && !this.#driver.dirty && this.#stopWaiting === undefined;
   }
 
