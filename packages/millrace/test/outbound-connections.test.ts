@@ -1,6 +1,6 @@
 /** The connections behind the way out: how many, how long, who waits, and that none is left. */
 import { spawn } from "node:child_process";
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import { connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { createOutbound, type OutboundOptions } from "millrace";
@@ -98,6 +98,15 @@ test("who waits can be aborted, and so many may wait", async () => {
   });
   abort.abort();
   expect((await Promise.all(three)).map(({ reason }) => reason)).toEqual(["aborted", "aborted", "aborted"]);
+});
+
+test("nothing stays at a signal that outlives its requests", async () => {
+  const outbound = open({ connectionsPerOrigin: 2 });
+  const receiver = await counting(0);
+  const { signal } = new AbortController();
+  await Promise.all(Array.from({ length: 20 }, () => outbound.send(request(receiver.url, { signal }))));
+  await failureOf(outbound.send(request(await receivers.nowhere(), { signal })));
+  expect(getEventListeners(signal, "abort")).toEqual([]);
 });
 
 test("a connection is not used for ever", async () => {

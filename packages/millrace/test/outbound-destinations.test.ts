@@ -151,6 +151,26 @@ describe("a name", () => {
     await outbound.close();
   });
 
+  test("with several addresses is reached at the one that takes the connection", async () => {
+    const { lookup } = createLookup(["127.0.0.2", "127.0.0.1"]);
+    const outbound = createOutbound({ lookup, allowPrivateDestinations: true });
+    const receiver = await receivers.listen(() => ({ status: 200, body: "here" }));
+    expect((await outbound.send(request(at(receiver.url, "receiver.example")))).body).toBe("here");
+    await outbound.close();
+  });
+
+  test("of which no address takes the connection is unreachable, and each is named", async () => {
+    const { lookup } = createLookup(["127.0.0.2", "127.0.0.3"]);
+    const outbound = createOutbound({ lookup, allowPrivateDestinations: true });
+    const { port } = new URL(await receivers.nowhere());
+    const refused = [2, 3].map((last) => `connection refused by 127.0.0.${last}:${port}`).join(", ");
+    expect(await failureOf(outbound.send(request(`http://receiver.example:${port}/`)))).toEqual({
+      reason: "unreachable",
+      message: `http://receiver.example:${port}: ${refused}.`,
+    });
+    await outbound.close();
+  });
+
   test.each([
     ["that is not there", async () => Promise.reject(Object.assign(new Error("no"), { code: "ENOTFOUND" }))],
     ["without an address", async () => []],
