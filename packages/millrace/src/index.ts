@@ -4,6 +4,7 @@ export { createDocumentationAssets } from "./documentation-assets.ts";
 export { createNodeServer } from "./node-server.ts";
 export { createProcessMetrics } from "./process-metrics.ts";
 export { createFileSecrets, type FileSecretsOptions } from "./secrets/file-secrets.ts";
+export type { KeptSecrets } from "./secrets/kept-secrets.ts";
 export { createMemorySecrets, type MemorySecretsOptions } from "./secrets/memory-secrets.ts";
 export { type RunningServer, type ServeOptions, serve } from "./serve.ts";
 export { createSqliteDirectory, type SqliteOptions } from "./sqlite/sqlite-directory.ts";
