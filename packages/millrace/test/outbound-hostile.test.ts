@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import type { Outbound } from "@millrace/engine";
+import { createSeededRandom } from "@millrace/testing";
 import { createOutbound } from "millrace";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { failureOf, request } from "./outbound-request.ts";
@@ -265,6 +266,59 @@ describe("not as it should be", () => {
     for (let i = 0; i < 2; i++) await outbound.send(request(url));
     expect(received.map(({ headers }) => headers.cookie)).toEqual([undefined, undefined]);
   });
+});
+
+test("any answer is an answer or a failure with words, and nothing else happens", async () => {
+  const random = createSeededRandom(5);
+  const wide = createOutbound({ allowPrivateDestinations: true, connectionsPerOrigin: 64 });
+  const parts = [
+    "HTTP/1.1 ",
+    "200",
+    "099",
+    "100",
+    "101",
+    "204",
+    "999",
+    " OK",
+    "\r\n",
+    "\n",
+    "\r",
+    "\r\n\r\n",
+    "\0",
+    ":",
+    " ",
+  ];
+  const headers = ["content-length: 3", "content-length: 0", "transfer-encoding: chunked", "connection: close", "a: b"];
+  const bodies = [
+    "3\r\nabc\r\n",
+    "0\r\n\r\n",
+    "abc",
+    "ffffffffffffffff\r\n",
+    "HTTP/1.1 200 OK\r\n\r\n",
+    "\u00ff\u0000",
+  ];
+  const all = [...parts, ...headers, ...bodies];
+  const outcomes = new Map<string, number>();
+  const { url } = await receivers.listenRaw((socket) => {
+    socket.on("data", () => {
+      let answer = random.integer(3) === 0 ? "" : `HTTP/1.1 ${random.pick(["200", "204", "103", "500", "000"])} OK\r\n`;
+      for (let i = random.integer(8); i > 0; i--) answer += `${random.pick(all)}${random.pick(["", "\r\n"])}`;
+      socket.write(answer);
+      if (random.integer(4) > 0) socket.end();
+    });
+  });
+  await Promise.all(
+    Array.from({ length: 1_000 }, async () => {
+      const sent = wide.send(request(url, { timeoutMs: 1_000, responseBytesMax: random.integer(5) }));
+      const outcome = await sent.then(
+        ({ status }) => (status >= 200 ? "answer" : `status ${status}`),
+        () => failureOf(sent).then(({ reason }) => reason),
+      );
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    }),
+  );
+  await wide.close();
+  expect([...outcomes.keys()].sort()).toEqual(["answer", "timeout", "unreachable"]);
 });
 
 /** Until the other side has heard of it. */
