@@ -88,7 +88,7 @@ describe("subscription/configured", () => {
     [{ ...webhook, headers: { Host: "other" } }, "payload.headers.Host: the server sets this header itself"],
     [
       { ...webhook, headers: { "Webhook-Signature": "v1,x" } },
-      'payload.headers.Webhook-Signature: the server sets this header itself',
+      "payload.headers.Webhook-Signature: the server sets this header itself",
     ],
     [
       { ...webhook, callbackUrl: "https://example.com/?key={{secret:KEY}}" },
