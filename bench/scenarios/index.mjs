@@ -5,6 +5,7 @@ import { cliStart } from "./cli-start.mjs";
 import { clientParse } from "./client-parse.mjs";
 import { consumerThroughput } from "./consumer-throughput.mjs";
 import { disk } from "./disk.mjs";
+import { expressions } from "./expressions.mjs";
 import { idleConsumers } from "./idle-consumers.mjs";
 import { liveReaders, manyReaders } from "./live-readers.mjs";
 import { longStream } from "./long-stream.mjs";
@@ -26,6 +27,7 @@ export const scenarios = [
   schedules,
   idleConsumers,
   consumerThroughput,
+  expressions,
   clientParse,
   cliStart,
   longStream,

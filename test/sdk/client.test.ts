@@ -48,6 +48,21 @@ describeClients("the client", (fixture) => {
     expect((await collect(fixture().connect().projects())).map(({ slug }) => slug)).toContain("other");
   });
 
+  test("sets, lists and removes secrets of its project, whatever its prefix", async () => {
+    const { secrets } = fixture().connect({ projectSlug: "sdk-secrets", pathPrefix: "/below" });
+    const set = await secrets.set({ name: "A", value: "v", hosts: ["api.example.com"], description: "d" });
+    expect(set).toMatchObject({ name: "A", hosts: ["api.example.com"], description: "d" });
+    expect(await secrets.list()).toEqual([set]);
+    expect(await fixture().connect().secrets.list()).toEqual([]);
+    expect(await refusal(secrets.set({ name: "B", value: "v", hosts: [] }))).toMatchObject({
+      code: "invalid_request",
+      data: { field: "hosts" },
+    });
+    await secrets.remove("A");
+    expect(await refusal(secrets.remove("A"))).toMatchObject({ code: "not_found" });
+    expect(await secrets.list()).toEqual([]);
+  });
+
   test("reads history over several pages, in both directions, filtered and bounded", async () => {
     const client = fixture().connect();
     const path = freshPath("sdk");

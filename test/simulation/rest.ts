@@ -112,9 +112,9 @@ function judgeEnd(simulation: Simulation, now: number): void {
     for (const { at, what } of owed(stream)) if (at <= now) simulation.wrong(`at the end ${path}: ${what}`);
     if (wakeAt !== null && wakeAt <= now) simulation.wrong(`at the end ${path} has a claim that is due`);
     for (const [slug, row] of progress) {
-      // The row of a processor that was removed goes with the next commit of its stream, whenever that is.
-      if (reference.processors.has(slug) && row.work.length > 0)
-        simulation.wrong(`at the end ${path} has open work of ${slug}`);
+      if (row.work.length > 0) simulation.wrong(`at the end ${path} has open work of ${slug}`);
+      if (!reference.processors.has(slug))
+        simulation.wrong(`at the end ${path} has the row of ${slug}, which was removed`);
     }
     judgeAppends(simulation, stream);
   }

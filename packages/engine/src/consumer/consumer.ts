@@ -91,7 +91,7 @@ export class Consumer {
    * stays: whoever finds an event behind a cursor that was not written down as exact must take it for begun.
    */
   get idle(): boolean {
-    if (this.#owes() && !this.#driver.paused) return false;
+    if (this.#untold !== undefined || (this.#owes() && !this.#driver.paused)) return false;
     return !this.#looping && this.#hooks.works.size === 0 && !this.#driver.dirty && this.#stopWaiting === undefined;
   }
 
@@ -356,7 +356,9 @@ export class Consumer {
   }
 
   async #scan(after: number, through: number): Promise<void> {
-    const page = await this.house.read(after, through, this.spec.types);
+    const { types } = this.spec;
+    const shared = this.kind.stateless === true && types === undefined;
+    const page = await (shared ? this.house.readShared(after, through) : this.house.read(after, through, types));
     const events = page.events.map((event) => ({ event, act: !isAbout(event, this.kind, this.spec.slug) }));
     this.#hear({ is: "scanned", through: page.through, events });
     if (this.#driver.waiting.length === 0) this.#folded?.through(page.through);

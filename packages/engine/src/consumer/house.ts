@@ -12,6 +12,8 @@ export interface ConsumerHouse extends ConsumerPlace {
   paused(): boolean;
   /** Events behind an offset, at least one, as far as one page goes; `through` is how far that was looked. */
   read(after: number, through: number, types: ReadonlySet<string> | undefined): Promise<Page>;
+  /** All events of the range, decoded once for everybody who asks for the same. They are not to be changed. */
+  readShared(after: number, through: number): Promise<Page>;
   /** Whether what is committed is to be kept in memory for a while, because somebody acts on it. */
   follow(following: boolean): void;
   decode(path: string, offset: number, record: string): StreamEvent;

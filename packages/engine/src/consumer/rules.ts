@@ -10,6 +10,15 @@ const outputsMax = 1_000;
 const unmatched: Evaluated = { matched: false };
 const matched: Evaluated = { matched: true };
 
+const texts = new WeakMap<StreamEvent, string>();
+
+/** As a reader sees it. Made once, for all who look at the same event. */
+export function textOf(event: StreamEvent): string {
+  const text = texts.get(event) ?? JSON.stringify(event);
+  texts.set(event, text);
+  return text;
+}
+
 /**
  * @throws HopelessError when the expression itself failed: it would again
  * @throws Error when it was stopped, which may be the fault of a busy machine
@@ -19,7 +28,7 @@ export async function applyRule(expressions: Expressions, rule: Rule, event: Str
   // Anything else would be an evaluation for each event of the stream.
   if (rule.matcher === "false") return unmatched;
   try {
-    return await expressions.evaluate(rule, JSON.stringify(event));
+    return await expressions.evaluate(rule, textOf(event));
   } catch (error) {
     if (!isExpressionError(error)) throw error;
     if (error.reason === "failed") throw new HopelessError(error.message);

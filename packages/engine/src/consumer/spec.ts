@@ -31,7 +31,7 @@ export interface ConsumerKind {
   readonly sourceKind: EventSource["kind"];
   /** Calls that fail before it is halted. */
   readonly failuresMax: number;
-  /** Its processors fold nothing, so history is not read for them. */
+  /** Its processors fold nothing, so history is not read for them; and they leave the events as they are. */
   readonly stateless?: boolean;
   /** It only passes on what is stored, so a pause of the stream is none of its business. */
   readonly goesOnWhilePaused?: boolean;

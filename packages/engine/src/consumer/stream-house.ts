@@ -21,6 +21,7 @@ export interface HouseNeeds extends Pick<ConsumerHouse, "append" | "onResumed" |
 
 export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
   let savingAt: number | undefined;
+  let sharedPage: { after: number; through: number; page: WeakRef<Promise<Page>> } | undefined;
 
   async function read(after: number, through: number, types: ReadonlySet<string> | undefined): Promise<Page> {
     const { first, records } = await recordsBehind(stream, after, through);
@@ -33,6 +34,18 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
     return { events, through: records.length === 0 ? through : first + records.length - 1 };
   }
 
+  /** For as long as somebody is still busy with it. */
+  function readShared(after: number, through: number): Promise<Page> {
+    const before = sharedPage?.after === after && sharedPage.through === through ? sharedPage.page.deref() : undefined;
+    if (before !== undefined) return before;
+    const page = read(after, through, undefined);
+    sharedPage = { after, through, page: new WeakRef(page) };
+    page.catch(() => {
+      sharedPage = undefined;
+    });
+    return page;
+  }
+
   return {
     ...needs,
     project: stream.project,
@@ -42,6 +55,7 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
     head: () => stream.head.offset,
     paused: () => stream.paused,
     read,
+    readShared,
     follow(following) {
       stream.tail.followed = following;
     },

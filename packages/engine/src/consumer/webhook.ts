@@ -5,6 +5,7 @@
 import { type StreamEvent, secretNames, withSecrets } from "@millrace/protocol";
 import { isReport } from "./facts.ts";
 import { LaterError } from "./hook-run.ts";
+import { textOf } from "./rules.ts";
 import { type Sign, signer } from "./signing.ts";
 import type { ConsumerPlace, ConsumerSpec } from "./spec.ts";
 import type { Deliver, Delivery, SubscriptionPayload, SubscriptionPorts } from "./subscriptions.ts";
@@ -45,7 +46,7 @@ export function createWebhook(
 
   async function deliver(delivery: Delivery): Promise<void> {
     const { event, again, hook } = delivery;
-    const body = delivery.transformed ?? JSON.stringify(event);
+    const body = delivery.transformed ?? textOf(event);
     const { headers, redact } = await filledHeaders(payload.headers ?? {}, url, place.project, secrets);
     const after = again ? event.offset - 1 : proven;
     const own = { ...(await ownHeaders(event, slug, place, body, sign)), "millrace-after": String(after) };

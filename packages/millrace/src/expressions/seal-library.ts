@@ -17,7 +17,8 @@ const functionNames =
 const intrinsics = [Array, Boolean, Date, Function, Map, Number, Promise, RegExp, Set, String, Symbol];
 
 export async function sealLibrary(): Promise<void> {
-  for (const name of functionNames.split(" ")) deepFreeze(await jsonata(`$${name}`).evaluate(null));
+  const names = functionNames.split(" ").map((name) => `$${name}`);
+  for (const shared of await jsonata(`[${names.join()}]`).evaluate(null)) sealFunction(shared);
 
   const chained = (await jsonata("$sum ~> $count").evaluate(null)) as Lambda;
   deepFreeze(chained.body);
@@ -38,6 +39,17 @@ interface Lambda {
   body: object;
   arguments: object;
   environment: { global: object };
+}
+
+/** Before each call JSONata notes on the function where it was called, for the message of an error. */
+function sealFunction(shared: object): void {
+  for (const key of Object.keys(shared)) {
+    const value = (shared as Record<string, unknown>)[key];
+    deepFreeze(value);
+    Object.defineProperty(shared, key, { value, writable: false, configurable: false });
+  }
+  for (const note of ["token", "position"]) Object.defineProperty(shared, note, { writable: true });
+  Object.preventExtensions(shared);
 }
 
 function deepFreeze(value: unknown): void {

@@ -71,10 +71,18 @@ export function exchange(client: Client, request: Exchange): Promise<Exchanged> 
         onResponseEnd() {
           if (!settled) settle(true);
         },
-        onResponseError: (_controller, error) => fail(error),
+        onResponseError(_controller, error) {
+          if (response !== undefined && endsWithHeaders(response.status)) settle(false);
+          else fail(error);
+        },
       },
     );
   });
+}
+
+/** Some servers give such an answer a length, which says nothing about it. */
+function endsWithHeaders(status: number): boolean {
+  return status === 204 || status === 304;
 }
 
 /** Where it was cut, a character that was cut with it is left out. */

@@ -17,8 +17,7 @@ const words: Readonly<Record<string, string>> = {
   ENOTFOUND: "the name was not found",
   EAI_AGAIN: "the name could not be looked up",
   UND_ERR_SOCKET: closed,
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: closed,
-  HPE_INVALID_EOF_STATE: closed,
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "the answer is not as long as it said",
   UND_ERR_HEADERS_OVERFLOW: "the headers of the answer are too long",
   EPROTO: notSecure,
   ERR_SSL_WRONG_VERSION_NUMBER: notSecure,
@@ -43,9 +42,9 @@ export function toOutboundError(error: unknown, destination: URL): OutboundError
 }
 
 function inWords(error: unknown): string {
-  const { code, address, port } = error as { code?: unknown; address?: unknown; port?: unknown };
+  const { name, code, address, port } = error as { name?: unknown; code?: unknown; address?: unknown; port?: unknown };
+  if (name === "HTTPParserError") return "what came back is not HTTP, or not all of it";
   if (typeof code !== "string") return "no answer";
-  if (code.startsWith("HPE_") && words[code] === undefined) return "what came back is not HTTP";
   const said = words[code] ?? `no answer (${code})`;
   if (typeof address !== "string" || typeof port !== "number") return said;
   return `${said} by ${address.includes(":") ? `[${address}]` : address}:${port}`;

@@ -1,0 +1,19 @@
+/** A certificate for receiver.test, localhost and 127.0.0.1, signed by itself, valid for a hundred years. For tests alone. */
+export const certificate: string = `-----BEGIN CERTIFICATE-----
+MIIBsjCCAVigAwIBAgIUIh0U6jaFbF+dWbeJs38RVcyI9lswCgYIKoZIzj0EAwIw
+GDEWMBQGA1UEAwwNcmVjZWl2ZXIudGVzdDAgFw0yNjExMjExNTE1MjhaGA8yMTI2
+MTAyODE1MTUyOFowGDEWMBQGA1UEAwwNcmVjZWl2ZXIudGVzdDBZMBMGByqGSM49
+AgEGCCqGSM49AwEHA0IABAgkNt9mgCKQZ+TcuYmccs55mCHwmxEFjHf+IyCBod7X
+BSCx+q/j/LNpiWmiu6kxX8ZrImVeb+zoWPr7Kunfmm6jfjB8MB0GA1UdDgQWBBTG
+w3EV5CXcORsfM2RFLyrqc0yGOjAfBgNVHSMEGDAWgBTGw3EV5CXcORsfM2RFLyrq
+c0yGOjAPBgNVHRMBAf8EBTADAQH/MCkGA1UdEQQiMCCCDXJlY2VpdmVyLnRlc3SC
+CWxvY2FsaG9zdIcEfwAAATAKBggqhkjOPQQDAgNIADBFAiBTS+zoAa8j4h0ZsBci
+PremcF8PXmZDP+iWttkhguCfFwIhAO42IQU2g9EEsQPY5DZspsAzUWIm584jUJlW
+3RhWmuZO
+-----END CERTIFICATE-----`;
+
+export const key: string = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgPS4dS+/s5OHysQBr
+n0nGUDyz7cZHb3KUQb8Ki5cZhAShRANCAAQIJDbfZoAikGfk3LmJnHLOeZgh8JsR
+BYx3/iMggaHe1wUgsfqv4/yzaYlporupMV/GayJlXm/s6Fj6+yrp35pu
+-----END PRIVATE KEY-----`;
