@@ -6,7 +6,7 @@
  * workload make good what was not acknowledged. After the last round each one verifies the whole.
  */
 import { createSeededRandom, type SeededRandom } from "@millrace/testing";
-import { childrenOf, isRunning } from "../processes/children.ts";
+import { evaluatorsOf, isAlive } from "../../packages/millrace/test/evaluators.ts";
 import { type Exit, type ServerProcess, startServer, temporaryDirectory } from "../processes/server-process.ts";
 
 export interface Workload {
@@ -48,7 +48,7 @@ const earlyKillIn = 5;
 const underwayMs = 10_000;
 
 export interface Crashed {
-  /** Child processes that the killed servers had, together. */
+  /** Processes that evaluated expressions for the killed servers. */
   orphans: number;
 }
 
@@ -103,16 +103,16 @@ async function actUntilKilled(
   });
   if (!isEarly) await Promise.race([started, after(underwayMs)]);
   await after(delayMs);
-  const children = childrenOf(server.pid);
+  const evaluators = evaluatorsOf(server.pid);
   const exit = await server.kill();
   dead.abort();
   await Promise.all(acting);
   expectSilence(exit);
-  await eventually("the children of a killed server", async () => {
-    const left = children.filter(isRunning);
-    return left.length === 0 ? undefined : `${JSON.stringify(left)} still run`;
+  await eventually("the evaluators of a killed server", async () => {
+    const left = evaluators.filter(isAlive);
+    return left.length === 0 ? undefined : `${left} still run`;
   });
-  return children.length;
+  return evaluators.length;
 }
 
 /** A server that was killed before is in order for the next one, which has nothing to report. */

@@ -157,7 +157,7 @@ function verifyGathered(path: string, events: readonly StreamEvent[], into: read
 
 /** Every event, and each for the first time when all before it had come: in order, and as it is stored. */
 function verifyArrivals(path: string, events: readonly StreamEvent[], arrivals: readonly Arrival[]): void {
-  const { streamId } = events[0]?.payload as { streamId: string };
+  const { streamId } = (events[0] as StreamEvent).payload as { streamId: string };
   const wanted = events.filter(({ type }) => type === "ordered" || type === "copied");
   const expected = wanted.map((event) => {
     return { id: `${streamId}.${event.offset}.push`, offset: event.offset, body: JSON.stringify(event) };
