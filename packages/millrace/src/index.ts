@@ -7,6 +7,7 @@ export type { Lookup } from "./outbound/open-socket.ts";
 export { createOutbound, type OutboundOptions } from "./outbound/outbound.ts";
 export { createProcessMetrics } from "./process-metrics.ts";
 export { createFileSecrets, type FileSecretsOptions } from "./secrets/file-secrets.ts";
+export type { KeptSecrets } from "./secrets/kept-secrets.ts";
 export { createMemorySecrets, type MemorySecretsOptions } from "./secrets/memory-secrets.ts";
 export { type RunningServer, type ServeOptions, serve } from "./serve.ts";
 export { createSqliteDirectory, type SqliteOptions } from "./sqlite/sqlite-directory.ts";

@@ -1,13 +1,6 @@
 /** A whole server: picks the log, the clock, chance and the HTTP host, and nothing else does. */
 import type { AddressInfo, Socket } from "node:net";
-import {
-  type ConsumerKind,
-  createEngine,
-  createMemoryDirectory,
-  type Directory,
-  type Engine,
-  type Secrets,
-} from "@millrace/engine";
+import { type ConsumerKind, createEngine, createMemoryDirectory, type Directory, type Engine } from "@millrace/engine";
 import { type AccessOptions, createHandler, type RequestNote } from "@millrace/http";
 import { defaultLimits, type Limits, type StreamError } from "@millrace/protocol";
 import { type DataLock, lockData } from "./data-lock.ts";
@@ -17,6 +10,7 @@ import { createNodeServer } from "./node-server.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { createProcessMetrics } from "./process-metrics.ts";
 import { createFileSecrets } from "./secrets/file-secrets.ts";
+import type { KeptSecrets } from "./secrets/kept-secrets.ts";
 import { createMemorySecrets } from "./secrets/memory-secrets.ts";
 import { createSqliteDirectory } from "./sqlite/sqlite-directory.ts";
 import { systemClock, systemRandom } from "./system.ts";
@@ -74,7 +68,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   }
 }
 
-function secretsOf({ data, secretsKey, limits = {} }: ServeOptions): Secrets {
+function secretsOf({ data, secretsKey, limits = {} }: ServeOptions): KeptSecrets {
   if (data === ":memory:") return createMemorySecrets({ limits });
   return createFileSecrets({ directory: data, limits, ...(secretsKey === undefined ? {} : { key: secretsKey }) });
 }
@@ -82,7 +76,7 @@ function secretsOf({ data, secretsKey, limits = {} }: ServeOptions): Secrets {
 async function listen(
   options: ServeOptions,
   directory: Directory,
-  secrets: Secrets,
+  secrets: KeptSecrets,
   lock: DataLock | undefined,
 ): Promise<RunningServer> {
   const { onFault = () => {}, access = {} } = options;
@@ -138,6 +132,8 @@ async function listen(
       await closed;
       clearInterval(sweep);
       clearTimeout(cut);
+      // Whoever asked may be gone before the answer; the next server must not read what this one still writes.
+      await secrets.settled();
       lock?.release();
     },
   };

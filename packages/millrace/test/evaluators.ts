@@ -14,6 +14,12 @@ export function isAlive(id: number): boolean {
   return !["", "Z", "X"].includes(fieldsOf(String(id))[0] ?? "");
 }
 
+/** Time that it has computed, in hundredths of a second: how a test sees that an expression has begun. */
+export function processorTicks(id: number): number {
+  const fields = fieldsOf(String(id));
+  return Number(fields[11]) + Number(fields[12]);
+}
+
 function parentOf(id: string): number {
   return Number(fieldsOf(id)[1]);
 }

@@ -7,7 +7,7 @@ import type { Expressions, Rule } from "@millrace/engine";
 import { describeExpressions } from "@millrace/testing";
 import { createExpressions, type ExpressionsOptions } from "millrace";
 import { afterEach, describe, expect, test } from "vitest";
-import { evaluatorsOf, isAlive, textOf } from "./evaluators.ts";
+import { evaluatorsOf, isAlive, processorTicks, textOf } from "./evaluators.ts";
 
 const endless = "($again := function() { $again() }; $again())";
 /** They end the whole process that evaluates them, where no deadline is before. */
@@ -122,12 +122,35 @@ describe("processes", () => {
   });
 });
 
-function processorTicks(id: number): number {
-  const fields = textOf(id, "stat")
-    .replace(/^.*\) /s, "")
-    .split(" ");
-  return Number(fields[11]) + Number(fields[12]);
-}
+describe("the deadline", () => {
+  test("is of time that is computed: a process that had to wait may go on", async () => {
+    const expressions = create({ timeoutMs: 1_500, processes: 1 });
+    await result(expressions, "1");
+    const [id] = evaluatorsOf() as [number];
+    const before = processorTicks(id);
+    let answered = false;
+    const answer = result(expressions, "$sum([1..60000].($ + $))").finally(() => {
+      answered = true;
+    });
+    await expect.poll(() => processorTicks(id), { interval: 1 }).toBeGreaterThan(before);
+    process.kill(id, "SIGSTOP");
+    // Time itself is what is tested: there is nothing else to wait for.
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    expect(answered).toBe(false);
+    process.kill(id, "SIGCONT");
+    expect(await answer).toBe("3600060000");
+    expect(evaluatorsOf()).toEqual([id]);
+  });
+
+  test("others of the same batch, before and behind, are evaluated again in the next process", async () => {
+    const expressions = create({ processes: 1 });
+    const asked = Array.from({ length: 50 }, (_, n) =>
+      n % 20 === 10 ? refusal(expressions, { matcher: endless }) : result(expressions, `${n}`),
+    );
+    const stopped = "stopped: The expression did not end within 100 ms.";
+    expect(await Promise.all(asked)).toEqual(asked.map((_, n) => (n % 20 === 10 ? stopped : `${n}`)));
+  });
+});
 
 describe("memory", () => {
   test("whoever asks for too much is told so", async () => {
@@ -195,6 +218,9 @@ describe("expressions among themselves", () => {
     [`${naked} {} ~> |$f.environment.base.RegexEngine|{ 'prototype': 1, 'note': 1 }|)`],
     [`${naked} {} ~> |$f.environment.lookup('sum')|{ 'implementation': 1 }|)`],
     ["$ ~> |$|{ '__proto__': { 'cups': 666 }, 'constructor': { 'prototype': { 'cups': 666 } } }|"],
+    ["$ ~> |__proto__|{ 'cups': 666 }|"],
+    ["$ ~> |constructor.prototype|{ 'cups': 666 }|"],
+    ["$ ~> |$lookup($, '__proto__')|{ 'cups': 666 }|"],
     ["{ '__proto__': { 'cups': 666 }, 'sum': $sum := 666, 'x': $string := 666 }"],
   ])("the library stays as it is behind %s", async (transform) => {
     const expressions = create({ ...patient, processes: 1 });
@@ -252,6 +278,23 @@ describe("the program around them", () => {
     expect(children).toHaveLength(1);
     program.kill("SIGKILL");
     await expect.poll(() => children.filter(isAlive), { timeout: 10_000 }).toEqual([]);
+  });
+
+  test("where it may open no more files, that is said, and does not end it", async () => {
+    const code = `
+      import { openSync } from "node:fs";
+      import { createExpressions } from ${JSON.stringify(dist)};
+      const expressions = createExpressions({ timeoutMs: 100 });
+      try { for (;;) openSync("/dev/null"); } catch {}
+      await expressions.evaluate({ transform: "1" }, "{}").catch(({ reason, message }) => console.log(reason, message));`;
+    const line = `ulimit -n 512 && exec "$0" --input-type=module -e "$1"`;
+    const program = spawn("/bin/sh", ["-c", line, process.execPath, code], { stdio: ["ignore", "pipe", "inherit"] });
+    let said = "";
+    program.stdout.on("data", (text) => {
+      said += text;
+    });
+    expect(await new Promise((resolve) => program.once("close", resolve))).toBe(0);
+    expect(said).toMatch(/^stopped .* could not be started: spawn .* EMFILE/);
   });
 
   test("idle processes do not keep it from ending", async () => {

@@ -1,7 +1,8 @@
 /** The connections behind the way out: how many, how long, who waits, and that none is left. */
 import { spawn } from "node:child_process";
+import diagnostics from "node:diagnostics_channel";
 import { getEventListeners, once } from "node:events";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { createOutbound, type OutboundOptions } from "millrace";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -100,13 +101,17 @@ test("who waits can be aborted, and so many may wait", async () => {
   expect((await Promise.all(three)).map(({ reason }) => reason)).toEqual(["aborted", "aborted", "aborted"]);
 });
 
-test("nothing stays at a signal that outlives its requests", async () => {
+test("nothing stays at a signal that outlives its requests, and nobody warns of it", async () => {
+  const warnings: string[] = [];
+  const warned = ({ name }: Error) => void warnings.push(name);
+  process.on("warning", warned);
   const outbound = open({ connectionsPerOrigin: 2 });
   const receiver = await counting(0);
   const { signal } = new AbortController();
   await Promise.all(Array.from({ length: 20 }, () => outbound.send(request(receiver.url, { signal }))));
   await failureOf(outbound.send(request(await receivers.nowhere(), { signal })));
-  expect(getEventListeners(signal, "abort")).toEqual([]);
+  process.off("warning", warned);
+  expect([getEventListeners(signal, "abort"), warnings]).toEqual([[], []]);
 });
 
 test("a connection is not used for ever", async () => {
@@ -131,23 +136,24 @@ test("who does not even take the connection costs its time, and no socket stays"
     "-e",
     'require("net").createServer().listen({port:0,host:"127.0.0.1",backlog:1},function(){console.log(this.address().port)})',
   ]);
+  closing.push(async () => void child.kill("SIGKILL"));
   const [line] = (await once(child.stdout, "data")) as [Buffer];
   const port = Number(line);
   child.kill("SIGSTOP");
   const fillers = Array.from({ length: 6 }, () => connect(port, "127.0.0.1").on("error", () => undefined));
   await delay(100);
-  const connecting = () => process.getActiveResourcesInfo().filter((name) => name === "TCPConnectWrap").length;
-  const before = connecting();
+  const sockets: Socket[] = [];
+  const watch = (message: unknown) => void sockets.push((message as { socket: Socket }).socket);
+  diagnostics.subscribe("net.client.socket", watch);
   const outbound = open({});
   const url = `http://127.0.0.1:${port}/`;
   expect(await failureOf(outbound.send(request(url, { timeoutMs: 200 })))).toEqual({
     reason: "timeout",
     message: `http://127.0.0.1:${port}: no connection within 200 ms.`,
   });
-  await until(() => connecting() === before);
+  expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true]);
+  diagnostics.unsubscribe("net.client.socket", watch);
   for (const socket of fillers) socket.destroy();
-  child.kill("SIGKILL");
-  await once(child, "exit");
 });
 
 /** Until the other side has heard of it. */

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import type { Outbound } from "@millrace/engine";
+import { createSeededRandom } from "@millrace/testing";
 import { createOutbound } from "millrace";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { failureOf, request } from "./outbound-request.ts";
@@ -191,6 +192,12 @@ describe("not as it should be", () => {
     ["resets", (socket) => socket.resetAndDestroy(), "the connection was reset"],
     ["speaks something else", (socket) => socket.write("220 mail.example ESMTP\r\n"), noHttp],
     ["speaks nothing known", (socket) => socket.write(Buffer.from([0, 1, 2, 255, 254])), noHttp],
+    [
+      "answers with a status that is none",
+      (socket) => socket.write("HTTP/1.1 000 -\r\ncontent-length: 0\r\n\r\n"),
+      noHttp,
+    ],
+    ["asks for what was not offered", (socket) => socket.write(`HTTP/1.1 100 Continue\r\n\r\n${ok}`), closed],
     ["is in doubt about the length", (socket) => socket.write(twoLengths), "the answer is not as long as it said"],
     ["gives a length that is none", (socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n"), noHttp],
     ["breaks a line within a header", (socket) => socket.write("HTTP/1.1 200 OK\r\na\rb: c\r\n\r\n"), noHttp],
@@ -203,6 +210,7 @@ describe("not as it should be", () => {
     });
   });
 
+  const ok = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
   const twoLengths = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab";
   const upgrade = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
 
@@ -265,6 +273,59 @@ describe("not as it should be", () => {
     for (let i = 0; i < 2; i++) await outbound.send(request(url));
     expect(received.map(({ headers }) => headers.cookie)).toEqual([undefined, undefined]);
   });
+});
+
+test("any answer is an answer or a failure with words, and nothing else happens", async () => {
+  const random = createSeededRandom(5);
+  const wide = createOutbound({ allowPrivateDestinations: true, connectionsPerOrigin: 64 });
+  const parts = [
+    "HTTP/1.1 ",
+    "200",
+    "099",
+    "100",
+    "101",
+    "204",
+    "999",
+    " OK",
+    "\r\n",
+    "\n",
+    "\r",
+    "\r\n\r\n",
+    "\0",
+    ":",
+    " ",
+  ];
+  const headers = ["content-length: 3", "content-length: 0", "transfer-encoding: chunked", "connection: close", "a: b"];
+  const bodies = [
+    "3\r\nabc\r\n",
+    "0\r\n\r\n",
+    "abc",
+    "ffffffffffffffff\r\n",
+    "HTTP/1.1 200 OK\r\n\r\n",
+    "\u00ff\u0000",
+  ];
+  const all = [...parts, ...headers, ...bodies];
+  const outcomes = new Map<string, number>();
+  const { url } = await receivers.listenRaw((socket) => {
+    socket.on("data", () => {
+      let answer = random.integer(3) === 0 ? "" : `HTTP/1.1 ${random.pick(["200", "204", "103", "500", "000"])} OK\r\n`;
+      for (let i = random.integer(8); i > 0; i--) answer += `${random.pick(all)}${random.pick(["", "\r\n"])}`;
+      socket.write(answer);
+      if (random.integer(4) > 0) socket.end();
+    });
+  });
+  for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 50 }, sendOne));
+  await wide.close();
+  expect([...outcomes.keys()].sort()).toEqual(["answer", "timeout", "unreachable"]);
+
+  async function sendOne(): Promise<void> {
+    const sent = wide.send(request(url, { timeoutMs: 200, responseBytesMax: random.integer(5) }));
+    const outcome = await sent.then(
+      ({ status }) => (status >= 200 ? "answer" : `status ${status}`),
+      () => failureOf(sent).then(({ reason }) => reason),
+    );
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+  }
 });
 
 /** Until the other side has heard of it. */

@@ -19,6 +19,7 @@ test(`killed ${rounds} times while it sets secrets, it never loses one that it s
     const killAfter = last + 1 + ((round * 7) % 23);
     // In the middle of what comes behind the number: another fraction of a write in each round.
     for await (const line of createInterface({ input: setting.stdout })) {
+      if (line === "begin") continue;
       last = Number(line);
       if (last === killAfter) setTimeout(() => setting.kill("SIGKILL"), (round % 6) * 0.7);
     }
@@ -30,4 +31,18 @@ test(`killed ${rounds} times while it sets secrets, it never loses one that it s
     expect(await secrets.list("public")).toHaveLength(41);
   }
   expect(last).toBeGreaterThan(rounds);
+});
+
+test("killed while it makes the key, it leaves what the next start can use", async () => {
+  for (let round = 0; round < rounds; round++) {
+    const { directory, open } = place();
+    const setting = spawn(process.execPath, [child, directory, "0"], { stdio: ["ignore", "pipe", "inherit"] });
+    const ended = once(setting, "close");
+    setting.stdout.once("data", () => setTimeout(() => setting.kill("SIGKILL"), round / 2));
+    await ended;
+    const before = open();
+    const names = (await before.list("public")).map(({ name }) => name);
+    await before.set("public", { name: "after", value: "v", hosts: ["api.example.com"] });
+    expect((await open().list("public")).map(({ name }) => name)).toEqual([...names, "after"].sort());
+  }
 });

@@ -104,4 +104,12 @@ describe("at rest", () => {
     expect(await open().reveal("public", "C", url)).toBe("value-of-C");
     expect(readdirSync(directory)).toHaveLength(2);
   });
+
+  test("where a limit is lower than before, those that are there can still be replaced", async () => {
+    const { directory, open } = await filled();
+    const secrets = createFileSecrets({ directory, limits: { secretsPerProject: 1 } });
+    await secrets.set("public", { name: "A", value: "another", hosts });
+    expect(await open().reveal("public", "A", url)).toBe("another");
+    await expect(secrets.set("public", { name: "C", value: "c", hosts })).rejects.toThrow("at most 1 secrets");
+  });
 });

@@ -73,7 +73,8 @@ test("what costs nothing waits on the same ladder, and is never halted for it", 
     folded 1       -> act 1 #1
     failedFree off -> save
     saved          -> rest until 1000
-    due            -> act 1 #2
+    due            -> save
+    saved          -> act 1 #2
     failedFree off -> save
     saved          -> rest until 2000
     at 2000        -> act 1 #3

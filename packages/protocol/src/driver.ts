@@ -228,7 +228,8 @@ export function hear(driver: Driver, heard: Heard): Driver {
     case "diverged":
       return afterDivergence(driver);
     case "due":
-      return changed(driver, { nextAttemptAt: undefined });
+      // On disk it still waits: a crash during the call that comes now would not be counted as one.
+      return { ...changed(driver, { nextAttemptAt: undefined }), saveFirst: true };
     case "workOpened":
       return { ...changed(driver, { work: [...driver.progress.work, heard.work] }), saveFirst: true };
     case "workClosed":

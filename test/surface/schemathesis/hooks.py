@@ -14,9 +14,14 @@ def ndjson(ctx, value):
 @schemathesis.hook
 def before_call(ctx, case, kwargs):
     """Makes reads that are meant to be good ones so: a subtree has no offsets, the read of a stream no tokens, and
-    nothing lies beyond the head. Without this most would be refused. What is meant to be wrong stays as it is."""
-    is_read = case.operation.definition.raw.get("operationId", "").startswith("read")
-    if not is_read or case.meta is None or not case.meta.generation.mode.is_positive:
+    nothing lies beyond the head. And gives secrets a host, which no pattern can describe. Without this most would be
+    refused. What is meant to be wrong stays as it is."""
+    operation = case.operation.definition.raw.get("operationId", "")
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    if operation == "setSecret":
+        case.body["hosts"] = ["api.example.com"]
+    if not operation.startswith("read"):
         return
     query = case.query
     subtree = query.get("includeChildren") in (True, 1)

@@ -43,8 +43,7 @@ export function startProcess(
     execArgv: [`--max-old-space-size=${memoryMb}`, "--disallow-code-generation-from-strings"],
     stdio: ["ignore", "ignore", "ignore", "ipc", "pipe"],
   });
-  const verdict = child.stdio[verdictDescriptor] as Readable;
-  listen(child, verdict, events);
+  listen(child, events);
 
   return {
     // Its end is heard anyway; without a callback a channel that has just closed is an uncaught exception.
@@ -58,7 +57,7 @@ export function startProcess(
   };
 }
 
-function listen(child: ChildProcess, verdict: Readable, { ready, answers, end }: ProcessEvents): void {
+function listen(child: ChildProcess, { ready, answers, end }: ProcessEvents): void {
   let stopped = "";
   let ended = false;
   const endOnce = (how: string, outOfMemory: boolean) => {
@@ -66,12 +65,13 @@ function listen(child: ChildProcess, verdict: Readable, { ready, answers, end }:
     ended = true;
     end({ how, outOfMemory, ...(stopped === "" ? {} : { stopped: Number(stopped) }) });
   };
-  // The end of this pipe comes with the process's; it holds nothing open by itself.
-  (verdict as Readable & { unref(): void }).unref();
-  verdict.setEncoding("utf8").on("data", (text: string) => {
+  // Where no file can be opened any more there are no pipes either, whatever the types say; "error" follows.
+  const verdict = child.stdio?.[verdictDescriptor] as (Readable & { unref(): void }) | undefined;
+  verdict?.unref();
+  verdict?.setEncoding("utf8").on("data", (text: string) => {
     stopped += text;
   });
-  verdict.on("error", () => {});
+  verdict?.on("error", () => {});
   child.on("message", (message: FromProcess) => (message === "ready" ? ready() : answers(message)));
   child.on("error", (error) => endOnce(error.message, false));
   child.on("close", (code, signal) => {

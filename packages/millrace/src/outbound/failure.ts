@@ -4,6 +4,7 @@ import { isOutboundError, OutboundError } from "@millrace/engine";
 const closed = "the connection was closed before the end of the answer";
 const notSecure = "it does not speak TLS";
 const unknownIssuer = "its certificate is not signed by anybody who is trusted here";
+const notHttp = "what came back is not HTTP, or not all of it";
 const selfSigned = "its certificate is signed by itself";
 
 const words: Readonly<Record<string, string>> = {
@@ -18,6 +19,8 @@ const words: Readonly<Record<string, string>> = {
   EAI_AGAIN: "the name could not be looked up",
   UND_ERR_SOCKET: closed,
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "the answer is not as long as it said",
+  // undici's own, at a status below 100.
+  ERR_ASSERTION: notHttp,
   UND_ERR_HEADERS_OVERFLOW: "the headers of the answer are too long",
   EPROTO: notSecure,
   ERR_SSL_WRONG_VERSION_NUMBER: notSecure,
@@ -43,7 +46,7 @@ export function toOutboundError(error: unknown, destination: URL): OutboundError
 
 function inWords(error: unknown): string {
   const { name, code, address, port } = error as { name?: unknown; code?: unknown; address?: unknown; port?: unknown };
-  if (name === "HTTPParserError") return "what came back is not HTTP, or not all of it";
+  if (name === "HTTPParserError") return notHttp;
   if (typeof code !== "string") return "no answer";
   const said = words[code] ?? `no answer (${code})`;
   if (typeof address !== "string" || typeof port !== "number") return said;

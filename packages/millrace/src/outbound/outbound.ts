@@ -3,6 +3,7 @@
  * nothing is repeated, no cookie is kept, no proxy of the environment is asked, and HTTP/1.1 is all that is spoken.
  */
 import { lookup as lookUp } from "node:dns/promises";
+import { setMaxListeners } from "node:events";
 import { type Outbound, OutboundError, type OutboundRequest, type OutboundResponse } from "@millrace/engine";
 import { openConnection } from "./connection.ts";
 import { createConnections } from "./connections.ts";
@@ -111,6 +112,8 @@ function startDeadline({ timeoutMs, signal }: OutboundRequest, { origin }: URL):
     cut.abort(new OutboundError("timeout", `${origin}: no ${missing} within ${timeoutMs} ms.`));
   }, timeoutMs);
   const abort = () => cut.abort(new OutboundError("aborted", `${origin}: the request was aborted.`));
+  // One signal may stand for many requests, such as all of a server that stops; Node would warn of a leak.
+  setMaxListeners(0, signal);
   if (signal.aborted) abort();
   else signal.addEventListener("abort", abort, { once: true });
   return {

@@ -3,11 +3,11 @@
  * environment. Who opens this holds the lock of the directory, so nobody else writes there.
  */
 import path from "node:path";
-import type { Clock, Secrets } from "@millrace/engine";
+import type { Clock } from "@millrace/engine";
 import { defaultLimits, type Limits } from "@millrace/protocol";
 import { DataFault, explainDataFault } from "../data-fault.ts";
 import { systemClock } from "../system.ts";
-import { createKeptSecrets } from "./kept-secrets.ts";
+import { createKeptSecrets, type KeptSecrets } from "./kept-secrets.ts";
 import { makeKeyFile, readKeyFile } from "./key-file.ts";
 import { checkSeals, readSecretsFile, type SecretsFile, toFileText } from "./secrets-file.ts";
 import { createVault, parseKey, type Vault } from "./vault.ts";
@@ -23,7 +23,7 @@ export interface FileSecretsOptions {
 }
 
 /** @throws DataFault that names the file and the way out, when key and secrets cannot be used together */
-export function createFileSecrets(options: FileSecretsOptions): Secrets {
+export function createFileSecrets(options: FileSecretsOptions): KeptSecrets {
   const { directory, key, limits = {}, clock = systemClock } = options;
   const file = path.join(directory, "secrets.json");
   const keyFile = path.join(directory, "secrets.key");

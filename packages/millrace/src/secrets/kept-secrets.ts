@@ -14,6 +14,12 @@ export interface SealedSecret extends SecretNote {
   sealed: string;
 }
 
+/** What a host needs beside the port, to end in good order. */
+export interface KeptSecrets extends Secrets {
+  /** Resolves when no change is under way. */
+  settled(): Promise<void>;
+}
+
 export interface Keeping {
   /** What is there at the start. */
   entries: readonly SealedSecret[];
@@ -33,7 +39,7 @@ export function boundTo({ project, name, hosts }: Pick<SealedSecret, "project" |
   return ["secret", project, name, hosts];
 }
 
-export function createKeptSecrets({ entries, vault, save, limits, clock }: Keeping): Secrets {
+export function createKeptSecrets({ entries, vault, save, limits, clock }: Keeping): KeptSecrets {
   let kept: ReadonlyMap<string, SealedSecret> = new Map(
     entries.map((entry) => [keyOf(entry.project, entry.name), entry]),
   );
@@ -55,7 +61,8 @@ export function createKeptSecrets({ entries, vault, save, limits, clock }: Keepi
     const key = keyOf(project, input.name);
     const before = kept.get(key);
     const others = [...kept.values()].filter((entry) => entry !== before);
-    checkRoom(others, project, input, limits);
+    if (before === undefined) checkCount(others, project, limits);
+    checkBytes(others, input);
     const { seal } = await vault();
     const updatedAt = new Date(clock.now()).toISOString();
     const hosts = [...input.hosts];
@@ -95,6 +102,7 @@ export function createKeptSecrets({ entries, vault, save, limits, clock }: Keepi
       return (await vault()).open(boundTo(secret), secret.sealed);
     },
     derive: async (purpose) => (await vault()).derive(purpose),
+    settled: () => turn.then(() => {}),
   };
 }
 
@@ -106,12 +114,13 @@ function noteOf({ name, hosts, description, createdAt, updatedAt }: SealedSecret
   return { name, hosts: [...hosts], ...(description === undefined ? {} : { description }), createdAt, updatedAt };
 }
 
-function checkRoom(others: readonly SealedSecret[], project: string, { value }: SecretInput, limits: Limits): void {
-  const limit = limits.secretsPerProject;
-  if (others.filter((entry) => entry.project === project).length >= limit) {
-    const message = `A project has at most ${limit} secrets. Remove one that is not needed.`;
-    throw new StreamError("rate_limited", message, { limit, unit: "secrets of this project" });
-  }
+function checkCount(entries: readonly SealedSecret[], project: string, { secretsPerProject: limit }: Limits): void {
+  if (entries.filter((entry) => entry.project === project).length < limit) return;
+  const message = `A project has at most ${limit} secrets. Remove one that is not needed.`;
+  throw new StreamError("rate_limited", message, { limit, unit: "secrets of this project" });
+}
+
+function checkBytes(others: readonly SealedSecret[], { value }: SecretInput): void {
   const bytes = others.reduce((sum, { sealed }) => sum + sealed.length, 0) + Buffer.byteLength(value);
   if (bytes <= allSecretsBytesMax) return;
   const message = `All secrets of a server together have at most ${allSecretsBytesMax} bytes. Remove some that are not needed.`;

@@ -1,8 +1,8 @@
 /** Secrets that end with the process, as everything with `--data :memory:` does. The key is one of chance. */
-import type { Clock, Secrets } from "@millrace/engine";
+import type { Clock } from "@millrace/engine";
 import { defaultLimits, type Limits } from "@millrace/protocol";
 import { systemClock } from "../system.ts";
-import { createKeptSecrets } from "./kept-secrets.ts";
+import { createKeptSecrets, type KeptSecrets } from "./kept-secrets.ts";
 import { createVault, randomKey } from "./vault.ts";
 
 export interface MemorySecretsOptions {
@@ -10,7 +10,7 @@ export interface MemorySecretsOptions {
   clock?: Pick<Clock, "now">;
 }
 
-export function createMemorySecrets({ limits = {}, clock = systemClock }: MemorySecretsOptions = {}): Secrets {
+export function createMemorySecrets({ limits = {}, clock = systemClock }: MemorySecretsOptions = {}): KeptSecrets {
   const vault = createVault(randomKey());
   return createKeptSecrets({
     entries: [],
