@@ -77,6 +77,8 @@ export interface Fact {
   /** Of the event that it is about. */
   offset: number;
   slug: string;
+  /** False where the state has left behind what it is about. Then it is not said, which is `unavailable`. */
+  stillTrue?(slices: Slices): boolean;
 }
 
 export interface Halt {

@@ -3,6 +3,9 @@
  * means is decided here; when another attempt is made is the driver's business.
  */
 import { type StreamEvent, secretNames, withSecrets } from "@millrace/protocol";
+import { subscriptions } from "../builtin/subscriptions.ts";
+import type { Slices } from "../state.ts";
+import { isConfiguredBy } from "./configured.ts";
 import { isReport } from "./facts.ts";
 import { LaterError } from "./hook-run.ts";
 import { textOf } from "./rules.ts";
@@ -90,7 +93,9 @@ export function createWebhook(
   async function tell(name: string, what: string, said: object, offset: number): Promise<void> {
     const key = `d:subscription/${encodeURIComponent(slug)}/${spec.epoch}/${place.streamId()}/${what}`;
     const event = { type: prefix + name, payload: said as never };
-    await place.state({ streamId: place.streamId(), key, event, offset, slug });
+    // An answer to what was configured before says nothing about what is configured now.
+    const stillTrue = (slices: Slices) => isConfiguredBy(subscriptions, spec, slices);
+    await place.state({ streamId: place.streamId(), key, event, offset, slug, stillTrue });
   }
 
   return counted;
