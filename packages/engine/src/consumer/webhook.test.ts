@@ -104,6 +104,33 @@ describe("what is sent", () => {
     expect(second?.headers["webhook-signature"]).toBe(signature);
   });
 
+  test("the server's secret is shown when a webhook that had another one, or was none, comes to leave it to the server", async () => {
+    const world = postingWorld(taken);
+    const shown = async (...events: ReturnType<typeof hook>[]) => {
+      const inputs = events.map((event) => ({ event }));
+      return world.engine.signingSecrets(
+        "public",
+        "/s",
+        await world.engine.append("public", "/s", inputs, { bytes: 1 }),
+      );
+    };
+    const own = hook({ signingSecret: "{{secret:SIGNING}}" });
+    expect(await shown(own)).toEqual({});
+    const first = await shown(hook());
+    expect(first).toEqual({ audit: expect.stringMatching(/^whsec_/) });
+    expect(await shown(hook({ startFrom: "end" }))).toEqual({});
+    expect(await shown(subscription("audit", { type: "stream", path: "/other" }))).toEqual({});
+    const second = await shown(own, hook(), hook());
+    expect(second).toEqual({ audit: expect.stringMatching(/^whsec_/) });
+    expect(second).not.toEqual(first);
+    await world.append("/s", { type: "signed" });
+    await pass(world, 2_000);
+    const { body = "", headers = {} } = world.network.received.at(-1) ?? {};
+    const at = new Date(Number(headers["webhook-timestamp"]) * 1_000);
+    const verifier = new Webhook(second.audit as string);
+    expect(verifier.sign(headers["webhook-id"] as string, at, body)).toBe(headers["webhook-signature"]);
+  });
+
   test("a signature by a stored secret, and headers with secrets that no event holds", async () => {
     const world = postingWorld(taken);
     const headers = { authorization: "Bearer {{secret:KEY}}", "X-Plain": "p" };
@@ -346,6 +373,27 @@ test("every event comes in order and at least once, whenever the server crashes"
   expect(firstTimes.filter((offset) => sent.includes(offset))).toEqual(sent);
   expect(firstTimes).toEqual([...firstTimes].sort((a, b) => a - b));
 });
+
+test.each(["__proto__", "constructor", "\ud800", "a/b%c\n\u{1f600}", "tree"])(
+  "a slug of %j is as good as any",
+  async (slug) => {
+    const world = postingWorld(taken);
+    const inputs = [{ event: subscription(slug, { type: "webhook", callbackUrl }) }];
+    const appended = await world.engine.append("public", "/s", inputs, { bytes: 1 });
+    const made = await world.engine.signingSecrets("public", "/s", appended);
+    expect(Object.entries(made)).toEqual([[slug, expect.stringMatching(/^whsec_/)]]);
+    await world.append("/s", { type: "a" });
+    await pass(world, 2_000);
+    expect(world.came()).toEqual([3]);
+    expect(world.network.received[0]?.headers["webhook-id"]).toMatch(/^[!-~]+$/);
+    const { consumers } = await world.engine.state("public", "/s");
+    const listed = slug === "tree" ? "subscription/tree" : slug;
+    expect(Object.entries(consumers)).toContainEqual([
+      listed,
+      expect.objectContaining({ kind: "subscription", cursor: 3 }),
+    ]);
+  },
+);
 
 test("a WebSocket subscription says that it is not served yet", async () => {
   const world = postingWorld(taken);

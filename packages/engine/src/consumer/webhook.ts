@@ -10,7 +10,7 @@ import { isReport } from "./facts.ts";
 import { LaterError } from "./hook-run.ts";
 import { textOf } from "./rules.ts";
 import { type Sign, signer } from "./signing.ts";
-import type { ConsumerPlace, ConsumerSpec } from "./spec.ts";
+import { type ConsumerPlace, type ConsumerSpec, consumerName, nameOfSlug } from "./spec.ts";
 import type { Deliver, Delivery, SubscriptionPayload, SubscriptionPorts } from "./subscriptions.ts";
 
 const defaultTimeoutSeconds = 15;
@@ -91,7 +91,7 @@ export function createWebhook(
   }
 
   async function tell(name: string, what: string, said: object, offset: number): Promise<void> {
-    const key = `d:subscription/${encodeURIComponent(slug)}/${spec.epoch}/${place.streamId()}/${what}`;
+    const key = `d:${consumerName("subscription", slug)}/${spec.epoch}/${place.streamId()}/${what}`;
     const event = { type: prefix + name, payload: said as never };
     // An answer to what was configured before says nothing about what is configured now.
     const stillTrue = (slices: Slices) => isConfiguredBy(subscriptions, spec, slices);
@@ -105,7 +105,7 @@ export function createWebhook(
 async function ownHeaders(event: StreamEvent, slug: string, place: ConsumerPlace, body: string, sign: Sign) {
   const { streamPath, offset, source } = event;
   // A header takes no more than Latin letters, and a slug any.
-  const name = encodeURIComponent(slug);
+  const name = nameOfSlug(slug);
   const id = `${place.streamId()}.${offset}.${name}`;
   return {
     ...(await sign(id, body)),
