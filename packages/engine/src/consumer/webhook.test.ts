@@ -25,6 +25,11 @@ const halts = builtin("subscription/halted");
 const parked = builtin("subscription/event-parked");
 const secret = { value: "sk-very-secret", hosts: ["receiver.example"] };
 
+const unusual = {
+  BLANK: { ...secret, value: "sk-very-secret " },
+  SLASH: { ...secret, value: "sk-very-secret/2" },
+};
+
 const hook = (extra: object = {}) => subscription("audit", { type: "webhook", callbackUrl, ...extra });
 const taken: Receiver = () => ({ status: 200 });
 
@@ -42,7 +47,11 @@ function postingWorld(receiver: Receiver, options: WorldOptions = {}): Posted {
 }
 
 function posting(network: SimulatedNetwork, options: WorldOptions): Posted {
-  const secrets = plainSecrets({ KEY: secret, SIGNING: { ...secret, value: "c2lnbmluZyBrZXkgb2YgdGhlIHRlc3Q=" } });
+  const secrets = plainSecrets({
+    KEY: secret,
+    ...unusual,
+    SIGNING: { ...secret, value: "c2lnbmluZyBrZXkgb2YgdGhlIHRlc3Q=" },
+  });
   const world = pushingWorld({ outbound: network, secrets }, options);
   return { ...world, network, came: () => network.received.map(({ body }) => JSON.parse(body).offset) };
 }
@@ -305,15 +314,34 @@ describe("what must not leave, and what must not come back", () => {
     ["as it is", "sk-very-secret"],
     ["in quotes", '{"sent":"Bearer sk-very-secret"}'],
     ["cut in the middle by the excerpt", `${"x".repeat(190)}sk-very-secret`],
+    ["without the blank behind it, which no header keeps", '"sk-very-secret"'],
+    ["with its slash escaped as PHP does", '{"sent":"sk-very-secret\\/2"}'],
   ])("a receiver that repeats the secret %s does not bring it into an event", async (_, body) => {
     const world = postingWorld(answers({ status: 401, body }));
-    await world.append("/s", hook({ headers: { authorization: "Bearer {{secret:KEY}}" } }));
+    const headers = { authorization: "Bearer {{secret:KEY}}", x: "{{secret:BLANK}}", y: "{{secret:SLASH}}" };
+    await world.append("/s", hook({ headers }));
     await world.append("/s", { type: "a" });
     await pass(world, 5_000);
     const text = JSON.stringify([await world.events("/s"), await world.engine.state("public", "/s")]);
     expect(text).toContain("answered 401");
     expect(text).not.toContain("sk-very");
+    expect(text).not.toContain("/2");
   });
+});
+
+test("of two secrets of which one begins like the other, neither comes back in part", async () => {
+  const clock = createManualClock();
+  const network = createSimulatedNetwork({ clock, random: createSeededRandom(7) });
+  network.register(callbackUrl, ({ headers }) => ({ status: 401, body: `got ${headers.a} and ${headers.b}` }));
+  const hosts = ["receiver.example"];
+  const secrets = plainSecrets({ SHORT: { value: "sk-one", hosts }, LONG: { value: "sk-one-and-more", hosts } });
+  const world = pushingWorld({ outbound: network, secrets }, { clock });
+  await world.append("/s", hook({ headers: { a: "{{secret:SHORT}}", b: "{{secret:LONG}}" } }));
+  await world.append("/s", { type: "a" });
+  await pass(world, 5_000);
+  expect(await errorsIn(world)).toEqual([
+    "https://receiver.example answered 401: got {{secret:SHORT}} and {{secret:LONG}}",
+  ]);
 });
 
 test("two receivers that refuse everything do not feed each other with what is said about them", async () => {

@@ -136,13 +136,19 @@ async function filledHeaders(
 
 /** A receiver may repeat what it was sent, as it is or escaped; a message is an event that anybody can read. */
 function withoutValues(text: string, values: ReadonlyMap<string, string>): string {
+  const forms = [...values].flatMap(([name, value]) => formsOf(value).map((form) => ({ name, form })));
+  // The longest first: a short secret may be the beginning of a longer one, whose rest would stay.
+  forms.sort((a, b) => b.form.length - a.form.length);
   let redacted = text;
-  for (const [name, value] of values) {
-    for (const form of [value, JSON.stringify(value).slice(1, -1), encodeURIComponent(value)]) {
-      if (form !== "") redacted = redacted.replaceAll(form, `{{secret:${name}}}`);
-    }
-  }
+  for (const { name, form } of forms) redacted = redacted.replaceAll(form, () => `{{secret:${name}}}`);
   return redacted;
+}
+
+function formsOf(stored: string): string[] {
+  // A header keeps no blanks around its value.
+  const value = stored.trim();
+  const json = JSON.stringify(value).slice(1, -1);
+  return [value, json, json.replaceAll("/", "\\/"), encodeURIComponent(value)].filter((form) => form !== "");
 }
 
 function failure(status: number, message: string, retryAfter: string | undefined, now: number): Error {
