@@ -177,7 +177,7 @@ export function createEngine(options: EngineOptions): Engine {
       limits,
       meter,
       onFailure,
-      append: (to, request) => streams.get(project, to).append(request),
+      appendTo: (to, request) => streams.get(project, to).append(request),
       callMe: (at) => waker.call(project, path, at),
       onResumed: (of, run) => listen(resumeListeners, project + of, run),
     });

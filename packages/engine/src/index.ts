@@ -1,6 +1,6 @@
 /** The stream: append, readers, consumers, ports. No Node imports; the host picks the adapters. */
 export { type Configuration, processorKind } from "./consumer/processors.ts";
-export type { ConsumerKind, ConsumerPlace, ConsumerSpec, Halt, LoadedProcessor } from "./consumer/spec.ts";
+export type { ConsumerKind, ConsumerPlace } from "./consumer/spec.ts";
 export {
   type AppendInput,
   type AppendOptions,

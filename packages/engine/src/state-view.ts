@@ -1,10 +1,11 @@
 /** What `GET /api/state` shows of a stream: always of committed state. */
-import { type JsonObject, type JsonValue, StreamError, type StreamEvent } from "@millrace/protocol";
+
+import type { Consumer } from "@millrace/protocol";
+import { admit, type JsonObject, type JsonValue, StreamError, type StreamEvent } from "@millrace/protocol";
 import { lifecycle } from "./builtin/lifecycle.ts";
 import { pause } from "./builtin/pause.ts";
 import { nextTime, scheduleList, schedules } from "./builtin/schedules.ts";
 import { builtins } from "./builtins.ts";
-import type { Consumer } from "./consumer/consumer.ts";
 import { continuesBatch, decodeRecord } from "./record.ts";
 import { sliceOf } from "./state.ts";
 import type { Stream } from "./stream.ts";
@@ -119,6 +120,8 @@ function schedulesOf(stream: Stream): { schedules?: Record<string, ScheduleState
 export interface Folder {
   version: string;
   initialState: unknown;
+  /** Left out where it is given every event as it is. */
+  admit?(event: StreamEvent): ReturnType<typeof admit>;
   reduce(args: { state: unknown; event: StreamEvent; continued: boolean }): unknown;
   /** The state that is at hand, and up to where it goes. */
   present: { state: unknown; offset: number } | undefined;
@@ -134,14 +137,14 @@ export async function folderOf(stream: Stream, slug: string): Promise<Folder> {
   }
   const consumer = foldersOf(stream).find(({ spec }) => spec.slug === slug);
   if (consumer === undefined) throw noProcessor(stream, slug);
-  const { cursor } = consumer.driver.progress;
-  const processor = consumer.folded?.processor ?? (await consumer.kind.load(consumer.spec, consumer.house, cursor));
+  const processor = consumer.folded?.processor ?? (await consumer.code());
   const { folded } = consumer;
   return {
     version: String(consumer.spec.configuredAt),
     initialState: processor.initialState,
     present: folded === undefined ? undefined : { state: folded.value, offset: folded.offset },
-    // As for the consumer itself: a reducer that returns nothing keeps the state.
+    // As for the consumer itself: what is not for it is passed over, and a reducer that returns nothing keeps the state.
+    admit: (event) => admit(processor, event),
     reduce: ({ state, event }) => processor.reduce({ state, event }) ?? state,
   };
 }
@@ -173,7 +176,9 @@ export async function stateAt(stream: Stream, folder: Folder, at: number | undef
     if (page.records.length === 0) break;
     for (const record of page.records) {
       const event = decodeRecord(stream.path, ++offset, record);
-      state = folder.reduce({ state, event, continued: continuesBatch(record) });
+      const admitted = folder.admit === undefined ? { event } : await folder.admit(event);
+      if (admitted === undefined || !("event" in admitted)) continue;
+      state = folder.reduce({ state, event: admitted.event, continued: continuesBatch(record) });
     }
   }
   return { state, offset, version };

@@ -17,7 +17,23 @@ export type Work<State> = (args: {
   append: HookAppend;
 }) => Promise<void>;
 
-interface HookTools<State> {
+/** What a hook is given beside the stream. */
+export interface HookSurroundings {
+  /** What is logged goes where the processor runs, never into the stream. */
+  readonly logger: Logger;
+  /** The way to the network: in a sandbox the only one. */
+  readonly fetch: typeof fetch;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface Logger {
+  debug(message: string, details?: unknown): void;
+  info(message: string, details?: unknown): void;
+  warn(message: string, details?: unknown): void;
+  error(message: string, details?: unknown): void;
+}
+
+interface HookTools<State> extends HookSurroundings {
   /** Right behind the event, or at the end of what was missed. */
   state: State;
   append: HookAppend;
@@ -32,8 +48,8 @@ interface HookTools<State> {
   signal: AbortSignal;
 }
 
-export interface HookArguments<State> extends HookTools<State> {
-  event: StreamEvent;
+export interface HookArguments<State, Event = StreamEvent> extends HookTools<State> {
+  event: Event;
   /** 1 the first time; more when an earlier call failed or may have begun. */
   attempt: number;
 }

@@ -25,8 +25,50 @@ export {
   type Step,
   startDriver,
 } from "./driver.ts";
-export type { CatchUpArguments, HookAppend, HookArguments, Interrupted, OpenWork, Work } from "./hook.ts";
-export { type BuiltinProcessor, type DueEvent, defineProcessor, type Judged, type Processor } from "./processor.ts";
+export type {
+  CatchUpArguments,
+  HookAppend,
+  HookArguments,
+  HookSurroundings,
+  Interrupted,
+  Logger,
+  OpenWork,
+  Work,
+} from "./hook.ts";
+export {
+  type BuiltinProcessor,
+  type DueEvent,
+  defineProcessor,
+  type EventsOf,
+  type Judged,
+  type Processor,
+} from "./processor.ts";
+export type { OutputOf, SchemaIssue, SchemaResult, StandardSchema } from "./standard-schema.ts";
+
+// Consumers: what runs the driver, in the engine and elsewhere
+
+export type { Clock, Random } from "./clock.ts";
+export { admit } from "./delivery/admit.ts";
+export { Consumer } from "./delivery/consumer.ts";
+export { isReport } from "./delivery/facts.ts";
+export { HopelessError, LaterError } from "./delivery/hook-run.ts";
+export type {
+  DeliveryHouse,
+  Fact,
+  HookMeter,
+  HouseAppend,
+  Page,
+  ReadOptions,
+  StoredState,
+} from "./delivery/house.ts";
+export {
+  type ConsumerSpec,
+  consumerName,
+  type DeliveryKind,
+  type Halt,
+  type LoadedProcessor,
+  nameOfSlug,
+} from "./delivery/spec.ts";
 export { type Progress, progressAt } from "./progress.ts";
 
 // Paths and projects

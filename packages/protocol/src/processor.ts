@@ -8,15 +8,22 @@
 import type { EventInput, EventSource, StreamEvent } from "./event.ts";
 import type { CatchUpArguments, HookArguments } from "./hook.ts";
 import type { Limits } from "./limits.ts";
+import type { OutputOf, StandardSchema } from "./standard-schema.ts";
 
-export interface Processor<State> {
+export interface Processor<State, Event = StreamEvent> {
   /** Its name in a stream: 1 to 255 characters. */
   readonly slug: string;
   readonly initialState: State;
-  /** Pure and synchronous: the next state, never the old one changed. Sees every event once, in order. */
-  reduce(args: { state: State; event: StreamEvent }): State;
+  /**
+   * Schemas of payloads by event type, of any library that speaks Standard Schema. With them the processor is given
+   * events of these types alone, parsed once; one that does not parse is told and passed over.
+   */
+  readonly events?: Readonly<Record<string, StandardSchema>>;
+  /** Pure and synchronous: the next state, never the old one changed; nothing to keep it. Sees every event once, in order. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a reducer that returns nothing has this type
+  reduce(args: { state: State; event: Event }): State | undefined | void;
   /** Acts on one event, in order, at least once. What it throws is tried again, then halts the processor. */
-  afterAppend?(args: HookArguments<State>): void | Promise<void>;
+  afterAppend?(args: HookArguments<State, Event>): void | Promise<void>;
   /**
    * Decides once, from the state at the end, after events were missed or work was interrupted; also at the first start
    * and after a new version. A hundred old inputs must not become a hundred model calls.
@@ -26,7 +33,14 @@ export interface Processor<State> {
   readonly catchUp?: "decide" | "act";
   /** Another version reduces the history again, without acting on it. Default "1". */
   readonly version?: string;
+  /** Where it begins on a stream that exists: at the end (the default), the start, or behind an offset. */
+  readonly startFrom?: "start" | "end" | number;
 }
+
+/** The events of a processor with schemas: by their `type` their payload is known. */
+export type EventsOf<Schemas> = {
+  [Type in keyof Schemas & string]: StreamEvent<OutputOf<Schemas[Type]>> & { type: Type };
+}[keyof Schemas & string];
 
 /** What a built-in knows about an append that is being judged. */
 export interface Judged {
@@ -69,6 +83,10 @@ export interface BuiltinProcessor<State> {
 }
 
 /** Returns what it was given, typed. */
-export function defineProcessor<State>(processor: Processor<State>): Processor<State> {
+export function defineProcessor<State, const Schemas extends Readonly<Record<string, StandardSchema>>>(
+  processor: Processor<State, EventsOf<Schemas>> & { readonly events: Schemas },
+): Processor<State>;
+export function defineProcessor<State>(processor: Processor<State>): Processor<State>;
+export function defineProcessor(processor: unknown): unknown {
   return processor;
 }

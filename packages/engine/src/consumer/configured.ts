@@ -1,9 +1,9 @@
 /** What the kinds have in common whose consumers events configure: who there is, and what a halt says. */
-import type { BuiltinProcessor, EventInput } from "@millrace/protocol";
+import type { BuiltinProcessor, ConsumerSpec, EventInput, Halt } from "@millrace/protocol";
 import { type ConfigurationsState, startedBy } from "../builtin/configurations.ts";
 import { type Slices, sliceOf } from "../state.ts";
 import { unavailable } from "../unavailable.ts";
-import type { ConsumerPlace, ConsumerSpec, Halt } from "./spec.ts";
+import type { ConsumerPlace } from "./spec.ts";
 
 /** The same list for the same state, so that asking costs nothing. */
 export function specsOf(builtin: BuiltinProcessor<ConfigurationsState>): (slices: Slices) => readonly ConsumerSpec[] {

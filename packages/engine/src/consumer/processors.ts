@@ -2,10 +2,10 @@
  * The kind of consumer that an event deploys: `dynamic-worker/configured` and what belongs to it. Where the code runs
  * is the host's choice: it is given the payload of the configuration, and gives back a processor.
  */
-import type { JsonObject } from "@millrace/protocol";
+import type { JsonObject, LoadedProcessor } from "@millrace/protocol";
 import { processors } from "../builtin/processors.ts";
 import { configurationOf, haltPayload, specsOf } from "./configured.ts";
-import type { ConsumerKind, LoadedProcessor } from "./spec.ts";
+import type { ConsumerKind } from "./spec.ts";
 
 export interface Configuration {
   project: string;

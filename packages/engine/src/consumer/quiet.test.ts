@@ -1,4 +1,6 @@
 /** What a server does while nothing happens: nothing. Counted at the port: reads, writes, activations; and timers. */
+
+import type { ConsumerSpec } from "@millrace/protocol";
 import type { Intercept } from "@millrace/testing";
 import { createManualClock, type ManualClock } from "@millrace/testing";
 import { expect, test } from "vitest";
@@ -6,7 +8,7 @@ import { acting, after, configured, ofType, pass, worldOf } from "../../test/pro
 import { builtin, createWorld, untilQuiet } from "../../test/world.ts";
 import { processors } from "../builtin/processors.ts";
 import { sliceOf } from "../state.ts";
-import type { ConsumerKind, ConsumerSpec } from "./spec.ts";
+import type { ConsumerKind } from "./spec.ts";
 
 /** Counts calls of the log by operation. */
 function counting(): { intercept: Intercept; calls: Record<string, number>; asked: unknown[]; reset(): void } {

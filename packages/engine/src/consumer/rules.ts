@@ -1,8 +1,14 @@
 /** JSONata over events, as transformers and subscriptions use it: what it gives, and what becomes of its failures. */
-import { type EventInput, type HookAppend, isJsonObject, isStreamError, type StreamEvent } from "@millrace/protocol";
+import {
+  type EventInput,
+  type HookAppend,
+  HopelessError,
+  isJsonObject,
+  isStreamError,
+  type StreamEvent,
+} from "@millrace/protocol";
 import { type Evaluated, type Expressions, isExpressionError, type Rule } from "../ports/expressions.ts";
 import { unavailable } from "../unavailable.ts";
-import { HopelessError } from "./hook-run.ts";
 
 /** So many events may come of one. */
 const outputsMax = 1_000;

@@ -1,8 +1,10 @@
 /** Signatures of webhook deliveries, as https://www.standardwebhooks.com describes them. */
+
+import type { ConsumerSpec } from "@millrace/protocol";
 import { secretNames } from "@millrace/protocol";
 import { Webhook } from "standardwebhooks";
 import { SecretError, type Secrets } from "../ports/secrets.ts";
-import type { ConsumerPlace, ConsumerSpec } from "./spec.ts";
+import type { ConsumerPlace } from "./spec.ts";
 import type { SubscriptionPayload } from "./subscriptions.ts";
 
 /** The headers that prove who sent a body, and when. */

@@ -2,13 +2,12 @@
  * All consumers of one stream: made, replaced and removed as its state says, told what was committed, asked what they
  * owe. They know nothing of each other, so one that is slow or halted holds up nobody.
  */
-import { StreamError } from "@millrace/protocol";
+import { Consumer, type ConsumerSpec, consumerName, type DeliveryKind, StreamError } from "@millrace/protocol";
 import type { ProgressRow, Snapshot } from "../ports/log.ts";
 import { typeOfRecord } from "../record.ts";
 import { initialSlices, type Slices } from "../state.ts";
-import { Consumer } from "./consumer.ts";
 import type { ConsumerHouse } from "./house.ts";
-import { type ConsumerKind, type ConsumerSpec, consumerName } from "./spec.ts";
+import type { ConsumerKind } from "./spec.ts";
 
 /** How long the running hook of a version that was replaced may go on. */
 const replacedMs = 5_000;
@@ -179,7 +178,7 @@ export class StreamConsumers {
     const at = (time: number | null) => {
       if (time !== null && (due === null || time < due)) due = time;
     };
-    const goesOn = (kind: ConsumerKind) => !paused || kind.goesOnWhilePaused === true;
+    const goesOn = (kind: DeliveryKind) => !paused || kind.goesOnWhilePaused === true;
     if (this.#kinds.some((kind, i) => goesOn(kind) && kind.specs(slices) !== this.#specs[i])) at(lastAt);
     if (!paused && this.#pausedNow && this.#consumers.size > 0) at(lastAt);
     // Another version is to begin there.
@@ -226,7 +225,8 @@ export class StreamConsumers {
 
   #begin(kind: ConsumerKind, spec: ConsumerSpec, row: string | undefined, resting: boolean): void {
     const stir = (stirred: Consumer) => this.#astir.add(stirred);
-    const consumer = new Consumer(kind, spec, this.#house, { row, resting, stir });
+    const load = (spec: ConsumerSpec, cursor: number) => kind.load(spec, this.#house, cursor);
+    const consumer = new Consumer(kind, spec, this.#house, { row, resting, load, stir });
     this.#consumers.set(consumer.name, consumer);
     this.#interest = null;
     consumer.wake();

@@ -1,19 +1,30 @@
 /** The house of the consumers of one stream, built from the stream and what the engine gave it. */
-import { type Limits, StreamError } from "@millrace/protocol";
+import {
+  type EventInput,
+  type HookSurroundings,
+  type Limits,
+  type Page,
+  parseEventInput,
+  type Random,
+  StreamError,
+} from "@millrace/protocol";
+import { contentDigest } from "../digest.ts";
+import type { AppendRequest } from "../forming.ts";
 import type { Meter } from "../meter.ts";
-import type { Random } from "../ports/clock.ts";
 import { decodeRecord, typeOfRecord } from "../record.ts";
 import type { Slices } from "../state.ts";
-import type { Stream } from "../stream.ts";
+import type { Appended, Stream } from "../stream.ts";
 import { unavailable } from "../unavailable.ts";
-import type { ConsumerHouse, Page } from "./house.ts";
+import type { ConsumerHouse } from "./house.ts";
 
 /** Progress that changed is on disk after this time, unless a commit took it along before. */
 const saveAfterMs = 1_000;
 const pageEvents = 1_000;
 const pageBytes = 1024 * 1024;
 
-export interface HouseNeeds extends Pick<ConsumerHouse, "append" | "onResumed" | "onFailure"> {
+export interface HouseNeeds extends Pick<ConsumerHouse, "onResumed" | "onFailure"> {
+  /** To any stream of the project. */
+  appendTo(path: string, request: AppendRequest): Promise<Appended[]>;
   random: Random;
   limits: Limits;
   meter: Meter;
@@ -24,7 +35,7 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
   let savingAt: number | undefined;
   let sharedPage: { after: number; through: number; page: WeakRef<Promise<Page>> } | undefined;
 
-  async function read(after: number, through: number, types: ReadonlySet<string> | undefined): Promise<Page> {
+  async function readFresh(after: number, through: number, types: ReadonlySet<string> | undefined): Promise<Page> {
     const { first, records } = await recordsBehind(stream, after, through);
     const events = [];
     for (const [i, record] of records.entries()) {
@@ -39,7 +50,7 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
   function readShared(after: number, through: number): Promise<Page> {
     const before = sharedPage?.after === after && sharedPage.through === through ? sharedPage.page.deref() : undefined;
     if (before !== undefined) return before;
-    const page = read(after, through, undefined);
+    const page = readFresh(after, through, undefined);
     sharedPage = { after, through, page: new WeakRef(page) };
     page.catch(() => {
       sharedPage = undefined;
@@ -55,16 +66,27 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
     streamId: () => stream.streamId ?? "",
     head: () => stream.head.offset,
     paused: () => stream.paused,
-    read,
-    readShared,
+    surroundings,
+    read: (after, through, { types, shared }) =>
+      shared && types === undefined ? readShared(after, through) : readFresh(after, through, types),
     follow(following) {
       stream.tail.followed = following;
     },
-    decode: decodeRecord,
+    parse: (input) => parseHookInput(input, needs.limits),
+    async append({ path, event, key, source, fence }) {
+      // A key of its own is the author's word on when two appends are the same one.
+      const own = event.idempotencyKey;
+      const keyed =
+        own === undefined ? { key, digest: "" } : { key: `c:${own}`, digest: contentDigest(event, undefined) };
+      const entries = [{ event, source, ...keyed }];
+      const [appended] = await needs.appendTo(path, { entries, fromServer: false, bytes: 0, fence });
+      const { offset, record, replayed } = appended as Appended;
+      return { event: decodeRecord(path, offset, record), replayed };
+    },
     consumerSnapshot: (consumer) => stream.log.consumerSnapshot(consumer).catch(unreadable),
     async eventAt(offset) {
       if (offset < stream.birthOffset || offset > stream.head.offset) return undefined;
-      const { events } = await read(offset - 1, offset, undefined).catch(unreadable);
+      const { events } = await readFresh(offset - 1, offset, undefined).catch(unreadable);
       return events[0];
     },
     async state({ streamId, key, event, offset, slug, stillTrue }) {
@@ -95,6 +117,25 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
       return savingAt === undefined;
     },
   };
+}
+
+/** Code of the host has the host's own; a sandbox gives its processors others. */
+const surroundings: HookSurroundings = {
+  logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+  fetch: (...args) => fetch(...args),
+  env: {},
+};
+
+/** What is stored is what JSON makes of it; so it is judged as that, and not as the objects of a program. */
+function parseHookInput(input: unknown, { eventBytes: limit, jsonDepth }: Limits): EventInput {
+  const text = JSON.stringify(input) ?? "null";
+  if (text.length > limit) {
+    const message = `The event has ${text.length} characters, more than ${limit}.`;
+    throw new StreamError("too_large", message, { limit, unit: "bytes" });
+  }
+  const parsed = parseEventInput(JSON.parse(text), { jsonDepth });
+  if (!parsed.ok) throw new StreamError("invalid_request", `This is no event: ${parsed.error}`, {});
+  return parsed.event;
 }
 
 /** Whoever loads code has to tell a disk that is away from code that is wrong. */

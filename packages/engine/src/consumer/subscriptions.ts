@@ -2,7 +2,7 @@
  * Subscriptions: consumers that push the events of a stream to somebody, in order and at least once. Which events and
  * what is sent for each is decided here; `webhook.ts` and `forward.ts` bring it there.
  */
-import type { HookArguments, StreamEvent } from "@millrace/protocol";
+import type { ConsumerSpec, HookArguments, StreamEvent } from "@millrace/protocol";
 import { subscriptions } from "../builtin/subscriptions.ts";
 import type { Expressions } from "../ports/expressions.ts";
 import type { Outbound } from "../ports/outbound.ts";
@@ -10,7 +10,7 @@ import type { Secrets } from "../ports/secrets.ts";
 import { configurationOf, haltPayload, specsOf } from "./configured.ts";
 import { createForward } from "./forward.ts";
 import { applyRule } from "./rules.ts";
-import type { ConsumerKind, ConsumerPlace, ConsumerSpec } from "./spec.ts";
+import type { ConsumerKind, ConsumerPlace } from "./spec.ts";
 import { createWebhook } from "./webhook.ts";
 
 export interface SubscriptionPorts {

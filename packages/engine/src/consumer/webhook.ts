@@ -2,15 +2,22 @@
  * Delivery to a webhook: one signed POST for each event, with the headers that the subscription names. What the answer
  * means is decided here; when another attempt is made is the driver's business.
  */
-import { type StreamEvent, secretNames, withSecrets } from "@millrace/protocol";
+import {
+  type ConsumerSpec,
+  consumerName,
+  isReport,
+  LaterError,
+  nameOfSlug,
+  type StreamEvent,
+  secretNames,
+  withSecrets,
+} from "@millrace/protocol";
 import { subscriptions } from "../builtin/subscriptions.ts";
 import type { Slices } from "../state.ts";
 import { isConfiguredBy } from "./configured.ts";
-import { isReport } from "./facts.ts";
-import { LaterError } from "./hook-run.ts";
 import { textOf } from "./rules.ts";
 import { type Sign, signer } from "./signing.ts";
-import { type ConsumerPlace, type ConsumerSpec, consumerName, nameOfSlug } from "./spec.ts";
+import type { ConsumerPlace } from "./spec.ts";
 import type { Deliver, Delivery, SubscriptionPayload, SubscriptionPorts } from "./subscriptions.ts";
 
 const defaultTimeoutSeconds = 15;

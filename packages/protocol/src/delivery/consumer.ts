@@ -2,33 +2,27 @@
  * One consumer of one stream: runs the driver. The driver says what to do next; this does it and reports back. The
  * order of things is in `#loop` alone: one step at a time, until there is nothing to do.
  */
-import {
-  type Driver,
-  hear,
-  isStreamError,
-  nextStep,
-  type OpenWork,
-  type Progress,
-  type Step,
-  type StreamError,
-  type StreamEvent,
-  startDriver,
-} from "@millrace/protocol";
+import { type Delivered, type Driver, hear, nextStep, type Step, startDriver } from "../driver.ts";
+import { isStreamError, type StreamError } from "../errors.ts";
+import type { StreamEvent } from "../event.ts";
+import type { OpenWork } from "../hook.ts";
+import type { Progress } from "../progress.ts";
+import { admit } from "./admit.ts";
 import { interruptedMessage, isAbout, isReport, tellError, tellHalt } from "./facts.ts";
 import { type FoldedState, loadState } from "./folded-state.ts";
 import { messageOf, type Outcome } from "./hook-run.ts";
 import { Hooks } from "./hooks.ts";
-import type { ConsumerHouse } from "./house.ts";
+import type { DeliveryHouse } from "./house.ts";
 import { encodeProgress, startFrom } from "./progress-row.ts";
-import { type ConsumerKind, type ConsumerSpec, consumerName } from "./spec.ts";
+import { type ConsumerSpec, consumerName, type DeliveryKind, type LoadedProcessor } from "./spec.ts";
 
 /** When the log could not be read or written, it is looked at again after this time. */
 const lookAgainMs = 1_000;
 
 export class Consumer {
-  readonly kind: ConsumerKind;
+  readonly kind: DeliveryKind;
   spec: ConsumerSpec;
-  readonly house: ConsumerHouse;
+  readonly house: DeliveryHouse;
   /** In keys and rows: unique on its stream. */
   readonly name: string;
   /** The life of the stream that it belongs to. */
@@ -37,6 +31,7 @@ export class Consumer {
   callAt: number | undefined;
   #driver: Driver;
   readonly #stir: (consumer: Consumer) => void;
+  readonly #from: { load(spec: ConsumerSpec, cursor: number): Promise<LoadedProcessor> };
   #start: "first" | "version" | "again";
   /** Its code and state, once they are needed. */
   #folded: FoldedState | undefined;
@@ -45,6 +40,7 @@ export class Consumer {
   #untold: { offset: number; message: string } | undefined;
   /** Since when something is owed that is not done, or not on disk as done. */
   #owedSince: number | undefined;
+  #awayTo: number | undefined;
   #looping = false;
   #stopped = false;
   #whenStill: (() => void)[] = [];
@@ -55,10 +51,16 @@ export class Consumer {
    * @param stir is told whenever something happens to it
    */
   constructor(
-    kind: ConsumerKind,
+    kind: DeliveryKind,
     spec: ConsumerSpec,
-    house: ConsumerHouse,
-    from: { row: string | undefined; resting: boolean; stir(consumer: Consumer): void },
+    house: DeliveryHouse,
+    from: {
+      row: string | undefined;
+      resting: boolean;
+      /** Its code; what this throws halts it. */
+      load(spec: ConsumerSpec, cursor: number): Promise<LoadedProcessor>;
+      stir(consumer: Consumer): void;
+    },
   ) {
     this.kind = kind;
     this.spec = spec;
@@ -69,8 +71,9 @@ export class Consumer {
     const head = house.head();
     this.#start = start;
     this.#stir = from.stir;
+    this.#from = from;
     this.#driver = startDriver(
-      { misses: false, decides: false, failuresMax: kind.failuresMax },
+      { misses: kind.misses === true && start !== "first", decides: false, failuresMax: kind.failuresMax },
       {
         start,
         progress: from.resting && start === "again" && isAtRest(spec, progress) ? overHead(progress, head) : progress,
@@ -145,6 +148,12 @@ export class Consumer {
     this.#hear({ is: "halted" });
     this.#hooks.abort("The consumer was halted.");
     void this.#hooks.works.stop("The consumer was halted.", undefined);
+  }
+
+  /** Contact was lost for so long that what came meanwhile, up to this head, is missed. */
+  away(head: number): void {
+    this.#awayTo = Math.max(this.#awayTo ?? 0, head);
+    this.wake();
   }
 
   pause(): void {
@@ -238,6 +247,11 @@ export class Consumer {
     return encodeProgress(this.spec, this.#driver.progress, true);
   }
 
+  /** Its processor, whether or not it is needed here. */
+  code(): Promise<LoadedProcessor> {
+    return this.#from.load(this.spec, this.#driver.progress.cursor);
+  }
+
   stateNow(): unknown {
     return this.#folded?.value;
   }
@@ -267,6 +281,11 @@ export class Consumer {
   async #loop(): Promise<void> {
     try {
       while (!this.#stopped) {
+        if (this.#awayTo !== undefined) {
+          const head = this.#awayTo;
+          this.#awayTo = undefined;
+          this.#hear({ is: "away", head });
+        }
         if (this.#untold !== undefined) {
           await this.#tellUntold(this.#untold);
           continue;
@@ -324,8 +343,7 @@ export class Consumer {
   /** The driver starts anew, now that it is known whether there is an afterCatchUp. */
   async #load(): Promise<void> {
     try {
-      const { cursor } = this.#driver.progress;
-      const processor = await this.kind.load(this.spec, this.house, cursor);
+      const processor = await this.code();
       this.#folded = await loadState(this, processor, this.#driver.progress.cursor);
     } catch (error) {
       if (isStreamError(error, "unavailable")) throw error;
@@ -356,12 +374,29 @@ export class Consumer {
   }
 
   async #scan(after: number, through: number): Promise<void> {
-    const { types } = this.spec;
-    const shared = this.kind.stateless === true && types === undefined;
-    const page = await (shared ? this.house.readShared(after, through) : this.house.read(after, through, types));
-    const events = page.events.map((event) => ({ event, act: !isAbout(event, this.kind, this.spec.slug) }));
+    const page = await this.house.read(after, through, {
+      types: this.spec.types,
+      shared: this.kind.stateless === true,
+    });
+    const events: Delivered[] = [];
+    for (const event of page.events) {
+      const admitted = await this.#admitted(event);
+      if (admitted !== undefined) {
+        events.push({ event: admitted, act: !isAbout(event, this.kind, this.spec.slug) });
+      }
+    }
     this.#hear({ is: "scanned", through: page.through, events });
     if (this.#driver.waiting.length === 0) this.#folded?.through(page.through);
+  }
+
+  /** The event as its processor is given it; what its schema refuses is told, and passed over. */
+  async #admitted(event: StreamEvent): Promise<StreamEvent | undefined> {
+    const processor = this.#folded?.processor;
+    if (processor?.events === undefined) return event;
+    const admitted = await admit(processor, event);
+    if (admitted === undefined || "event" in admitted) return admitted?.event;
+    if (event.offset > this.#driver.progress.cursor) await this.tell(event.offset, admitted.fault);
+    return undefined;
   }
 
   #fold(event: StreamEvent): void {

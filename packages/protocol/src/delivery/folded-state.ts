@@ -1,5 +1,5 @@
 /** A processor's code and its state at one offset: folded from the events, kept in memory, cached in snapshots. */
-import type { StreamEvent } from "@millrace/protocol";
+import type { StreamEvent } from "../event.ts";
 import type { Consumer } from "./consumer.ts";
 import type { LoadedProcessor } from "./spec.ts";
 

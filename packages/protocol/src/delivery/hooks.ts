@@ -1,5 +1,8 @@
 /** The calls of one consumer's hooks: one at a time, and beside them the work that they left open. */
-import type { Step, StreamError, StreamEvent, Work } from "@millrace/protocol";
+import type { Step } from "../driver.ts";
+import type { StreamError } from "../errors.ts";
+import type { StreamEvent } from "../event.ts";
+import type { Work } from "../hook.ts";
 import { type AppendedBefore, Call, type CallPurpose } from "./call.ts";
 import type { Consumer } from "./consumer.ts";
 import type { FoldedState } from "./folded-state.ts";
@@ -59,6 +62,7 @@ export class Hooks {
   #tools(call: Call, { cause, depth }: Pick<CallPurpose, "cause" | "depth">) {
     return {
       append: call.append,
+      ...this.#consumer.house.surroundings,
       signal: call.controller.signal,
       // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
       waitUntil: (name: string, work: Work<any>) => this.works.open(name, work, cause, depth),

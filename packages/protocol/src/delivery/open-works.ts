@@ -2,8 +2,9 @@
  * Work that a hook left open: it runs outside of the cursor, is on disk as open before it begins, and is never begun
  * a second time by itself. What an unclean end leaves open, the next start finds.
  */
-import { isStreamError, type OpenWork, StreamError, type Work } from "@millrace/protocol";
-import type { Clock } from "../ports/clock.ts";
+import type { Clock } from "../clock.ts";
+import { isStreamError, StreamError } from "../errors.ts";
+import type { OpenWork, Work } from "../hook.ts";
 import { Call, type CallPurpose } from "./call.ts";
 import type { Consumer } from "./consumer.ts";
 import { endedOrLeft, hookMsMax, messageOf } from "./hook-run.ts";

@@ -4,18 +4,10 @@
  * Keys are derived from what the call is for and from the number of the append in it, in a key space that no client
  * can name. So doing it again changes nothing; and if it is not the same that is done again, the call has diverged.
  */
-import {
-  type EventInput,
-  type EventSource,
-  type HookAppend,
-  isStreamError,
-  parseEventInput,
-  parsePath,
-  StreamError,
-  type StreamEvent,
-} from "@millrace/protocol";
-import { contentDigest } from "../digest.ts";
-import type { Appended } from "../stream.ts";
+import { isStreamError, StreamError } from "../errors.ts";
+import type { EventInput, StreamEvent } from "../event.ts";
+import type { HookAppend } from "../hook.ts";
+import { parsePath } from "../paths.ts";
 import type { Consumer } from "./consumer.ts";
 
 export interface CallPurpose {
@@ -75,31 +67,21 @@ export class Call {
     this.appended.push({ path, type: event.type });
     this.#compare(number, this.#purpose.before[number], { path, type: event.type });
     const { key, cause, depth } = this.#purpose;
-    const { house, spec } = this.#consumer;
-    const source: EventSource = { kind: this.#consumer.kind.sourceKind, slug: spec.slug, cause, depth: depth + 1 };
-    const derived = `d:${this.#consumer.name}/${spec.epoch}/${this.#consumer.streamId}/${key}/${number}`;
-    // A key of its own is the author's word on when two appends are the same one.
-    const own = event.idempotencyKey;
-    const keyed =
-      own === undefined ? { key: derived, digest: "" } : { key: `c:${own}`, digest: contentDigest(event, undefined) };
+    const { house, spec, name, streamId, kind } = this.#consumer;
     try {
-      const appended = await house.append(path, {
-        entries: [{ event, source, ...keyed }],
-        fromServer: false,
-        bytes: 0,
+      const { event: stored, replayed } = await house.append({
+        path,
+        event,
+        key: `d:${name}/${spec.epoch}/${streamId}/${key}/${number}`,
+        source: { kind: kind.sourceKind, slug: spec.slug, cause, depth: depth + 1 },
         fence: () => this.#fence(),
       });
-      return this.#stored(number, path, event, appended[0] as Appended);
+      if (replayed) this.#compare(number, { path, type: stored.type }, { path, type: event.type });
+      return stored;
     } catch (error) {
       if (path !== house.path && isStreamError(error) && error.code === "stream_paused") this.pausedPath = path;
       throw error;
     }
-  }
-
-  #stored(number: number, path: string, event: EventInput, { offset, record, replayed }: Appended): StreamEvent {
-    const stored = this.#consumer.house.decode(path, offset, record);
-    if (replayed) this.#compare(number, { path, type: stored.type }, { path, type: event.type });
-    return stored;
   }
 
   #compare(number: number, before: AppendedBefore | undefined, now: AppendedBefore): void {
@@ -119,16 +101,7 @@ export class Call {
     const { house } = this.#consumer;
     const aimed = typeof input === "object" && input !== null && "event" in input;
     const path = aimed ? resolvePath(house.path, input.path) : house.path;
-    // What is stored is what JSON makes of it; so it is judged as that, and not as the objects of a program.
-    const text = JSON.stringify(aimed ? input.event : input) ?? "null";
-    const limit = house.limits.eventBytes;
-    if (text.length > limit) {
-      const message = `The event has ${text.length} characters, more than ${limit}.`;
-      throw new StreamError("too_large", message, { limit, unit: "bytes" });
-    }
-    const parsed = parseEventInput(JSON.parse(text), { jsonDepth: house.limits.jsonDepth });
-    if (!parsed.ok) throw new StreamError("invalid_request", `This is no event: ${parsed.error}`, {});
-    return { path, event: parsed.event };
+    return { path, event: house.parse(aimed ? input.event : input) };
   }
 }
 

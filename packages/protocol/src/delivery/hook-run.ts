@@ -1,6 +1,6 @@
 /** One call of a hook from its begin to its end, with everything that can end it, and what became of it. */
-import { isStreamError, StreamError } from "@millrace/protocol";
-import type { Clock } from "../ports/clock.ts";
+import type { Clock } from "../clock.ts";
+import { isStreamError, StreamError } from "../errors.ts";
 import type { Call } from "./call.ts";
 
 /** A hook that runs for longer is ended, and has failed. */

@@ -1,5 +1,5 @@
 /** The stored text of a consumer's progress: the driver's, with the version and the epoch that it belongs to. */
-import { type Progress, progressAt } from "@millrace/protocol";
+import { type Progress, progressAt } from "../progress.ts";
 import type { ConsumerSpec } from "./spec.ts";
 
 interface StoredProgress extends Progress {

@@ -1,7 +1,9 @@
 /** What the server says of a consumer, as events of its stream: that something failed, that it goes no further. */
-import type { OpenWork, Step, StreamEvent } from "@millrace/protocol";
+import type { Step } from "../driver.ts";
+import type { StreamEvent } from "../event.ts";
+import type { OpenWork } from "../hook.ts";
 import type { Consumer } from "./consumer.ts";
-import type { ConsumerKind } from "./spec.ts";
+import type { DeliveryKind } from "./spec.ts";
 
 const messageCharactersMax = 4_096;
 
@@ -47,7 +49,7 @@ export function interruptedMessage({ name }: OpenWork): string {
 }
 
 /** Errors and halts of a consumer are folded by everyone, and never acted on by the one that they name. */
-export function isAbout({ type, payload }: StreamEvent, { kind, aboutTypes }: ConsumerKind, slug: string): boolean {
+export function isAbout({ type, payload }: StreamEvent, { kind, aboutTypes }: DeliveryKind, slug: string): boolean {
   if (aboutTypes.has(type)) return fieldOf(payload, "slug") === slug;
   const about = fieldOf(payload, "about");
   return fieldOf(about, "kind") === kind && fieldOf(about, "slug") === slug;

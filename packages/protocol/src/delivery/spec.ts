@@ -1,0 +1,62 @@
+/** What a consumer is told of itself: who it is, where its cursor began, and what its kind says of all like it. */
+import type { EventInput, EventSource } from "../event.ts";
+import type { Processor } from "../processor.ts";
+
+export interface ConsumerSpec {
+  slug: string;
+  /** Offset of the event that started the cursor. What it appends is keyed by it. */
+  epoch: number;
+  /** Offset of the newest configuration: another one is another version. */
+  configuredAt: number;
+  /** Where a cursor of this epoch begins. */
+  startAfter: number;
+  /** Offset of the event that last let it go on after a halt; 0 without one. */
+  resumedAt: number;
+  /** Offset of the configuration for which the server made a secret that is still in use. */
+  secretAt?: number;
+  halted?: { at: number; offset: number; message: string };
+  /** Canonical types of the events that it acts on; all without it. */
+  types?: ReadonlySet<string>;
+}
+
+export interface DeliveryKind {
+  /** As in `about.kind` and in the state: "processor". */
+  readonly kind: string;
+  /** As in the `source` of what it appends. */
+  readonly sourceKind: EventSource["kind"];
+  /** Calls that fail before it is halted. */
+  readonly failuresMax: number;
+  /** What lies between cursor and head at a start is missed. Never so inside the server. */
+  readonly misses?: boolean;
+  /** Its processors fold nothing, so history is not read for them; and they leave the events as they are. */
+  readonly stateless?: boolean;
+  /** It only passes on what is stored, so a pause of the stream is none of its business. */
+  readonly goesOnWhilePaused?: boolean;
+  /** Types of the events that say something about one of this kind, by `slug`: never given to the one that they name. */
+  readonly aboutTypes: ReadonlySet<string>;
+  /** What fails at a report of a failure is not reported again: two that report to each other would never end. */
+  readonly silentAboutReports?: boolean;
+  /** Of the event that says that it goes no further. */
+  readonly haltedType: string;
+  halted(spec: ConsumerSpec, halt: Halt): Pick<EventInput, "payload">;
+}
+
+// Each is called with the state that it made itself, so whoever drives it need not know its type.
+// biome-ignore lint/suspicious/noExplicitAny: a heterogeneous list
+export type LoadedProcessor = Processor<any>;
+
+export interface Halt {
+  offset: number;
+  message: string;
+  attempts: number;
+}
+
+/** In keys and rows: unique on its stream. */
+export function consumerName(kind: string, slug: string): string {
+  return `${kind}/${nameOfSlug(slug)}`;
+}
+
+/** In ASCII. Logs from before slugs were judged for it may have one with half a character, which nothing can encode. */
+export function nameOfSlug(slug: string): string {
+  return encodeURIComponent(slug.replaceAll(/\p{Surrogate}/gu, "\ufffd"));
+}
