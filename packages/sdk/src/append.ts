@@ -12,6 +12,8 @@ export interface AppendOptions {
   signal?: AbortSignal;
   /** `false`: send once, and make up no key. */
   retry?: boolean;
+  /** Code says because of which event it appends, which guards against loops: see `source` of the stored event. */
+  cause?: { streamPath: string; offset: number; depth: number; slug: string };
 }
 
 export interface Appended<Payload = JsonValue> {
@@ -65,6 +67,7 @@ export function createAppend(connection: Connection): Append {
   async function append(...args: unknown[]): Promise<Appended | AppendedBatch> {
     const { path, what, options } = parseArguments(args);
     const { body, headers } = keyed(what, options);
+    Object.assign(headers, causeHeaders(options.cause));
     const route = connection.at("/api/streams", path);
     const retry = options.retry === false ? toRetry({ attempts: 0 }) : connection.retry;
     const { signal } = options;
@@ -86,6 +89,15 @@ function parseArguments(args: unknown[]): Appending {
   if (Array.isArray(first)) return { path: "", what: first, options };
   const { path = "", event, events } = first as Partial<AppendOne & AppendMany>;
   return { path, what: event ?? events ?? (first as EventInput), options };
+}
+
+function causeHeaders(cause: AppendOptions["cause"]): Record<string, string> {
+  if (cause === undefined) return {};
+  return {
+    "millrace-cause": `${encodeURIComponent(cause.streamPath)}@${cause.offset}`,
+    "millrace-depth": String(cause.depth),
+    "millrace-processor": encodeURIComponent(cause.slug),
+  };
 }
 
 /**

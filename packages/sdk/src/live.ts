@@ -30,6 +30,8 @@ export interface StreamOptions {
   signal?: AbortSignal;
   /** Live: all that was there is given out, what comes next is new. Called again after each reconnection. */
   onCaughtUp?(position: CaughtUp): void;
+  /** Live: something came on the connection, if only a sign of life. */
+  onContact?(): void;
   /** Live: the connection was lost, or not made; the next attempt is in `delayMs`. */
   onDisconnected?(disconnection: Disconnected): void;
 }
@@ -54,7 +56,7 @@ export async function* readLive(
   progress: Progress,
   signal: AbortSignal,
 ): AsyncGenerator<StreamEvent> {
-  const { types, includeChildren, onCaughtUp, onDisconnected } = options;
+  const { types, includeChildren, onCaughtUp, onDisconnected, onContact } = options;
   const fixed: Query = { format: "sse", live: true, markers: true, includeChildren, type: types };
   const route = connection.at("/api/streams", path);
   const retry: Retry = { ...connection.retry };
@@ -65,7 +67,13 @@ export async function* readLive(
   for (;;) {
     let lost: unknown;
     try {
-      for await (const items of openFrames(connection, route, { ...fixed, ...position }, { retry, life }, signal)) {
+      for await (const items of openFrames(
+        connection,
+        route,
+        { ...fixed, ...position },
+        { retry, life, onContact },
+        signal,
+      )) {
         connected = true;
         failures = 0;
         for (const item of items) {
@@ -96,7 +104,7 @@ async function* openFrames(
   connection: Connection,
   route: string,
   query: Query,
-  { retry, life }: { retry: Retry; life: Life },
+  { retry, life, onContact }: { retry: Retry; life: Life; onContact: StreamOptions["onContact"] },
   signal: AbortSignal,
 ): AsyncGenerator<Item[]> {
   const response = await open(connection, route, query, signal);
@@ -115,6 +123,7 @@ async function* openFrames(
     },
   });
   for await (const text of textOf(response.body, connection.urlOf(route), signal)) {
+    onContact?.();
     const items = parser.feed(text);
     if (items.length > 0) yield items;
   }

@@ -79,7 +79,7 @@ export class Call {
       if (replayed) this.#compare(number, { path, type: stored.type }, { path, type: event.type });
       return stored;
     } catch (error) {
-      if (path !== house.path && isStreamError(error) && error.code === "stream_paused") this.pausedPath = path;
+      if (isStreamError(error, "stream_paused")) this.pausedPath = path;
       throw error;
     }
   }

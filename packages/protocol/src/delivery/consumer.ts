@@ -419,7 +419,7 @@ export class Consumer {
     // Nobody else would hear of it.
     const unheard = folded.processor.afterCatchUp === undefined ? (step.interrupted?.work ?? []) : [];
     for (const work of unheard) await this.tell(work.offset, interruptedMessage(work));
-    await this.#after(await this.#hooks.catchUp(folded, step), { offset: cursor });
+    await this.#after(await this.#hooks.catchUp(folded, step), { offset: Math.max(cursor, 1) });
   }
 
   async #after(outcome: Outcome, about: StreamEvent | { offset: number }): Promise<void> {

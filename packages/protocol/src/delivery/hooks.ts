@@ -46,7 +46,8 @@ export class Hooks {
     const { cursor, decided = 0 } = driver.progress;
     // Another version, and another decision of the same one, is no repetition.
     const key = `catch-up-${spec.configuredAt}-${decided}`;
-    const purpose = { key, cause: { streamPath, offset: cursor }, depth: 0 };
+    // Where nothing was before, it is for the first event.
+    const purpose = { key, cause: { streamPath, offset: Math.max(cursor, 1) }, depth: 0 };
     const what = { ...(missed && { missed }), ...(interrupted && { interrupted }) };
     return this.#run(purpose, (call) =>
       afterCatchUp({ streamPath, state: value, ...what, ...this.#tools(call, purpose) }),

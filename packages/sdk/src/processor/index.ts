@@ -1,0 +1,18 @@
+/** Processors: defined once, run on a laptop or wherever JavaScript runs, on streams of a server anywhere. */
+export {
+  type CatchUpArguments,
+  defineProcessor,
+  type EventInput,
+  type EventsOf,
+  type HookAppend,
+  type HookArguments,
+  type Interrupted,
+  type Logger,
+  type Processor,
+  type StandardSchema,
+  type StreamEvent,
+} from "@millrace/protocol";
+export { createEventsClient } from "../client.ts";
+export { type Cursors, memoryCursors, type StoredCursor } from "./cursors.ts";
+export type { ProcessorObserver } from "./observed.ts";
+export { type ProcessorRun, type RunOptions, runProcessor } from "./run-processor.ts";
