@@ -25,10 +25,15 @@ export interface Deliveries {
   sent(server: Server, request: OutboundRequest): Sent;
   /** A receiver answered. */
   answered(sent: Sent, status: number): void;
+  /** The answer came to the server that waits for it. */
+  heard(sent: Sent, status: number): void;
+  /** This address answered 410. */
+  isGone(url: string | undefined): boolean;
   /** Whoever passes this event in this epoch leaves nothing undone. */
   isDone(stream: StoredStream, epoch: PushEpoch, event: StreamEvent): boolean;
 }
 
+const goneHeardMax = 3;
 const refusals: ReadonlySet<number> = new Set([400, 413, 422]);
 
 /** @param strict the only server there ever is knows all that is on disk: so it is known of which epoch a request is */
@@ -38,6 +43,8 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
   const refused = new Map<string, number>();
   /** URLs that answered 410. */
   const gone = new Set<string>();
+  /** How often somebody heard that. */
+  const goneHeard = new Map<string, number>();
 
   function isDone(stream: StoredStream, epoch: PushEpoch, event: StreamEvent): boolean {
     const { kind, slug, versions } = epoch;
@@ -104,6 +111,7 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
     if (!bodies.includes(request.body)) return `its body is ${request.body}, and should be ${bodies}`;
     const epochs = strict ? all.filter(({ epoch }) => epoch === current?.epoch) : all;
     const after = Number(request.headers["millrace-after"]);
+    if (!(after < sent.offset)) return `it says that it comes after ${after}`;
     if (epochs.some((epoch) => mayCome(stream, epoch, sent, after))) return undefined;
     const stands = epochs.map(({ epoch, doneThrough }) => `epoch ${epoch} has done ${doneThrough}`);
     return `it is not its turn after ${after}: ${stands}`;
@@ -125,6 +133,14 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
       if (refusals.has(status)) refused.set(id, (refused.get(id) ?? 0) + 1);
       if (status === 410) gone.add(url);
     },
+    heard({ path, id, url }, status) {
+      if (status !== 410) return;
+      const times = (goneHeard.get(url) ?? 0) + 1;
+      goneHeard.set(url, times);
+      // Whoever hears it may crash before it says so.
+      if (times > goneHeardMax) wrong(`${path} ${id} is sent, and ${url} has answered 410 ${times} times`);
+    },
+    isGone: (url) => url !== undefined && gone.has(url),
     isDone,
   };
 }

@@ -5,7 +5,7 @@
 import { createMemoryDirectory, type Directory, decodeRecord, type LoadedStream } from "@millrace/engine";
 import type { Progress, StreamEvent } from "@millrace/protocol";
 import { epochTaking, outputKey, outputOf } from "./outputs.ts";
-import { foldReference, newReference, type Reference } from "./reference.ts";
+import { builtin, foldReference, newReference, type Reference } from "./reference.ts";
 import { type FoldState, foldState, initialFold } from "./scripts.ts";
 
 export const project = "public";
@@ -80,6 +80,7 @@ export function createDisk(): Disk {
 
   function takeOutput({ path, streamId }: StoredStream, event: StreamEvent): void {
     const output = outputOf(event);
+    if (event.type.startsWith(builtin(""))) throw new Error(`${path}|${event.offset} is built in, and was forwarded`);
     outputs.set(outputKey(output), commits);
     const source = streams.get(output.path);
     // Of a life that is over.

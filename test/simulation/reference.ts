@@ -54,11 +54,15 @@ export interface Times {
 
 export interface Reference {
   paused: boolean;
+  /** Offset of the event that paused it last. */
+  pausedAt: number;
   lastAt: number;
   processors: Map<string, ProcessorReference>;
   /** By `transformer/slug` and `subscription/slug`. */
   pushers: Map<string, PusherReference>;
   pushEpochs: Map<string, PushEpoch[]>;
+  /** What the server itself removed led there. */
+  removals: (string | undefined)[];
   /** Offsets of events that a receiver refused for good, by slug. */
   parked: Set<string>;
   schedules: Map<string, ScheduleReference>;
@@ -83,10 +87,12 @@ const missedAfterMs = 10_000;
 export function newReference(): Reference {
   return {
     paused: false,
+    pausedAt: 0,
     lastAt: 0,
     processors: new Map(),
     pushers: new Map(),
     pushEpochs: new Map(),
+    removals: [],
     parked: new Set(),
     diverged: new Set(),
     schedules: new Map(),
@@ -113,6 +119,7 @@ function foldFact(reference: Reference, event: StreamEvent, at: number): string 
   const slug = String(payload.slug);
   switch (event.type) {
     case builtin("paused"):
+      if (!reference.paused) reference.pausedAt = event.offset;
       reference.paused = true;
       return undefined;
     case builtin("resumed"):
@@ -195,6 +202,8 @@ function foldPusher(reference: Reference, event: StreamEvent, payload: Record<st
     case "configured":
       return configurePusher(reference, { kind, slug }, payload as unknown as PushPayload, event.offset);
     case "removed":
+      if (event.source?.kind === "server" && before !== undefined)
+        reference.removals.push(before.versions.at(-1)?.callbackUrl);
       reference.pushers.delete(key);
       return undefined;
     case "halted":

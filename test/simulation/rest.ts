@@ -3,9 +3,10 @@
  * once; and a day in which nothing is due passes without a write and without a timer.
  */
 import type { StreamEvent } from "@millrace/protocol";
-import { append, stopServer } from "./actions.ts";
+import { append, event, stopServer } from "./actions.ts";
 import type { StoredStream } from "./disk.ts";
 import { acknowledgementFaults, owed } from "./invariants.ts";
+import { receivers } from "./network.ts";
 import { builtin, isRepeating, type PusherReference, periodOf } from "./reference.ts";
 import { idOfAppend, scripts } from "./scripts.ts";
 import type { Server } from "./server.ts";
@@ -25,6 +26,7 @@ export async function rest(simulation: Simulation): Promise<void> {
   }
   // Back-off goes up to an hour, and a hook that is stuck is ended after a quarter of one, five times.
   cancelFast(simulation, server);
+  await pausedHours(simulation, server);
   for (let round = 0; round < 30; round++) {
     await run(simulation, 3 * hour);
     if (!repair(simulation, server)) break;
@@ -35,6 +37,7 @@ export async function rest(simulation: Simulation): Promise<void> {
   for (const path of simulation.disk.streams.keys()) await judgeStateNow(simulation, server, path);
   await freshSchedule(simulation, server);
   await idleDay(simulation, server);
+  await sickDays(simulation, server);
   await simulation.settle();
 }
 
@@ -207,6 +210,68 @@ async function idleDay(simulation: Simulation, server: Server): Promise<void> {
   if (timer !== undefined) simulation.wrong(`idle, and a timer runs for ${timer} ms`);
   await run(simulation, 24 * hour);
   if (simulation.disk.commits !== commits) simulation.wrong("idle, and something was written");
+}
+
+/** While a stream is paused its subscriptions bring everything there; its transformers do nothing, or a fold would say. */
+async function pausedHours(simulation: Simulation, server: Server): Promise<void> {
+  const { streams } = simulation.disk;
+  for (const path of streams.keys()) {
+    if (simulation.random.integer(2) === 0) continue;
+    append(simulation, server, path, [event(simulation, "ping"), { type: builtin("paused") }]);
+  }
+  await run(simulation, 3 * hour);
+  const isPaused = (path: string | undefined) => path !== undefined && streams.get(path)?.reference.paused === true;
+  for (const stream of streams.values()) {
+    const { path, reference } = stream;
+    if (!reference.paused) continue;
+    for (const { slug, what } of owed(stream)) {
+      if (!isPaused(reference.pushers.get(slug)?.versions.at(-1)?.path)) simulation.wrong(`paused, ${path}: ${what}`);
+    }
+  }
+}
+
+/** Two subscriptions of one stream that hear all that is said of the other. */
+async function listenToEachOther(simulation: Simulation, server: Server): Promise<void> {
+  const path = simulation.random.pick([...simulation.disk.streams.keys()]);
+  for (const [i, slug] of ["hook", "audit"].entries()) {
+    const callbackUrl = `${receivers[i]}/?version=${++simulation.counter}`;
+    const payload = { slug, type: "webhook", callbackUrl, startFrom: "end" };
+    append(simulation, server, path, [{ type: builtin("subscription/configured"), payload }]);
+  }
+  await run(simulation, second);
+}
+
+/** What receivers refuse is said once, and what was said leads to nothing more: the log stops growing. */
+async function sickDays(simulation: Simulation, server: Server): Promise<void> {
+  const { disk, network, random, say } = simulation;
+  for (const receiver of receivers) {
+    const mood = random.pick([
+      "sick",
+      "busy",
+      "moved",
+      "refusing",
+      "refusing",
+      "silent",
+      "closing",
+      "refused",
+      "hesitant",
+      "hesitant",
+    ] as const);
+    say(`${receiver} is ${mood} from now on`);
+    network.moods.set(receiver, mood);
+  }
+  await listenToEachOther(simulation, server);
+  for (const path of disk.streams.keys()) append(simulation, server, path, [event(simulation, "ping")]);
+  await run(simulation, 48 * hour);
+  const { commits } = disk;
+  await run(simulation, 24 * hour);
+  if (disk.commits !== commits) simulation.wrong("nobody acts, and what failed still leads to more");
+  heal(simulation);
+  for (let round = 0; round < 30; round++) {
+    await run(simulation, 3 * hour);
+    if (!repair(simulation, server)) break;
+  }
+  judgeEnd(simulation, server.clock.now());
 }
 
 async function judgeStateNow(simulation: Simulation, server: Server, path: string): Promise<void> {
