@@ -238,6 +238,18 @@ describe("what an answer means", () => {
     },
   );
 
+  test("a replay of what is yet to come, refused, changes nothing of what comes before that", async () => {
+    const world = postingWorld(
+      answers({ status: 422 }, { status: 422 }, { status: 422 }, { status: 200 }, { status: 200 }),
+    );
+    await world.append("/s", hook());
+    const replay = subscriptionEvent("event-replay-requested", { slug: "audit", offset: 4 });
+    await world.append("/s", [replay, { type: "a" }]);
+    await pass(world, 30_000);
+    expect(world.came()).toEqual([4, 4, 4, 4]);
+    expect(world.network.received.map(({ headers }) => headers["millrace-after"])).toEqual(["3", "3", "3", "2"]);
+  });
+
   test("refusals between other failures count, and each event has its own", async () => {
     const world = postingWorld(
       answers({ status: 400 }, { status: 500 }, { status: 400 }, { status: 400 }, { status: 400 }, { status: 200 }),
