@@ -3,6 +3,7 @@ import {
   createManualClock,
   createSeededRandom,
   createSimulatedNetwork,
+  type Intercept,
   type Receiver,
   type SimulatedNetwork,
 } from "@millrace/testing";
@@ -17,6 +18,7 @@ import {
   pushingWorld,
   subscription,
   subscriptionEvent,
+  transformer,
 } from "../../test/pushing.ts";
 import { builtin, untilQuiet, type World, type WorldOptions } from "../../test/world.ts";
 
@@ -334,6 +336,27 @@ test("delivery goes on while the stream is paused", async () => {
   await world.append("/s", [{ type: "a" }, paused]);
   await pass(world, 2_000);
   expect(world.came()).toEqual([3, 4]);
+});
+
+test("a pause whose commit was not answered is owed to subscriptions all the same: whoever starts next finds it", async () => {
+  const lost: Intercept = async ({ operation, arguments: args }, proceed) => {
+    const answer = await proceed();
+    const { records } = (operation === "append" ? args[0] : {}) as { records?: readonly string[] };
+    if (records?.some((record) => record.includes("stream/paused"))) throw new Error("the outcome is unknown");
+    return answer;
+  };
+  const { clock, directory, ...world } = postingWorld(taken, { intercept: lost });
+  await world.append("/s", [hook(), transformer("echo", "false", "{}")]);
+  for (let n = 0; n < 3; n++) {
+    clock.advance(1_000);
+    await untilQuiet();
+  }
+  await world.refusal(world.append("/s", paused));
+  // Whoever asks has it loaded again, and what the transformer has to say of the pause is written down.
+  await world.engine.state("public", "/s");
+  await untilQuiet();
+  const { wakes } = await directory.wakes({ after: 0, through: clock.now(), limit: 10 });
+  expect(wakes.map(({ path }) => path)).toEqual(["/s"]);
 });
 
 test("every event comes in order and at least once, whenever the server crashes", async () => {
