@@ -77,6 +77,8 @@ export interface Fact {
   /** Of the event that it is about. */
   offset: number;
   slug: string;
+  /** Whether it is still to be said, by the state behind which it would stand. Otherwise `state` rejects. */
+  holds?(slices: Slices): boolean;
 }
 
 export interface Halt {

@@ -214,6 +214,22 @@ describe("what an answer means", () => {
     expect((await world.engine.state("public", "/s")).consumers.audit).toBeUndefined();
   });
 
+  test("410 from an address that was replaced meanwhile does not end the new version", async () => {
+    const moved = "https://receiver.example/moved";
+    const world = postingWorld(() => ({ status: 410, afterMs: 1_000 }));
+    world.network.register(moved, taken);
+    await world.append("/s", hook());
+    await world.append("/s", { type: "a" });
+    await pass(world, 500);
+    await world.append("/s", hook({ callbackUrl: moved }));
+    await pass(world, 10_000);
+    expect(await payloads(world, builtin("subscription/removed"))).toEqual([]);
+    expect(world.network.received.map(({ url, body }) => [url, JSON.parse(body).offset])).toEqual([
+      [callbackUrl, 3],
+      [moved, 3],
+    ]);
+  });
+
   test.each([400, 413, 422])(
     "%i three times parks the event, and it goes on behind it; replayed it is delivered",
     async (status) => {

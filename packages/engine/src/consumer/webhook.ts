@@ -3,11 +3,13 @@
  * means is decided here; when another attempt is made is the driver's business.
  */
 import { type StreamEvent, secretNames, withSecrets } from "@millrace/protocol";
+import { subscriptions } from "../builtin/subscriptions.ts";
+import { type Slices, sliceOf } from "../state.ts";
 import { isReport } from "./facts.ts";
 import { LaterError } from "./hook-run.ts";
 import { textOf } from "./rules.ts";
 import { type Sign, signer } from "./signing.ts";
-import type { ConsumerPlace, ConsumerSpec } from "./spec.ts";
+import type { ConsumerPlace, ConsumerSpec, Fact } from "./spec.ts";
 import type { Deliver, Delivery, SubscriptionPayload, SubscriptionPorts } from "./subscriptions.ts";
 
 const defaultTimeoutSeconds = 15;
@@ -85,13 +87,19 @@ export function createWebhook(
   }
 
   async function removed(message: string, { offset }: StreamEvent): Promise<void> {
-    await tell("removed", `gone/${spec.configuredAt}`, { slug, reason: message }, offset);
+    await tell("removed", `gone/${spec.configuredAt}`, { slug, reason: message }, offset, isNewest);
   }
 
-  async function tell(name: string, what: string, said: object, offset: number): Promise<void> {
+  /** Whoever configured it anew, with another address, is not to lose that to what the old one answered. */
+  function isNewest(slices: Slices): boolean {
+    const { bySlug } = sliceOf(slices, subscriptions);
+    return Object.hasOwn(bySlug, slug) && bySlug[slug]?.configuredAt === spec.configuredAt;
+  }
+
+  async function tell(name: string, what: string, said: object, offset: number, holds?: Fact["holds"]): Promise<void> {
     const key = `d:subscription/${encodeURIComponent(slug)}/${spec.epoch}/${place.streamId()}/${what}`;
     const event = { type: prefix + name, payload: said as never };
-    await place.state({ streamId: place.streamId(), key, event, offset, slug });
+    await place.state({ streamId: place.streamId(), key, event, offset, slug, ...(holds && { holds }) });
   }
 
   return counted;
