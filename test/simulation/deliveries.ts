@@ -6,7 +6,8 @@ import type { OutboundRequest } from "@millrace/engine";
 import type { StreamEvent } from "@millrace/protocol";
 import type { Disk, StoredStream } from "./disk.ts";
 import { outputKey } from "./outputs.ts";
-import { builtin, type PushEpoch } from "./reference.ts";
+import type { PushEpoch } from "./push-reference.ts";
+import { builtin } from "./reference.ts";
 import { evaluated, type PushPayload } from "./rules.ts";
 import type { Server } from "./server.ts";
 

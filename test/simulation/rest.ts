@@ -3,18 +3,17 @@
  * once; and a day in which nothing is due passes without a write and without a timer.
  */
 import type { StreamEvent } from "@millrace/protocol";
-import { append, event, stopServer } from "./actions.ts";
+import { append, stopServer } from "./actions.ts";
 import type { StoredStream } from "./disk.ts";
+import { pausedHours, sickDays } from "./hard-times.ts";
 import { acknowledgementFaults, owed } from "./invariants.ts";
-import { receivers } from "./network.ts";
-import { builtin, isRepeating, type PusherReference, periodOf } from "./reference.ts";
+import { builtin, isRepeating, periodOf } from "./reference.ts";
+import { heal, repair } from "./repair.ts";
 import { idOfAppend, scripts } from "./scripts.ts";
 import type { Server } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
 import { judgeState } from "./state-judge.ts";
-
-const second = 1_000;
-const hour = 3_600 * second;
+import { hour, quiet, run, second } from "./time.ts";
 
 export async function rest(simulation: Simulation): Promise<void> {
   simulation.say("the end begins");
@@ -38,6 +37,11 @@ export async function rest(simulation: Simulation): Promise<void> {
   await freshSchedule(simulation, server);
   await idleDay(simulation, server);
   await sickDays(simulation, server);
+  for (let round = 0; round < 30; round++) {
+    await run(simulation, 3 * hour);
+    if (!repair(simulation, server)) break;
+  }
+  judgeEnd(simulation, server.clock.now());
   await simulation.settle();
 }
 
@@ -52,78 +56,6 @@ async function lastServer(simulation: Simulation): Promise<Server> {
   for (let i = 0; i < 100 && simulation.servers.length > 0; i++) await run(simulation, second);
   if (simulation.servers.length > 0) throw new Error("a server does not come to its end");
   return simulation.start();
-}
-
-/** Lets time pass, timer by timer, with everything done at once that can be. */
-async function run(simulation: Simulation, milliseconds: number): Promise<void> {
-  const until = simulation.now + milliseconds;
-  await quiet(simulation);
-  while (simulation.now < until) {
-    const timers = simulation.servers.map(({ clock }) => clock.nextTimerInMs() ?? milliseconds);
-    timers.push(...simulation.network.packets.map(({ notBefore }) => notBefore - simulation.now));
-    const next = Math.max(Math.ceil(Math.min(...timers, until - simulation.now)), 1);
-    simulation.pass(next);
-    await quiet(simulation);
-  }
-}
-
-/** Everything that needs no time. */
-async function quiet(simulation: Simulation): Promise<void> {
-  await simulation.settle();
-  for (let turns = 0; turns < 100_000; turns++) {
-    const operation = simulation.servers.flatMap(({ operations }) => operations)[0];
-    const gate = simulation.servers.flatMap(({ gates }) => gates)[0];
-    const packet = simulation.arriving()[0];
-    if (operation !== undefined) await simulation.happen(operation);
-    else if (gate !== undefined) simulation.open(gate, false);
-    else if (packet !== undefined) simulation.arrive(packet, false);
-    else return;
-    await simulation.settle();
-  }
-  throw new Error("it never comes to rest");
-}
-
-/** Resumes what stands still. True when there was something. */
-function repair(simulation: Simulation, server: Server): boolean {
-  let repaired = false;
-  for (const { path, reference, events, birthOffset } of simulation.disk.streams.values()) {
-    if (reference.paused) {
-      append(simulation, server, path, [{ type: builtin("resumed") }]);
-      repaired = true;
-    }
-    for (const [slug, { halted }] of reference.processors) {
-      if (!halted || slug === "stuck" || slug === "deaf") continue;
-      // What is poison stays poison.
-      if (slug === "poisoned" && events.some(({ type, offset }) => type === "poison" && offset >= birthOffset))
-        continue;
-      append(simulation, server, path, [{ type: builtin("dynamic-worker/resumed"), payload: { slug } }]);
-      repaired = true;
-    }
-    for (const pusher of reference.pushers.values()) {
-      if (!pusher.halted || isPoisoned(pusher, events)) continue;
-      append(simulation, server, path, [{ type: resumedType[pusher.kind], payload: { slug: pusher.slug } }]);
-      repaired = true;
-    }
-  }
-  return repaired;
-}
-
-const resumedType = {
-  transformer: builtin("jsonata-transformer-resumed"),
-  subscription: builtin("subscription/resumed"),
-};
-
-/** Its expression fails for what is in the log, and will again. */
-function isPoisoned({ versions }: PusherReference, events: readonly StreamEvent[]): boolean {
-  const newest = versions.at(-1);
-  return (
-    `${newest?.matcher}${newest?.jsonataFilter}`.includes("$error") && events.some(({ type }) => type === "poison")
-  );
-}
-
-function heal({ network, say }: Simulation): void {
-  say("all receivers are healthy");
-  network.moods.clear();
 }
 
 function cancelFast(simulation: Simulation, server: Server): void {
@@ -210,72 +142,6 @@ async function idleDay(simulation: Simulation, server: Server): Promise<void> {
   if (timer !== undefined) simulation.wrong(`idle, and a timer runs for ${timer} ms`);
   await run(simulation, 24 * hour);
   if (simulation.disk.commits !== commits) simulation.wrong("idle, and something was written");
-}
-
-/** While a stream is paused its subscriptions bring everything there; its transformers do nothing, or a fold would say. */
-async function pausedHours(simulation: Simulation, server: Server): Promise<void> {
-  const { streams } = simulation.disk;
-  for (const path of streams.keys()) {
-    if (simulation.random.integer(2) === 0) continue;
-    append(simulation, server, path, [event(simulation, "ping"), { type: builtin("paused") }]);
-  }
-  await run(simulation, 3 * hour);
-  const isPaused = (path: string | undefined) => path !== undefined && streams.get(path)?.reference.paused === true;
-  for (const stream of streams.values()) {
-    const { path, reference } = stream;
-    if (!reference.paused) continue;
-    for (const { slug, what } of owed(stream)) {
-      if (!isPaused(reference.pushers.get(slug)?.versions.at(-1)?.path)) simulation.wrong(`paused, ${path}: ${what}`);
-    }
-  }
-}
-
-/** Two subscriptions of one stream that hear all that is said of the other. */
-async function listenToEachOther(simulation: Simulation, server: Server): Promise<void> {
-  const path = simulation.random.pick([...simulation.disk.streams.keys()]);
-  for (const [i, slug] of ["hook", "audit"].entries()) {
-    const callbackUrl = `${receivers[i]}/?version=${++simulation.counter}`;
-    const payload = { slug, type: "webhook", callbackUrl, startFrom: "end" };
-    append(simulation, server, path, [{ type: builtin("subscription/configured"), payload }]);
-  }
-  await run(simulation, second);
-}
-
-/** What receivers refuse is said once, and what was said leads to nothing more: the log stops growing. */
-async function sickDays(simulation: Simulation, server: Server): Promise<void> {
-  const { disk, network, random, say } = simulation;
-  for (const receiver of receivers) {
-    const mood = random.pick([
-      "sick",
-      "busy",
-      "moved",
-      "refusing",
-      "refusing",
-      "silent",
-      "closing",
-      "refused",
-      "hesitant",
-      "hesitant",
-    ] as const);
-    say(`${receiver} is ${mood} from now on`);
-    network.moods.set(receiver, mood);
-  }
-  await listenToEachOther(simulation, server);
-  for (const path of disk.streams.keys()) append(simulation, server, path, [event(simulation, "ping")]);
-  const commitsMost = disk.commits + 3_000;
-  for (let hours = 0; hours < 48; hours++) {
-    await run(simulation, hour);
-    if (disk.commits > commitsMost) simulation.wrong("what failed leads to more and more");
-  }
-  const { commits } = disk;
-  await run(simulation, 24 * hour);
-  if (disk.commits !== commits) simulation.wrong("nobody acts, and what failed still leads to more");
-  heal(simulation);
-  for (let round = 0; round < 30; round++) {
-    await run(simulation, 3 * hour);
-    if (!repair(simulation, server)) break;
-  }
-  judgeEnd(simulation, server.clock.now());
 }
 
 async function judgeStateNow(simulation: Simulation, server: Server, path: string): Promise<void> {
