@@ -77,13 +77,14 @@ export function createWebhook(
     return refused.times >= refusalsMax;
   }
 
-  async function parked(status: number, message: string, { event, hook }: Delivery): Promise<void> {
+  async function parked(status: number, message: string, { event, again, hook }: Delivery): Promise<void> {
     const { offset } = event;
-    // It was not delivered, so nothing from here back is proven.
-    proven = Math.max(proven, offset);
-    if (isReport(event)) return;
-    const said = { slug, offset, status, message, attempts: refusalsMax };
-    await tell("event-parked", `parked/${hook.event.offset}`, said, hook.event.offset);
+    if (!isReport(event)) {
+      const said = { slug, offset, status, message, attempts: refusalsMax };
+      await tell("event-parked", `parked/${hook.event.offset}`, said, hook.event.offset);
+    }
+    // The next delivery names it, and so a receiver learns that it lacks something.
+    if (!again) proven = offset;
   }
 
   async function removed(message: string, { offset }: StreamEvent): Promise<void> {
