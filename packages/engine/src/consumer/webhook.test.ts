@@ -25,6 +25,11 @@ const halts = builtin("subscription/halted");
 const parked = builtin("subscription/event-parked");
 const secret = { value: "sk-very-secret", hosts: ["receiver.example"] };
 
+const unusual = {
+  BLANK: { ...secret, value: "sk-very-secret " },
+  SLASH: { ...secret, value: "sk-very-secret/2" },
+};
+
 const hook = (extra: object = {}) => subscription("audit", { type: "webhook", callbackUrl, ...extra });
 const taken: Receiver = () => ({ status: 200 });
 
@@ -42,7 +47,11 @@ function postingWorld(receiver: Receiver, options: WorldOptions = {}): Posted {
 }
 
 function posting(network: SimulatedNetwork, options: WorldOptions): Posted {
-  const secrets = plainSecrets({ KEY: secret, SIGNING: { ...secret, value: "c2lnbmluZyBrZXkgb2YgdGhlIHRlc3Q=" } });
+  const secrets = plainSecrets({
+    KEY: secret,
+    ...unusual,
+    SIGNING: { ...secret, value: "c2lnbmluZyBrZXkgb2YgdGhlIHRlc3Q=" },
+  });
   const world = pushingWorld({ outbound: network, secrets }, options);
   return { ...world, network, came: () => network.received.map(({ body }) => JSON.parse(body).offset) };
 }
@@ -102,6 +111,33 @@ describe("what is sent", () => {
     const secondAt = new Date(Number(second?.headers["webhook-timestamp"]) * 1_000);
     const signature = verifier.sign(second?.headers["webhook-id"] as string, secondAt, second?.body as string);
     expect(second?.headers["webhook-signature"]).toBe(signature);
+  });
+
+  test("the server's secret is shown when a webhook that had another one, or was none, comes to leave it to the server", async () => {
+    const world = postingWorld(taken);
+    const shown = async (...events: ReturnType<typeof hook>[]) => {
+      const inputs = events.map((event) => ({ event }));
+      return world.engine.signingSecrets(
+        "public",
+        "/s",
+        await world.engine.append("public", "/s", inputs, { bytes: 1 }),
+      );
+    };
+    const own = hook({ signingSecret: "{{secret:SIGNING}}" });
+    expect(await shown(own)).toEqual({});
+    const first = await shown(hook());
+    expect(first).toEqual({ audit: expect.stringMatching(/^whsec_/) });
+    expect(await shown(hook({ startFrom: "end" }))).toEqual({});
+    expect(await shown(subscription("audit", { type: "stream", path: "/other" }))).toEqual({});
+    const second = await shown(own, hook(), hook());
+    expect(second).toEqual({ audit: expect.stringMatching(/^whsec_/) });
+    expect(second).not.toEqual(first);
+    await world.append("/s", { type: "signed" });
+    await pass(world, 2_000);
+    const { body = "", headers = {} } = world.network.received.at(-1) ?? {};
+    const at = new Date(Number(headers["webhook-timestamp"]) * 1_000);
+    const verifier = new Webhook(second.audit as string);
+    expect(verifier.sign(headers["webhook-id"] as string, at, body)).toBe(headers["webhook-signature"]);
   });
 
   test("a signature by a stored secret, and headers with secrets that no event holds", async () => {
@@ -278,15 +314,34 @@ describe("what must not leave, and what must not come back", () => {
     ["as it is", "sk-very-secret"],
     ["in quotes", '{"sent":"Bearer sk-very-secret"}'],
     ["cut in the middle by the excerpt", `${"x".repeat(190)}sk-very-secret`],
+    ["without the blank behind it, which no header keeps", '"sk-very-secret"'],
+    ["with its slash escaped as PHP does", '{"sent":"sk-very-secret\\/2"}'],
   ])("a receiver that repeats the secret %s does not bring it into an event", async (_, body) => {
     const world = postingWorld(answers({ status: 401, body }));
-    await world.append("/s", hook({ headers: { authorization: "Bearer {{secret:KEY}}" } }));
+    const headers = { authorization: "Bearer {{secret:KEY}}", x: "{{secret:BLANK}}", y: "{{secret:SLASH}}" };
+    await world.append("/s", hook({ headers }));
     await world.append("/s", { type: "a" });
     await pass(world, 5_000);
     const text = JSON.stringify([await world.events("/s"), await world.engine.state("public", "/s")]);
     expect(text).toContain("answered 401");
     expect(text).not.toContain("sk-very");
+    expect(text).not.toContain("/2");
   });
+});
+
+test("of two secrets of which one begins like the other, neither comes back in part", async () => {
+  const clock = createManualClock();
+  const network = createSimulatedNetwork({ clock, random: createSeededRandom(7) });
+  network.register(callbackUrl, ({ headers }) => ({ status: 401, body: `got ${headers.a} and ${headers.b}` }));
+  const hosts = ["receiver.example"];
+  const secrets = plainSecrets({ SHORT: { value: "sk-one", hosts }, LONG: { value: "sk-one-and-more", hosts } });
+  const world = pushingWorld({ outbound: network, secrets }, { clock });
+  await world.append("/s", hook({ headers: { a: "{{secret:SHORT}}", b: "{{secret:LONG}}" } }));
+  await world.append("/s", { type: "a" });
+  await pass(world, 5_000);
+  expect(await errorsIn(world)).toEqual([
+    "https://receiver.example answered 401: got {{secret:SHORT}} and {{secret:LONG}}",
+  ]);
 });
 
 test("two receivers that refuse everything do not feed each other with what is said about them", async () => {
@@ -346,6 +401,27 @@ test("every event comes in order and at least once, whenever the server crashes"
   expect(firstTimes.filter((offset) => sent.includes(offset))).toEqual(sent);
   expect(firstTimes).toEqual([...firstTimes].sort((a, b) => a - b));
 });
+
+test.each(["__proto__", "constructor", "\ud800", "a/b%c\n\u{1f600}", "tree"])(
+  "a slug of %j is as good as any",
+  async (slug) => {
+    const world = postingWorld(taken);
+    const inputs = [{ event: subscription(slug, { type: "webhook", callbackUrl }) }];
+    const appended = await world.engine.append("public", "/s", inputs, { bytes: 1 });
+    const made = await world.engine.signingSecrets("public", "/s", appended);
+    expect(Object.entries(made)).toEqual([[slug, expect.stringMatching(/^whsec_/)]]);
+    await world.append("/s", { type: "a" });
+    await pass(world, 2_000);
+    expect(world.came()).toEqual([3]);
+    expect(world.network.received[0]?.headers["webhook-id"]).toMatch(/^[!-~]+$/);
+    const { consumers } = await world.engine.state("public", "/s");
+    const listed = slug === "tree" ? "subscription/tree" : slug;
+    expect(Object.entries(consumers)).toContainEqual([
+      listed,
+      expect.objectContaining({ kind: "subscription", cursor: 3 }),
+    ]);
+  },
+);
 
 test("a WebSocket subscription says that it is not served yet", async () => {
   const world = postingWorld(taken);

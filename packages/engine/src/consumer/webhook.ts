@@ -3,11 +3,14 @@
  * means is decided here; when another attempt is made is the driver's business.
  */
 import { type StreamEvent, secretNames, withSecrets } from "@millrace/protocol";
+import { subscriptions } from "../builtin/subscriptions.ts";
+import type { Slices } from "../state.ts";
+import { isConfiguredBy } from "./configured.ts";
 import { isReport } from "./facts.ts";
 import { LaterError } from "./hook-run.ts";
 import { textOf } from "./rules.ts";
 import { type Sign, signer } from "./signing.ts";
-import type { ConsumerPlace, ConsumerSpec } from "./spec.ts";
+import { type ConsumerPlace, type ConsumerSpec, consumerName, nameOfSlug } from "./spec.ts";
 import type { Deliver, Delivery, SubscriptionPayload, SubscriptionPorts } from "./subscriptions.ts";
 
 const defaultTimeoutSeconds = 15;
@@ -88,9 +91,11 @@ export function createWebhook(
   }
 
   async function tell(name: string, what: string, said: object, offset: number): Promise<void> {
-    const key = `d:subscription/${encodeURIComponent(slug)}/${spec.epoch}/${place.streamId()}/${what}`;
+    const key = `d:${consumerName("subscription", slug)}/${spec.epoch}/${place.streamId()}/${what}`;
     const event = { type: prefix + name, payload: said as never };
-    await place.state({ streamId: place.streamId(), key, event, offset, slug });
+    // An answer to what was configured before says nothing about what is configured now.
+    const stillTrue = (slices: Slices) => isConfiguredBy(subscriptions, spec, slices);
+    await place.state({ streamId: place.streamId(), key, event, offset, slug, stillTrue });
   }
 
   return counted;
@@ -100,7 +105,7 @@ export function createWebhook(
 async function ownHeaders(event: StreamEvent, slug: string, place: ConsumerPlace, body: string, sign: Sign) {
   const { streamPath, offset, source } = event;
   // A header takes no more than Latin letters, and a slug any.
-  const name = encodeURIComponent(slug);
+  const name = nameOfSlug(slug);
   const id = `${place.streamId()}.${offset}.${name}`;
   return {
     ...(await sign(id, body)),
@@ -131,13 +136,19 @@ async function filledHeaders(
 
 /** A receiver may repeat what it was sent, as it is or escaped; a message is an event that anybody can read. */
 function withoutValues(text: string, values: ReadonlyMap<string, string>): string {
+  const forms = [...values].flatMap(([name, value]) => formsOf(value).map((form) => ({ name, form })));
+  // The longest first: a short secret may be the beginning of a longer one, whose rest would stay.
+  forms.sort((a, b) => b.form.length - a.form.length);
   let redacted = text;
-  for (const [name, value] of values) {
-    for (const form of [value, JSON.stringify(value).slice(1, -1), encodeURIComponent(value)]) {
-      if (form !== "") redacted = redacted.replaceAll(form, `{{secret:${name}}}`);
-    }
-  }
+  for (const { name, form } of forms) redacted = redacted.replaceAll(form, () => `{{secret:${name}}}`);
   return redacted;
+}
+
+function formsOf(stored: string): string[] {
+  // A header keeps no blanks around its value.
+  const value = stored.trim();
+  const json = JSON.stringify(value).slice(1, -1);
+  return [value, json, json.replaceAll("/", "\\/"), encodeURIComponent(value)].filter((form) => form !== "");
 }
 
 function failure(status: number, message: string, retryAfter: string | undefined, now: number): Error {
