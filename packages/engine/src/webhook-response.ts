@@ -2,16 +2,18 @@
  * What a POST is answered with where the stream says so: the first rule that matches the stored event. Nothing is kept
  * waiting for long, and whatever goes wrong, the usual answer is given.
  */
-import type { StreamEvent } from "@millrace/protocol";
+import { isUnderPrefix, type StreamEvent } from "@millrace/protocol";
 import { webhookResponses } from "./builtin/webhook-responses.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Expressions, Rule } from "./ports/expressions.ts";
-import { decodeRecord } from "./record.ts";
+import { decodeRecord, typeOfRecord } from "./record.ts";
 import { sliceOf } from "./state.ts";
 import type { Appended, Stream } from "./stream.ts";
 
 /** All rules together, so that also the first one, for which a process has to start, is in time. */
 const responseMs = 1_000;
+/** As which bodies of other systems are stored. */
+const invalidType = "https://events.iterate.com/events/stream/invalid-event-appended";
 
 /** JSON text: what is to be answered. */
 export type WebhookResponse = string;
@@ -46,11 +48,16 @@ export function createWebhookResponses(expressions: Expressions, clock: Clock): 
   return {
     answerTo(stream, { offset, record }) {
       const rules = rulesOf(stream);
-      if (rules === undefined) return undefined;
+      if (rules === undefined || !isNews(typeOfRecord(record))) return undefined;
       const answer = evaluate(rules, decodeRecord(stream.path, offset, record)).catch(() => undefined);
       return inTime(answer, clock);
     },
   };
+}
+
+/** Not what configures or stops a stream: whoever does that has to see what became of it, and a secret is shown once. */
+function isNews(type: string): boolean {
+  return !isUnderPrefix(type) || type === invalidType;
 }
 
 async function ruleAt(stream: Stream, offset: number): Promise<Rule> {
