@@ -3,6 +3,7 @@
  * processors, which schedules and when each comes next. Whatever can be judged while folding is judged here.
  */
 import type { StreamEvent } from "@millrace/protocol";
+import type { Output, PushPayload } from "./rules.ts";
 
 export const builtin = (name: string): string => `https://events.iterate.com/events/stream/${name}`;
 
@@ -12,6 +13,22 @@ export interface ProcessorReference {
   startAfter: number;
   resumedAt: number;
   halted: boolean;
+}
+
+/** A transformer or a subscription. */
+export interface PusherReference extends ProcessorReference {
+  kind: "transformer" | "subscription";
+  slug: string;
+  /** Payloads of the configurations of its epoch, oldest first. */
+  versions: PushPayload[];
+}
+
+/** An epoch of a transformer or a subscription, for as long as its stream lives. */
+export interface PushEpoch extends PusherReference {
+  /** The last output of it in each life of a stream. */
+  last: Map<string, Output>;
+  /** Up to here everything that is for it was done. */
+  doneThrough: number;
 }
 
 export interface ScheduleReference {
@@ -39,9 +56,16 @@ export interface Reference {
   paused: boolean;
   lastAt: number;
   processors: Map<string, ProcessorReference>;
+  /** By `transformer/slug` and `subscription/slug`. */
+  pushers: Map<string, PusherReference>;
+  pushEpochs: Map<string, PushEpoch[]>;
+  /** Offsets of events that a receiver refused for good, by slug. */
+  parked: Set<string>;
   schedules: Map<string, ScheduleReference>;
-  /** Where the cursor of an epoch begins, by slug and epoch. */
+  /** Where the cursor of an epoch begins, by slug (as `pushers` names it) and epoch. */
   starts: Map<string, number>;
+  /** By slug and offset: a hook that did not do again what it had done. It counts as done. */
+  diverged: Set<string>;
   /** Errors told, by slug and offset. */
   errors: Map<string, number>;
   epochs: Map<string, number>;
@@ -57,8 +81,19 @@ export const cronPeriods: Readonly<Record<string, number>> = {
 const missedAfterMs = 10_000;
 
 export function newReference(): Reference {
-  const maps = { processors: new Map(), schedules: new Map(), starts: new Map(), errors: new Map(), epochs: new Map() };
-  return { paused: false, lastAt: 0, ...maps };
+  return {
+    paused: false,
+    lastAt: 0,
+    processors: new Map(),
+    pushers: new Map(),
+    pushEpochs: new Map(),
+    parked: new Set(),
+    diverged: new Set(),
+    schedules: new Map(),
+    starts: new Map(),
+    errors: new Map(),
+    epochs: new Map(),
+  };
 }
 
 /** Folds one event in. Answers what is wrong with it, or undefined. */
@@ -66,7 +101,9 @@ export function foldReference(reference: Reference, event: StreamEvent): string 
   const at = Date.parse(event.createdAt);
   if (at < reference.lastAt) return "createdAt runs backwards";
   reference.lastAt = at;
-  const wrong = event.source?.kind === "schedule" ? foldTick(reference, event, at) : undefined;
+  const { kind } = event.source ?? {};
+  if (reference.paused && (kind === "transformer" || kind === "subscription")) return `a ${kind} appends while paused`;
+  const wrong = kind === "schedule" ? foldTick(reference, event, at) : undefined;
   skipMissed(reference, at);
   return wrong ?? foldFact(reference, event, at);
 }
@@ -89,9 +126,9 @@ function foldFact(reference: Reference, event: StreamEvent, at: number): string 
     case builtin("dynamic-worker/resumed"):
       return resume(reference, slug, payload.from, event.offset);
     case builtin("dynamic-worker/halted"):
-      return halt(reference, slug);
+      return halt(reference.processors, slug, payload.startedBy);
     case builtin("error-occurred"):
-      return foldError(reference, payload.about as { slug: string; offset: number });
+      return foldError(reference, payload as unknown as ErrorPayload);
     case builtin("append-scheduled"):
       schedule(reference, slug, payload, event.offset, at);
       return undefined;
@@ -101,7 +138,7 @@ function foldFact(reference: Reference, event: StreamEvent, at: number): string 
     case builtin("schedule-finished"):
       return finish(reference, slug, payload.outcome, at);
     default:
-      return undefined;
+      return foldPusher(reference, event, payload);
   }
 }
 
@@ -129,20 +166,101 @@ function begin(reference: Reference, slug: string, processor: ProcessorReference
   reference.epochs.set(slug, (reference.epochs.get(slug) ?? 0) + 1);
 }
 
-function halt(reference: Reference, slug: string): string | undefined {
-  const before = reference.processors.get(slug);
-  if (before === undefined) return undefined;
-  if (before.halted) return `${slug} was halted twice`;
-  reference.processors.set(slug, { ...before, halted: true });
+/** News of a run that another one has followed meanwhile says nothing of that. */
+function halt<Consumer extends ProcessorReference>(
+  consumers: Map<string, Consumer>,
+  key: string,
+  startedBy: unknown,
+): string | undefined {
+  const before = consumers.get(key);
+  if (before === undefined || startedBy !== Math.max(before.configuredAt, before.resumedAt)) return undefined;
+  if (before.halted) return `${key} was halted twice`;
+  consumers.set(key, { ...before, halted: true });
   return undefined;
 }
 
+const families = [
+  { kind: "transformer", prefix: "jsonata-transformer-" },
+  { kind: "subscription", prefix: "subscription/" },
+] as const;
+
+function foldPusher(reference: Reference, event: StreamEvent, payload: Record<string, unknown>): string | undefined {
+  const family = families.find(({ prefix }) => event.type.startsWith(builtin(prefix)));
+  if (family === undefined) return undefined;
+  const { kind, prefix } = family;
+  const slug = String(payload.slug);
+  const key = `${kind}/${slug}`;
+  const before = reference.pushers.get(key);
+  switch (event.type.slice(builtin(prefix).length)) {
+    case "configured":
+      return configurePusher(reference, { kind, slug }, payload as unknown as PushPayload, event.offset);
+    case "removed":
+      reference.pushers.delete(key);
+      return undefined;
+    case "halted":
+      return halt(reference.pushers, key, payload.startedBy);
+    case "resumed":
+      if (before !== undefined) resumePusher(reference, before, payload.from, event.offset);
+      return undefined;
+    case "event-parked":
+      reference.parked.add(`${slug}|${event.source?.cause?.offset}`);
+      return undefined;
+    default:
+      return undefined;
+  }
+}
+
+function configurePusher(
+  reference: Reference,
+  { kind, slug }: Pick<PusherReference, "kind" | "slug">,
+  payload: PushPayload,
+  offset: number,
+): undefined {
+  const key = `${kind}/${slug}`;
+  const before = reference.pushers.get(key);
+  const { startFrom } = payload;
+  if (before !== undefined && startFrom === undefined) {
+    before.versions.push(payload);
+    reference.pushers.set(key, { ...before, configuredAt: offset, halted: false });
+    return;
+  }
+  const startAfter = startFrom === "start" ? 0 : typeof startFrom === "number" ? startFrom : offset;
+  const begun = { epoch: offset, configuredAt: offset, startAfter, resumedAt: 0, halted: false };
+  beginPusher(reference, { kind, slug, versions: [payload], ...begun });
+}
+
+function resumePusher(reference: Reference, before: PusherReference, from: unknown, offset: number): void {
+  const resumed = { ...before, halted: false, resumedAt: offset };
+  if (from === undefined || from === "cursor") {
+    reference.pushers.set(`${before.kind}/${before.slug}`, resumed);
+    return;
+  }
+  const startAfter = typeof from === "number" ? from : offset;
+  beginPusher(reference, { ...resumed, epoch: offset, startAfter, versions: before.versions.slice(-1) });
+}
+
+function beginPusher(reference: Reference, pusher: PusherReference): void {
+  const key = `${pusher.kind}/${pusher.slug}`;
+  reference.pushers.set(key, pusher);
+  reference.starts.set(`${key}|${pusher.epoch}`, pusher.startAfter);
+  reference.epochs.set(key, (reference.epochs.get(key) ?? 0) + 1);
+  const epoch: PushEpoch = { ...pusher, last: new Map(), doneThrough: pusher.startAfter };
+  reference.pushEpochs.set(key, [...(reference.pushEpochs.get(key) ?? []), epoch]);
+}
+
+interface ErrorPayload {
+  message: string;
+  about: { kind: string; slug: string; offset: number };
+}
+
 /** One for each epoch and offset; of which epoch it is does not stand in the event. */
-function foldError({ errors, epochs }: Reference, about: { slug: string; offset: number }): string | undefined {
-  const key = `${about.slug}|${about.offset}`;
+function foldError({ errors, epochs, diverged }: Reference, { about, message }: ErrorPayload): string | undefined {
+  const consumer = about.kind === "processor" ? about.slug : `${about.kind}/${about.slug}`;
+  const key = `${consumer}|${about.offset}`;
   const count = (errors.get(key) ?? 0) + 1;
   errors.set(key, count);
-  return count > (epochs.get(about.slug) ?? 0) ? `told ${count} errors of ${key}` : undefined;
+  if (message.includes("in an earlier call for the same event")) diverged.add(key);
+  return count > (epochs.get(consumer) ?? 0) ? `told ${count} errors of ${key}` : undefined;
 }
 
 function schedule(

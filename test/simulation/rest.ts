@@ -6,7 +6,7 @@ import type { StreamEvent } from "@millrace/protocol";
 import { append, stopServer } from "./actions.ts";
 import type { StoredStream } from "./disk.ts";
 import { acknowledgementFaults, owed } from "./invariants.ts";
-import { builtin, isRepeating, periodOf } from "./reference.ts";
+import { builtin, isRepeating, type PusherReference, periodOf } from "./reference.ts";
 import { idOfAppend, scripts } from "./scripts.ts";
 import type { Server } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
@@ -17,6 +17,7 @@ const hour = 3_600 * second;
 
 export async function rest(simulation: Simulation): Promise<void> {
   simulation.say("the end begins");
+  heal(simulation);
   const server = await lastServer(simulation);
   for (let round = 0; round < 30; round++) {
     await run(simulation, 60 * second);
@@ -56,6 +57,7 @@ async function run(simulation: Simulation, milliseconds: number): Promise<void> 
   await quiet(simulation);
   while (simulation.now < until) {
     const timers = simulation.servers.map(({ clock }) => clock.nextTimerInMs() ?? milliseconds);
+    timers.push(...simulation.network.packets.map(({ notBefore }) => notBefore - simulation.now));
     const next = Math.max(Math.ceil(Math.min(...timers, until - simulation.now)), 1);
     simulation.pass(next);
     await quiet(simulation);
@@ -68,8 +70,10 @@ async function quiet(simulation: Simulation): Promise<void> {
   for (let turns = 0; turns < 100_000; turns++) {
     const operation = simulation.servers.flatMap(({ operations }) => operations)[0];
     const gate = simulation.servers.flatMap(({ gates }) => gates)[0];
+    const packet = simulation.arriving()[0];
     if (operation !== undefined) await simulation.happen(operation);
     else if (gate !== undefined) simulation.open(gate, false);
+    else if (packet !== undefined) simulation.arrive(packet, false);
     else return;
     await simulation.settle();
   }
@@ -92,8 +96,31 @@ function repair(simulation: Simulation, server: Server): boolean {
       append(simulation, server, path, [{ type: builtin("dynamic-worker/resumed"), payload: { slug } }]);
       repaired = true;
     }
+    for (const pusher of reference.pushers.values()) {
+      if (!pusher.halted || isPoisoned(pusher, events)) continue;
+      append(simulation, server, path, [{ type: resumedType[pusher.kind], payload: { slug: pusher.slug } }]);
+      repaired = true;
+    }
   }
   return repaired;
+}
+
+const resumedType = {
+  transformer: builtin("jsonata-transformer-resumed"),
+  subscription: builtin("subscription/resumed"),
+};
+
+/** Its expression fails for what is in the log, and will again. */
+function isPoisoned({ versions }: PusherReference, events: readonly StreamEvent[]): boolean {
+  const newest = versions.at(-1);
+  return (
+    `${newest?.matcher}${newest?.jsonataFilter}`.includes("$error") && events.some(({ type }) => type === "poison")
+  );
+}
+
+function heal({ network, say }: Simulation): void {
+  say("all receivers are healthy");
+  network.moods.clear();
 }
 
 function cancelFast(simulation: Simulation, server: Server): void {
@@ -113,7 +140,7 @@ function judgeEnd(simulation: Simulation, now: number): void {
     if (wakeAt !== null && wakeAt <= now) simulation.wrong(`at the end ${path} has a claim that is due`);
     for (const [slug, row] of progress) {
       if (row.work.length > 0) simulation.wrong(`at the end ${path} has open work of ${slug}`);
-      if (!reference.processors.has(slug))
+      if (!reference.processors.has(slug) && !reference.pushers.has(slug))
         simulation.wrong(`at the end ${path} has the row of ${slug}, which was removed`);
     }
     judgeAppends(simulation, stream);
