@@ -246,6 +246,7 @@ describe("what an answer means", () => {
       { slug: "audit", reason: "https://receiver.example answered 410: moved away" },
     ]);
     expect((await world.engine.state("public", "/s")).consumers.audit).toBeUndefined();
+    expect(world.engine.meter).toMatchObject({ deliveries: 0, deliveryFailures: 1 });
   });
 
   test.each([400, 413, 422])(
@@ -271,6 +272,7 @@ describe("what an answer means", () => {
       const [first, again] = [world.network.received[1], world.network.received.at(-1)];
       expect(again?.headers["webhook-id"]).toBe(first?.headers["webhook-id"]);
       expect(again?.headers["millrace-after"]).toBe("3");
+      expect(world.engine.meter).toMatchObject({ deliveries: 3, deliveryFailures: 3 });
     },
   );
 
