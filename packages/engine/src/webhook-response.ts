@@ -15,12 +15,9 @@ const responseMs = 1_000;
 /** As which bodies of other systems are stored. */
 const invalidType = "https://events.iterate.com/events/stream/invalid-event-appended";
 
-/** JSON text: what is to be answered. */
-export type WebhookResponse = string;
-
 export interface WebhookResponses {
-  /** Undefined at once where there is nothing to evaluate, which is nearly everywhere. */
-  answerTo(stream: Stream, appended: Appended): Promise<WebhookResponse | undefined> | undefined;
+  /** JSON text: what is to be answered. Undefined at once where there is nothing to evaluate, which is nearly everywhere. */
+  answerTo(stream: Stream, appended: Appended): Promise<string | undefined> | undefined;
 }
 
 export function createWebhookResponses(expressions: Expressions, clock: Clock): WebhookResponses {
@@ -36,7 +33,7 @@ export function createWebhookResponses(expressions: Expressions, clock: Clock): 
     return known;
   }
 
-  async function evaluate(rules: Promise<Rule[]>, event: StreamEvent): Promise<WebhookResponse | undefined> {
+  async function evaluate(rules: Promise<Rule[]>, event: StreamEvent): Promise<string | undefined> {
     const input = JSON.stringify(event);
     for (const rule of await rules) {
       const evaluated = await expressions.evaluate(rule, input);

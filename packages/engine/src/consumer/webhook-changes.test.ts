@@ -68,11 +68,11 @@ test.each(["removed", "halted"] as const)(
   "what comes of a delivery when its subscription was %s changes nothing",
   async (how) => {
     const { opened, open } = gate();
-    const world = worldOf({ [oldUrl]: async () => (await opened, { status: 410 }) });
+    const world = worldOf({ [oldUrl]: () => opened.then(() => ({ status: 410 })) });
     await world.append("/s", [hook(oldUrl), { type: "a" }]);
     await pass(world, 1_000);
-    const said = how === "removed" ? { slug: "audit" } : { slug: "audit", offset: 3, message: "by another server" };
-    await world.append("/s", { type: builtin(`subscription/${how}`), payload: said });
+    const halt = how === "removed" ? {} : { offset: 3, message: "by another server" };
+    await world.append("/s", { type: builtin(`subscription/${how}`), payload: { slug: "audit", ...halt } as never });
     open();
     await pass(world, 30_000);
     const types = (await world.events("/s")).map(({ type }) => type);

@@ -430,6 +430,8 @@ test("a WebSocket subscription says that it is not served yet", async () => {
   await world.append("/s", subscription("socket", { type: "websocket", callbackUrl: "wss://receiver.example/" }));
   await pass(world, 1_000);
   expect(await payloads(world, halts)).toEqual([
-    expect.objectContaining({ message: expect.stringContaining("not served by this version") }),
+    expect.objectContaining({
+      message: "The subscription could not be loaded: WebSocket subscriptions are not served by this version.",
+    }),
   ]);
 });
