@@ -12,6 +12,8 @@ import type { Appended, Stream } from "./stream.ts";
 
 /** All rules together, so that also the first one, for which a process has to start, is in time. */
 const responseMs = 1_000;
+/** Posts that wait for an expression; who comes when there are more has the usual answer, and nobody's queue grows. */
+const askingMax = 64;
 /** As which bodies of other systems are stored. */
 const invalidType = "https://events.iterate.com/events/stream/invalid-event-appended";
 
@@ -23,6 +25,7 @@ export interface WebhookResponses {
 export function createWebhookResponses(expressions: Expressions, clock: Clock): WebhookResponses {
   /** By the list in the state, which changes with every configuration. */
   const loaded = new WeakMap<object, Promise<Rule[]>>();
+  let asking = 0;
 
   function rulesOf(stream: Stream): Promise<Rule[]> | undefined {
     const { rules } = sliceOf(stream.slices, webhookResponses);
@@ -33,11 +36,23 @@ export function createWebhookResponses(expressions: Expressions, clock: Clock): 
     return known;
   }
 
-  async function evaluate(rules: Promise<Rule[]>, event: StreamEvent): Promise<string | undefined> {
+  async function evaluate(
+    rules: Promise<Rule[]>,
+    event: StreamEvent,
+    isLate: () => boolean,
+  ): Promise<string | undefined> {
     const input = JSON.stringify(event);
-    for (const rule of await rules) {
-      const evaluated = await expressions.evaluate(rule, input);
-      if (evaluated.matched) return evaluated.result;
+    asking++;
+    try {
+      for (const rule of await rules) {
+        if (isLate()) break;
+        const evaluated = await expressions.evaluate(rule, input);
+        if (evaluated.matched) return evaluated.result;
+      }
+    } catch {
+      // The usual answer says nothing of rules.
+    } finally {
+      asking--;
     }
     return undefined;
   }
@@ -45,9 +60,9 @@ export function createWebhookResponses(expressions: Expressions, clock: Clock): 
   return {
     answerTo(stream, { offset, record }) {
       const rules = rulesOf(stream);
-      if (rules === undefined || !isNews(typeOfRecord(record))) return undefined;
-      const answer = evaluate(rules, decodeRecord(stream.path, offset, record)).catch(() => undefined);
-      return inTime(answer, clock);
+      if (rules === undefined || asking >= askingMax || !isNews(typeOfRecord(record))) return undefined;
+      const event = decodeRecord(stream.path, offset, record);
+      return inTime((isLate) => evaluate(rules, event, isLate), clock);
     },
   };
 }
@@ -64,12 +79,19 @@ async function ruleAt(stream: Stream, offset: number): Promise<Rule> {
   return { matcher, transform: response };
 }
 
-async function inTime<Value>(answer: Promise<Value>, clock: Clock): Promise<Value | undefined> {
+async function inTime<Value>(
+  answer: (isLate: () => boolean) => Promise<Value>,
+  clock: Clock,
+): Promise<Value | undefined> {
   let cancel = () => {};
+  let isLate = false;
   const late = new Promise<undefined>((resolve) => {
-    cancel = clock.setTimer(responseMs, () => resolve(undefined));
+    cancel = clock.setTimer(responseMs, () => {
+      isLate = true;
+      resolve(undefined);
+    });
   });
-  const first = await Promise.race([answer, late]);
+  const first = await Promise.race([answer(() => isLate), late]);
   cancel();
   return first;
 }
