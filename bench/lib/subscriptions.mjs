@@ -23,14 +23,13 @@ export function subscribe(port, stream, receivers, { jsonataFilter } = {}) {
   return appendBatch(port, stream, events);
 }
 
-/** Every consumer of the stream has come to its end. */
+/** Every subscription of the stream has come to its end. */
 export async function untilNothingIsLeft(port, stream, patienceMs) {
   const deadline = performance.now() + patienceMs;
   for (;;) {
     const answer = await fetch(`http://127.0.0.1:${port}/api/state/${stream}`);
     const { consumers = {} } = await answer.json();
     if (Object.values(consumers).every(({ lag }) => lag === 0)) return;
-    if (performance.now() > deadline) console.error(JSON.stringify(consumers).slice(0,2000));
     if (performance.now() > deadline) throw new Error(`the subscriptions of ${stream} did not come to the end`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

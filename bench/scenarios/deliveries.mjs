@@ -39,7 +39,14 @@ export const deliveries = {
       for (const [index, stream] of shape.streams.entries()) {
         await subscribe(millrace.port, stream, ports.slice(index * share, (index + 1) * share));
       }
-      const common = { ...shape, perReceiver: shape.perReceiver / (tools.quick ? 4 : 1), ports, hooks, millrace, client };
+      const common = {
+        ...shape,
+        perReceiver: shape.perReceiver / (tools.quick ? 4 : 1),
+        ports,
+        hooks,
+        millrace,
+        client,
+      };
       contenders.push({ ...common, sender: "millrace", send: throughMillrace });
       contenders.push({ ...common, sender: peer, send: byClient });
     }

@@ -38,6 +38,28 @@ describe("a birth", () => {
     expect(await owed(world)).toEqual([]);
   });
 
+  test("is owed no more when it was told while a commit of the same stream was under way", async () => {
+    let settled = () => {};
+    const settling = new Promise<void>((resolve) => {
+      settled = resolve;
+    });
+    const world = createWorld({
+      async intercept({ operation, path }, proceed) {
+        if (operation === "commit" && path === "/a" && (await world.directory.due({ now: 1e15, limit: 1 })).streams[0])
+          await settling;
+        const value = await proceed();
+        if (operation === "settle") settled();
+        return value;
+      },
+    });
+    await world.append("/a", plain);
+    await world.append("/a", plain);
+    await untilQuiet();
+    expect(await owed(world)).toEqual([]);
+    const { consumers } = await world.engine.state("public", "/a");
+    expect(consumers.tree).toEqual({ kind: "builtin", cursor: 3, lag: 0 });
+  });
+
   test("is a fact that the server states, because of the birth", async () => {
     const world = createWorld();
     await world.append("/a", plain);
