@@ -21,6 +21,14 @@ function mortal(dies: (call: Parameters<Intercept>[0]) => boolean): World {
   });
 }
 
+function createGate(): { opened: Promise<void>; open(): void } {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
 async function owed(world: World): Promise<string[]> {
   const { streams } = await world.directory.due({ now: 1e15, limit: 1_000 });
   return streams.map(({ path, claim }) => `${claim.kind} ${path}`).sort();
@@ -39,16 +47,17 @@ describe("a birth", () => {
   });
 
   test("is owed no more when it was told while a commit of the same stream was under way", async () => {
-    let settled = () => {};
-    const settling = new Promise<void>((resolve) => {
-      settled = resolve;
-    });
+    const underWay = createGate();
+    const settled = createGate();
+    let commits = 0;
     const world = createWorld({
       async intercept({ operation, path }, proceed) {
-        if (operation === "commit" && path === "/a" && (await world.directory.due({ now: 1e15, limit: 1 })).streams[0])
-          await settling;
+        const second = operation === "commit" && path === "/a" && ++commits === 2;
+        if (second) underWay.open();
+        if (second) await settled.opened;
+        if (operation === "settle") await underWay.opened;
         const value = await proceed();
-        if (operation === "settle") settled();
+        if (operation === "settle") settled.open();
         return value;
       },
     });
