@@ -52,7 +52,7 @@ describe("a birth", () => {
     let commits = 0;
     const world = createWorld({
       async intercept({ operation, path }, proceed) {
-        const second = operation === "commit" && path === "/a" && ++commits === 2;
+        const second = operation === "append" && path === "/a" && ++commits === 2;
         if (second) underWay.open();
         if (second) await settled.opened;
         if (operation === "settle") await underWay.opened;
