@@ -74,20 +74,24 @@ async function backlog({ port, pid }, { stream, reader }, events) {
   };
 }
 
-async function oneCaller(millrace, { warmupMs, windowMs }) {
-  const result = await appends(millrace, { streams: ["bench/caller"], connections: 1, warmupMs, windowMs });
+async function oneCaller(millrace, { quick }) {
+  const result = await appends(millrace, { streams: ["bench/caller"], connections: 1, ...windows(quick) });
   refuseErrors(result);
   return result;
 }
 
+function windows(quick) {
+  return { warmupMs: 300, windowMs: quick ? 500 : 1_500 };
+}
+
 /** The same rule over a stored event, on a thread that does nothing else. */
-function library({ main, warmupMs, windowMs }) {
+function library({ main, quick }) {
   const event = JSON.parse(eventJson(firstCounter));
   const { content, n } = event.payload;
   const stored = { streamPath: "/bench/transformed", offset: 123_456, ...event, createdAt: "2026-01-01T00:00:00.000Z" };
   const expected = JSON.stringify({ type: "message-rewritten", payload: { text: content.toUpperCase(), n } });
   const example = { rule, input: JSON.stringify(stored), expected };
-  return runJob("expressions-process.mjs", { main, callers: 0, example, warmupMs, windowMs });
+  return runJob("expressions-process.mjs", { main, callers: 0, example, ...windows(quick) });
 }
 
 async function atRate({ port, pathPrefix }, { stream, reader }, durationMs) {
