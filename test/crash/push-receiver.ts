@@ -2,7 +2,7 @@
  * The receiver of webhooks that outlives every crash of the server. It answers 500, closes or is late now and then, and
  * judges each delivery as it arrives: its signature, and that a repeat is what came first.
  */
-import type { ReceivedRequest, Receiver, SeededRandom } from "@millrace/testing";
+import type { ReceivedRequest, Receiver, ReceiverAnswer, SeededRandom } from "@millrace/testing";
 import { Webhook } from "standardwebhooks";
 
 /** The event of this delivery is not taken, so that it has to come again. Once for each, or it would wait for long. */
@@ -10,6 +10,7 @@ const misbehaviours = ["refuses", "closes", "late"] as const;
 const misbehavesIn = 12;
 /** Of all deliveries: so that a kill finds some under way. */
 const slowIn = 6;
+const slowMs = 100;
 export const timeoutSeconds = 1;
 
 export interface Arrival {
@@ -18,6 +19,8 @@ export interface Arrival {
   /** What lies between this offset and its own was delivered before, the server says. */
   after: number;
   body: string;
+  /** Answered with 200, and in time. */
+  taken: boolean;
 }
 
 export interface PushReceiver {
@@ -38,34 +41,33 @@ export function createPushReceiver(random: SeededRandom): PushReceiver {
   const misbehavedAt = new Set<string>();
   const faults: string[] = [];
 
-  function arrive(lane: string, { headers, body }: ReceivedRequest): string {
+  /** Throws when it is not what it claims to be. */
+  function arrivalOf(lane: string, { headers, body }: ReceivedRequest): Omit<Arrival, "taken"> {
     new Webhook(secrets.get(lane) as string).verify(body, headers as Record<string, string>);
     const id = headers["webhook-id"] as string;
     const { offset } = JSON.parse(body) as { offset: number };
     const first = firstBodies.get(id) ?? body;
     firstBodies.set(id, first);
     if (first !== body) throw new Error(`came as ${first} and then as ${body}`);
-    const arrival = { id, offset, after: Number(headers["millrace-after"]), body };
-    arrivals.set(lane, [...(arrivals.get(lane) ?? []), arrival]);
-    return id;
+    return { id, offset, after: Number(headers["millrace-after"]), body };
   }
 
-  function answerTo(id: string): ReturnType<Receiver> {
-    if (!misbehavedAt.has(id) && random.integer(misbehavesIn) === 0) {
-      misbehavedAt.add(id);
-      const misbehaviour = random.pick(misbehaviours);
-      if (misbehaviour === "refuses") return { status: 500, body: "not now" };
-      if (misbehaviour === "closes") return "closes";
-      return { status: 200, afterMs: timeoutSeconds * 1_500 };
-    }
-    return { status: 200, ...(random.integer(slowIn) === 0 ? { afterMs: random.integer(100) } : {}) };
+  function misbehaviourAt(id: string): ReceiverAnswer | undefined {
+    if (misbehavedAt.has(id) || random.integer(misbehavesIn) !== 0) return undefined;
+    misbehavedAt.add(id);
+    const misbehaviour = random.pick(misbehaviours);
+    if (misbehaviour === "refuses") return { status: 500, body: "not now" };
+    return misbehaviour === "closes" ? "closes" : { status: 200, afterMs: timeoutSeconds * 2_000 };
   }
 
   return {
     receive(request) {
       const lane = new URL(request.url).pathname;
       try {
-        return answerTo(arrive(lane, request));
+        const arrival = arrivalOf(lane, request);
+        const misbehaviour = misbehaviourAt(arrival.id);
+        arrivals.set(lane, [...(arrivals.get(lane) ?? []), { ...arrival, taken: misbehaviour === undefined }]);
+        return misbehaviour ?? { status: 200, afterMs: random.integer(slowIn) === 0 ? random.integer(slowMs) : 0 };
       } catch (error) {
         faults.push(`a delivery to ${lane} ${JSON.stringify(request)}: ${(error as Error).message}`);
         return { status: 200 };

@@ -155,25 +155,22 @@ function verifyGathered(path: string, events: readonly StreamEvent[], into: read
   expectSame(`${path}: into ${gathered} went`, shown, expected);
 }
 
-/** Every event, and each for the first time when all before it had come: in order, and as it is stored. */
+/** Every event was taken, none came before all in front of it were, and each came as it is stored. */
 function verifyArrivals(path: string, events: readonly StreamEvent[], arrivals: readonly Arrival[]): void {
   const { streamId } = (events[0] as StreamEvent).payload as { streamId: string };
   const wanted = events.filter(({ type }) => type === "ordered" || type === "copied");
   const expected = wanted.map((event) => {
     return { id: `${streamId}.${event.offset}.push`, offset: event.offset, body: JSON.stringify(event) };
   });
-  const seen = new Set<string>();
-  const firsts: unknown[] = [];
-  for (const { id, offset, after, body } of arrivals) {
-    const between = wanted.filter((event) => event.offset > after && event.offset < offset);
-    const missing = between.find((event) => !seen.has(`${streamId}.${event.offset}.push`));
+  const taken = new Map<string, object>();
+  for (const { id, offset, after, body, taken: isTaken } of arrivals) {
+    const missing = expected.find((event) => event.offset < offset && !taken.has(event.id));
     if (after >= offset || missing !== undefined) {
-      throw new Error(`${path}: ${offset} came "after ${after}", but ${missing?.offset} had not come`);
+      throw new Error(`${path}: ${offset} came "after ${after}", but ${missing?.offset} was not taken`);
     }
-    if (!seen.has(id)) firsts.push({ id, offset, body });
-    seen.add(id);
+    if (isTaken && !taken.has(id)) taken.set(id, { id, offset, body });
   }
-  expectSame(`${path}: first arrivals were`, firsts, expected);
+  expectSame(`${path}: taken were`, [...taken.values()], expected);
 }
 
 function expectSame(what: string, shown: readonly unknown[], expected: readonly unknown[]): void {
