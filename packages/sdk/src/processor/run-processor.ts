@@ -6,6 +6,7 @@ import type { Clock, HookSurroundings, Logger, Processor, Random, StreamEvent } 
 import type { EventsClient } from "../client.ts";
 import { isMillraceError } from "../errors.ts";
 import { type Cursors, memoryCursors } from "./cursors.ts";
+import { consoleLogger, hostClock, hostRandom } from "./host.ts";
 import { type Matching, matchingOf } from "./matching.ts";
 import { createObserver, type ProcessorObserver } from "./observed.ts";
 import { type FollowedStream, type RunNeeds, StreamRun } from "./stream-run.ts";
@@ -270,34 +271,4 @@ function withResolvers(): { promise: Promise<void>; resolve(): void } {
     resolve = done;
   });
   return { promise, resolve };
-}
-
-const hostClock: Clock = {
-  now: () => Date.now(),
-  elapsedMs: () => performance.now(),
-  setTimer(delayMs, run) {
-    // What is further away than a signed 32-bit integer would fire at once; whoever set it looks again then.
-    const timer: unknown = setTimeout(run, Math.min(delayMs, 2_147_483_647));
-    // The connection keeps a process alive; its timers do not. Browsers have numbers here.
-    if (typeof timer === "object") (timer as { unref?(): void }).unref?.();
-    return () => clearTimeout(timer as ReturnType<typeof setTimeout>);
-  },
-};
-
-const hostRandom: Random = {
-  id: () =>
-    Array.from(crypto.getRandomValues(new Uint8Array(15)), (byte) => byte.toString(16).padStart(2, "0")).join(""),
-  fraction: () => Math.random(),
-};
-
-const consoleLogger: Logger = {
-  debug: () => {},
-  info: (message, details) => log("info", message, details),
-  warn: (message, details) => log("warn", message, details),
-  error: (message, details) => log("error", message, details),
-};
-
-function log(level: "info" | "warn" | "error", message: string, details: unknown): void {
-  if (details === undefined) console[level](message);
-  else console[level](message, details);
 }

@@ -46,6 +46,8 @@ export interface FollowedStream {
   paused: boolean;
   /** Where its cursor begins, if there is none yet. */
   startAfter: number;
+  /** Every event behind its cursor counts: somebody delivers them, and waits until each is taken. */
+  pushed?: boolean;
 }
 
 /** Progress that changed is saved after this time. */
@@ -63,8 +65,10 @@ export class StreamRun {
   readonly #consumer: Consumer;
   #head: number;
   #paused: boolean;
-  /** What came on the connection, without gap, and was not asked for yet. */
-  #ahead: StreamEvent[] = [];
+  /** What came and was not asked for yet, and behind which offset that is everything there is for this processor. */
+  #ahead: { after: number; events: StreamEvent[] } = { after: 0, events: [] };
+  #waiting: { offset: number; failures: number; resolve(): void; reject(error: Error): void }[] = [];
+  #halted: string | undefined;
   #snapshot: StoredCursor["snapshot"];
   #saving: Promise<void> = Promise.resolve();
   #cancelSave: (() => void) | undefined;
@@ -79,11 +83,12 @@ export class StreamRun {
     const own = stored?.streamId === stream.streamId ? stored : undefined;
     this.#snapshot = own?.snapshot;
     const { processor } = needs;
-    this.#consumer = new Consumer(kindOf(processor), specOf(processor, stream.startAfter), this.#house(), {
+    const kind = kindOf(processor, stream.pushed === true);
+    this.#consumer = new Consumer(kind, specOf(processor, stream.startAfter), this.#house(), {
       row: own?.progress,
       resting: false,
       load: async () => needs.observer.watched(processor, stream.path),
-      stir: () => {},
+      stir: (consumer) => this.#answer(consumer),
     });
     this.#consumer.wake();
   }
@@ -96,16 +101,26 @@ export class StreamRun {
     return this.#consumer.stateNow() ?? this.#needs.processor.initialState;
   }
 
+  /** It goes no further by itself. */
+  get halted(): boolean {
+    return this.#consumer.driver.halted;
+  }
+
   /** Acted on everything, and saved it. */
   get idle(): boolean {
     return this.#consumer.idle && this.#consumer.lag === 0;
   }
 
-  /** The next event of the stream. */
-  hear(event: StreamEvent): void {
+  /**
+   * The next event of the stream.
+   * @param after what lies between this and the event is not for this processor
+   */
+  hear(event: StreamEvent, after: number = event.offset - 1): void {
     if (event.offset <= this.#head) return;
-    const last = this.#ahead.at(-1)?.offset ?? this.#head;
-    this.#ahead = last + 1 === event.offset && this.#ahead.length < aheadMax ? [...this.#ahead, event] : [];
+    const { events } = this.#ahead;
+    if (after > this.#head || events.length >= aheadMax) this.#ahead = { after: event.offset, events: [] };
+    else if (events.length === 0) this.#ahead = { after: Math.min(after, this.#head), events: [event] };
+    else events.push(event);
     this.#head = event.offset;
     const now = this.#needs.clock.now();
     if (event.type === `${prefix}paused`) this.#pause(true, now);
@@ -115,9 +130,33 @@ export class StreamRun {
 
   /** Nobody heard of what came up to here while there was no contact. */
   away(head: number): void {
-    if (head > this.#head) this.#ahead = [];
+    if (head > this.#head) this.#ahead = { after: head, events: [] };
     this.#head = Math.max(this.#head, head);
     this.#consumer.away(head);
+  }
+
+  /** Resolves when everything up to here was acted on, and that is saved. @throws Error when an attempt failed */
+  async taken(offset: number): Promise<void> {
+    const { progress, halted } = this.#consumer.driver;
+    if (halted) throw new Error(this.#halted ?? "It goes no further.");
+    if (progress.cursor < offset) {
+      await new Promise<void>((resolve, reject) => {
+        this.#waiting.push({ offset, failures: progress.begun, resolve, reject });
+      });
+    }
+    await this.#save();
+  }
+
+  #answer({ driver }: Consumer): void {
+    const { progress, halted, fault } = driver;
+    if (halted || fault !== undefined) this.#halted ??= fault?.message ?? progress.lastError;
+    this.#waiting = this.#waiting.filter(({ offset, failures, resolve, reject }) => {
+      if (progress.cursor >= offset) resolve();
+      else if (halted) reject(new Error(this.#halted ?? "It goes no further."));
+      else if (progress.begun > failures && progress.lastError !== undefined) reject(new Error(progress.lastError));
+      else return true;
+      return false;
+    });
   }
 
   /** Ends what runs, and saves where it stands. */
@@ -172,11 +211,10 @@ export class StreamRun {
   }
 
   async #read(after: number, through: number): Promise<Page> {
-    const first = this.#ahead[0]?.offset;
-    if (first !== undefined && first <= after + 1) {
-      const events = this.#ahead.filter(({ offset }) => offset > after && offset <= through);
-      this.#ahead = this.#ahead.filter(({ offset }) => offset > through);
-      return { events, through };
+    const ahead = this.#ahead;
+    if (ahead.events.length > 0 && ahead.after <= after) {
+      this.#ahead = { after: through, events: ahead.events.filter(({ offset }) => offset > through) };
+      return { events: ahead.events.filter(({ offset }) => offset > after && offset <= through), through };
     }
     const end = Math.min(through, after + pageEvents);
     const events: StreamEvent[] = [];
@@ -225,12 +263,12 @@ export class StreamRun {
 
 const errorType = `${prefix}error-occurred`;
 
-function kindOf({ slug, catchUp }: LoadedProcessor): DeliveryKind {
+function kindOf({ slug, catchUp }: LoadedProcessor, pushed: boolean): DeliveryKind {
   return {
     kind: "processor",
     sourceKind: "remote",
     failuresMax,
-    misses: catchUp !== "act",
+    misses: !pushed && catchUp !== "act",
     aboutTypes: new Set(),
     haltedType: errorType,
     halted: (_, { offset, message, attempts }) => ({
