@@ -232,7 +232,7 @@ export class Stream {
       this.tailCharacters = 0;
     }
     this.streamId = forming.streamId;
-    this.claim = forming.claim;
+    if (forming.claim !== undefined) this.claim = forming.claim;
     this.wakeAt = forming.wakeAt;
     this.head = committed.head;
     this.slices = forming.slices;

@@ -248,6 +248,7 @@ describe("what an answer means", () => {
       { slug: "audit", reason: "https://receiver.example answered 410: moved away" },
     ]);
     expect((await world.engine.state("public", "/s")).consumers.audit).toBeUndefined();
+    expect(world.engine.meter).toMatchObject({ deliveries: 0, deliveryFailures: 1 });
   });
 
   test("410 from an address that was replaced meanwhile does not end the new version", async () => {
@@ -289,6 +290,7 @@ describe("what an answer means", () => {
       const [first, again] = [world.network.received[1], world.network.received.at(-1)];
       expect(again?.headers["webhook-id"]).toBe(first?.headers["webhook-id"]);
       expect(again?.headers["millrace-after"]).toBe("3");
+      expect(world.engine.meter).toMatchObject({ deliveries: 3, deliveryFailures: 3 });
     },
   );
 
@@ -479,6 +481,8 @@ test("a WebSocket subscription says that it is not served yet", async () => {
   await world.append("/s", subscription("socket", { type: "websocket", callbackUrl: "wss://receiver.example/" }));
   await pass(world, 1_000);
   expect(await payloads(world, halts)).toEqual([
-    expect.objectContaining({ message: expect.stringContaining("not served by this version") }),
+    expect.objectContaining({
+      message: "The subscription could not be loaded: WebSocket subscriptions are not served by this version.",
+    }),
   ]);
 });
