@@ -77,8 +77,8 @@ async function runOne(scenario, directory, options) {
     directory: data,
     main: resolve(options.server ?? ownMain),
     progress: (text) => tell(`  ${((performance.now() - startedAt) / 1000).toFixed(0).padStart(4)} s  ${text}`),
-    async startMillrace(where = data) {
-      const millrace = await startMillrace(where, options);
+    async startMillrace(where = data, flags = []) {
+      const millrace = await startMillrace(where, { ...options, flags });
       started.push(millrace);
       return millrace;
     },

@@ -24,10 +24,14 @@ const listening = /listening on http:\/\/127\.0\.0\.1:(\d+)/;
 const file = (name) => fileURLToPath(new URL(name, import.meta.url));
 export const ownMain = file("../../packages/millrace/dist/cli/main.js");
 
-/** @param {string} directory @param {{cpuProfiles?: string, server?: string}} [options] @returns {Promise<Contender & {readyMs: number}>} */
-export async function startMillrace(directory, { cpuProfiles, server: main = ownMain } = {}) {
+/**
+ * @param {string} directory
+ * @param {{cpuProfiles?: string, server?: string, flags?: readonly string[]}} [options] `flags` of `millrace serve`
+ * @returns {Promise<Contender & {readyMs: number}>}
+ */
+export async function startMillrace(directory, { cpuProfiles, server: main = ownMain, flags = [] } = {}) {
   const profiling = cpuProfiles === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", cpuProfiles];
-  const args = [...profiling, main, "serve", "--port", "0", "--data", join(directory, "millrace")];
+  const args = [...profiling, main, "serve", "--port", "0", "--data", join(directory, "millrace"), ...flags];
   const server = await startServer(process.execPath, args, { ready: listening });
   const port = Number(server.match[1]);
   return {

@@ -6,13 +6,13 @@ import { pathToFileURL } from "node:url";
 import { createHistogram } from "./histogram.mjs";
 import { serveJobs } from "./jobs.mjs";
 
-const rule = {
+const ownRule = {
   matcher: "type = 'order-placed' and payload.customer.email != ''",
   transform:
     "{'type': 'invoice-requested', 'payload': {'order': payload.id, 'to': payload.customer.name, " +
     "'total': $sum(payload.items.(price * quantity))}}",
 };
-const input = JSON.stringify({
+const ownInput = JSON.stringify({
   streamPath: "/shop/orders",
   offset: 17,
   type: "order-placed",
@@ -27,17 +27,20 @@ const input = JSON.stringify({
   },
   createdAt: "2026-01-01T00:00:00.000Z",
 });
-const expected = '{"type":"invoice-requested","payload":{"order":"o-17","to":"Ada","total":117}}';
+const ownExpected = '{"type":"invoice-requested","payload":{"order":"o-17","to":"Ada","total":117}}';
+const ownExample = { rule: ownRule, input: ownInput, expected: ownExpected };
 
-serveJobs(async ({ main, callers, warmupMs, windowMs }) => {
-  const { evaluate, close } = await (callers === 0 ? inProcess() : throughAdapter(main));
-  await ask(evaluate, callers || 1, warmupMs);
-  const result = await ask(evaluate, callers || 1, windowMs);
+/** `example` stands for the rule, its input and what is expected of it. */
+serveJobs(async ({ main, callers, example = ownExample, warmupMs, windowMs }) => {
+  const { evaluate, close } = await (callers === 0 ? inProcess(example) : throughAdapter(main, example));
+  const { expected } = example;
+  await ask(evaluate, expected, callers || 1, warmupMs);
+  const result = await ask(evaluate, expected, callers || 1, windowMs);
   await close();
   return result;
 });
 
-async function ask(evaluate, callers, milliseconds) {
+async function ask(evaluate, expected, callers, milliseconds) {
   const latency = createHistogram();
   const startedAt = performance.now();
   const endsAt = startedAt + milliseconds;
@@ -55,7 +58,7 @@ async function ask(evaluate, callers, milliseconds) {
   return { perSecond, latency: latency.summary() };
 }
 
-async function throughAdapter(main) {
+async function throughAdapter(main, { rule, input }) {
   // Of the build whose command line is `main`: packages/millrace/dist/cli/main.js
   const { createExpressions } = await import(new URL("../index.js", pathToFileURL(main)).href);
   const fail = (error) => {
@@ -69,7 +72,7 @@ async function throughAdapter(main) {
 }
 
 /** The least that anybody could do: compiled once, on the thread that asks, and nothing that could stop it. */
-async function inProcess() {
+async function inProcess({ rule, input }) {
   const { default: jsonata } = await import("jsonata");
   const matcher = jsonata(rule.matcher);
   const transform = jsonata(rule.transform);

@@ -12,7 +12,7 @@ const connectAtOnce = 50;
 const marker = '"n":';
 
 const latency = createHistogram();
-const state = { closed: 0, wrongStatus: 0 };
+const state = { closed: 0, wrongStatus: 0, lastAt: 0 };
 let cpu = process.cpuUsage();
 
 const actions = {
@@ -70,6 +70,7 @@ function follow(port, path) {
 
 function recordLines(text, complete) {
   const now = monotonicMicroseconds();
+  state.lastAt = now;
   for (let at = text.indexOf(marker); at !== -1 && at < complete; at = text.indexOf(marker, at + marker.length)) {
     latency.record(now - Number.parseInt(text.slice(at + marker.length, at + marker.length + 16), 10));
   }

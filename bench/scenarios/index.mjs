@@ -4,6 +4,7 @@ import { catchUp, catchUpSingles } from "./catch-up.mjs";
 import { cliStart } from "./cli-start.mjs";
 import { clientParse } from "./client-parse.mjs";
 import { consumerThroughput } from "./consumer-throughput.mjs";
+import { deliveries } from "./deliveries.mjs";
 import { disk } from "./disk.mjs";
 import { expressions } from "./expressions.mjs";
 import { idleConsumers } from "./idle-consumers.mjs";
@@ -13,7 +14,9 @@ import { manyStreams } from "./many-streams.mjs";
 import { opening } from "./opening.mjs";
 import { readers10000 } from "./readers-10000.mjs";
 import { schedules } from "./schedules.mjs";
+import { subscriptions100 } from "./subscriptions-100.mjs";
 import { subtreeTail } from "./subtree-tail.mjs";
+import { transformers } from "./transformers.mjs";
 
 /** @type {{name: string, what: string, run: (tools: any) => Promise<{rows: object[], raw: unknown}>}[]} */
 export const scenarios = [
@@ -28,6 +31,9 @@ export const scenarios = [
   idleConsumers,
   consumerThroughput,
   expressions,
+  transformers,
+  deliveries,
+  subscriptions100,
   clientParse,
   cliStart,
   longStream,

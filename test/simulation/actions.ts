@@ -65,7 +65,7 @@ const odd = ["noise", "poison", "jam", "noise"];
 const slugOf = ({ random }: Simulation) => random.pick(Object.keys(scripts));
 const scheduleOf = ({ random }: Simulation) => random.pick(["beat", "tock", "later"]);
 
-function event(simulation: Simulation, type: string): EventInput {
+export function event(simulation: Simulation, type: string): EventInput {
   return { type, payload: { id: `client|${++simulation.counter}` } };
 }
 

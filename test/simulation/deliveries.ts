@@ -6,7 +6,8 @@ import type { OutboundRequest } from "@millrace/engine";
 import type { StreamEvent } from "@millrace/protocol";
 import type { Disk, StoredStream } from "./disk.ts";
 import { outputKey } from "./outputs.ts";
-import { builtin, type PushEpoch } from "./reference.ts";
+import type { PushEpoch } from "./push-reference.ts";
+import { builtin } from "./reference.ts";
 import { evaluated, type PushPayload } from "./rules.ts";
 import type { Server } from "./server.ts";
 
@@ -25,10 +26,15 @@ export interface Deliveries {
   sent(server: Server, request: OutboundRequest): Sent;
   /** A receiver answered. */
   answered(sent: Sent, status: number): void;
+  /** The answer came to the server that waits for it. */
+  heard(sent: Sent, status: number): void;
+  /** This address answered 410. */
+  isGone(url: string | undefined): boolean;
   /** Whoever passes this event in this epoch leaves nothing undone. */
   isDone(stream: StoredStream, epoch: PushEpoch, event: StreamEvent): boolean;
 }
 
+const goneHeardMax = 3;
 const refusals: ReadonlySet<number> = new Set([400, 413, 422]);
 
 /** @param strict the only server there ever is knows all that is on disk: so it is known of which epoch a request is */
@@ -38,6 +44,8 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
   const refused = new Map<string, number>();
   /** URLs that answered 410. */
   const gone = new Set<string>();
+  /** How often somebody heard that. */
+  const goneHeard = new Map<string, number>();
 
   function isDone(stream: StoredStream, epoch: PushEpoch, event: StreamEvent): boolean {
     const { kind, slug, versions } = epoch;
@@ -69,11 +77,14 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
     // What is built in would act there.
     const asItIs = version.type === "stream" && version.jsonataTransform === undefined;
     if (asItIs && target.type.startsWith(builtin(""))) return true;
-    const count = asItIs || !sent.startsWith("[") ? 1 : (JSON.parse(sent) as unknown[]).length;
-    return Array.from({ length: count }, (_, n) => n).every((n) => {
+    const isThere = (n: number) => {
       const key = outputKey({ path: stream.path, consumer: `${kind}/${slug}`, offset: event.offset, n });
       return (disk.outputs.get(key) ?? -1) >= began;
-    });
+    };
+    // What is replayed may itself have come of something, and carry the number that it had there.
+    if (asItIs) return isThere(0) || isThere(1);
+    const count = sent.startsWith("[") ? (JSON.parse(sent) as unknown[]).length : 1;
+    return Array.from({ length: count }, (_, n) => n).every(isThere);
   }
 
   function mayCome(stream: StoredStream, epoch: PushEpoch, { offset, url }: Sent, after: number): boolean {
@@ -104,6 +115,7 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
     if (!bodies.includes(request.body)) return `its body is ${request.body}, and should be ${bodies}`;
     const epochs = strict ? all.filter(({ epoch }) => epoch === current?.epoch) : all;
     const after = Number(request.headers["millrace-after"]);
+    if (!(after < sent.offset)) return `it says that it comes after ${after}`;
     if (epochs.some((epoch) => mayCome(stream, epoch, sent, after))) return undefined;
     const stands = epochs.map(({ epoch, doneThrough }) => `epoch ${epoch} has done ${doneThrough}`);
     return `it is not its turn after ${after}: ${stands}`;
@@ -125,6 +137,14 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
       if (refusals.has(status)) refused.set(id, (refused.get(id) ?? 0) + 1);
       if (status === 410) gone.add(url);
     },
+    heard({ path, id, url }, status) {
+      if (status !== 410) return;
+      const times = (goneHeard.get(url) ?? 0) + 1;
+      goneHeard.set(url, times);
+      // Whoever hears it may crash before it says so.
+      if (times > goneHeardMax) wrong(`${path} ${id} is sent, and ${url} has answered 410 ${times} times`);
+    },
+    isGone: (url) => url !== undefined && gone.has(url),
     isDone,
   };
 }

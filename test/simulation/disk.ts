@@ -5,7 +5,7 @@
 import { createMemoryDirectory, type Directory, decodeRecord, type LoadedStream } from "@millrace/engine";
 import type { Progress, StreamEvent } from "@millrace/protocol";
 import { epochTaking, outputKey, outputOf } from "./outputs.ts";
-import { foldReference, newReference, type Reference } from "./reference.ts";
+import { builtin, foldReference, newReference, type Reference } from "./reference.ts";
 import { type FoldState, foldState, initialFold } from "./scripts.ts";
 
 export const project = "public";
@@ -53,6 +53,8 @@ export function createDisk(): Disk {
   const streams = new Map<string, StoredStream>();
   const places = new Map<string, string>();
   const outputs = new Map<string, number>();
+  /** How often each output is in each life of a stream. */
+  const taken = new Map<string, number>();
   let commits = 0;
 
   function forget({ path, events }: StoredStream): void {
@@ -78,16 +80,22 @@ export function createDisk(): Disk {
     if (wrong !== undefined) throw new Error(`${place}: ${wrong}`);
   }
 
-  function takeOutput({ path, streamId }: StoredStream, event: StreamEvent): void {
+  function takeOutput({ path, streamId, birthOffset }: StoredStream, event: StreamEvent): void {
     const output = outputOf(event);
+    if (event.type.startsWith(builtin(""))) throw new Error(`${path}|${event.offset} is built in, and was forwarded`);
     outputs.set(outputKey(output), commits);
     const source = streams.get(output.path);
     // Of a life that is over.
     if (source === undefined || output.offset < source.birthOffset) return;
     const epochs = source.reference.pushEpochs.get(output.consumer) ?? [];
-    const taken = epochTaking(epochs, streamId, output);
-    if (taken === undefined) throw new Error(`${path}|${event.offset}: ${outputKey(output)} is twice or out of order`);
-    taken.last.set(streamId, output);
+    const times = (taken.get(`${streamId}|${outputKey(output)}`) ?? 0) + 1;
+    taken.set(`${streamId}|${outputKey(output)}`, times);
+    if (times > epochs.length) throw new Error(`${path}|${event.offset}: ${outputKey(output)} is there ${times} times`);
+    // A stream that was born again has forgotten what it had, and may get it once more behind what came since.
+    if (birthOffset > 1 && path !== output.path) return;
+    const epoch = epochTaking(epochs, streamId, output);
+    if (epoch === undefined) throw new Error(`${path}|${event.offset}: ${outputKey(output)} is twice or out of order`);
+    epoch.last.set(streamId, output);
   }
 
   return {

@@ -20,6 +20,9 @@ export function* faultsOf(
       : processorIsDone(stream, slug, row, observer);
     yield* cursorFaults(stream, slug, row, isDone, judged);
   }
+  for (const url of stream.reference.removals.splice(0)) {
+    if (!deliveries.isGone(url)) yield `${stream.path}: what leads to ${url} was removed by the server`;
+  }
   yield* claimFaults(stream);
 }
 
@@ -50,6 +53,9 @@ function* cursorFaults(
   // `startFrom` may name an offset that is yet to come.
   if (row.cursor > Math.max(stream.head, startAfter))
     yield `${id}: the cursor ${row.cursor} is behind the head ${stream.head}`;
+  const { paused, pausedAt } = stream.reference;
+  if (paused && !slug.startsWith("subscription/") && row.cursor >= Math.max(pausedAt, startAfter + 1))
+    yield `${id}: the cursor is at ${row.cursor}, and the stream is paused since ${pausedAt}`;
   const from = judged.get(id) ?? startAfter;
   if (row.cursor < from) yield `${id}: the cursor went back from ${from} to ${row.cursor}`;
   for (let offset = Math.max(from + 1, stream.birthOffset); offset <= row.cursor; offset++) {
@@ -69,22 +75,30 @@ function* claimFaults(stream: StoredStream): Generator<string> {
   }
 }
 
+export interface Owed {
+  slug: string;
+  at: number;
+  what: string;
+}
+
 /** While a stream is paused, only subscriptions go on. */
-export function* owed(stream: StoredStream): Generator<{ at: number; what: string }> {
+export function* owed(stream: StoredStream): Generator<Owed> {
   const { reference, progress, committedAt } = stream;
   for (const [slug, pusher] of reference.pushers) {
     if (reference.paused && pusher.kind !== "subscription") continue;
     const due = owedBy(stream, slug, pusher, progress.get(slug));
-    if (due !== undefined) yield { at: Math.max(due.at ?? committedAt, committedAt), what: `${slug} ${due.what}` };
+    if (due !== undefined)
+      yield { slug, at: Math.max(due.at ?? committedAt, committedAt), what: `${slug} ${due.what}` };
   }
   if (reference.paused) return;
   for (const [slug, processor] of reference.processors) {
     const due = owedBy(stream, slug, processor, progress.get(slug));
-    if (due !== undefined) yield { at: Math.max(due.at ?? committedAt, committedAt), what: `${slug} ${due.what}` };
+    if (due !== undefined)
+      yield { slug, at: Math.max(due.at ?? committedAt, committedAt), what: `${slug} ${due.what}` };
   }
   for (const [slug, schedule] of reference.schedules) {
     const at = nextTick(schedule, committedAt);
-    if (at !== null) yield { at, what: `${slug} is due at ${at}` };
+    if (at !== null) yield { slug, at, what: `${slug} is due at ${at}` };
   }
 }
 

@@ -9,7 +9,7 @@ import type { Server } from "./server.ts";
 
 export const moods = [
   ...["healthy", "healthy", "healthy", "sick", "busy", "moved", "picky", "picky"],
-  ...["gone", "silent", "closing", "slow", "refused", "moody"],
+  ...["gone", "silent", "closing", "slow", "refused", "moody", "refusing", "hesitant"],
 ] as const;
 export type Mood = (typeof moods)[number];
 
@@ -44,6 +44,8 @@ interface Answer extends Omit<OutboundResponse, "body"> {
 }
 
 export function createNetwork({ random, deliveries, now }: NetworkNeeds): Network {
+  /** What a hesitant receiver was sent before. */
+  const known = new Set<string>();
   const network: Network = { packets: [], moods: new Map(), arrivals: 0, wayOut };
 
   function wayOut(server: Server): Outbound {
@@ -98,6 +100,7 @@ export function createNetwork({ random, deliveries, now }: NetworkNeeds): Networ
 
     function done({ status, headers }: Answer): void {
       if (!settle()) return;
+      deliveries.heard(sent, status);
       resolve({ status, headers, body: "" });
     }
 
@@ -132,6 +135,12 @@ export function createNetwork({ random, deliveries, now }: NetworkNeeds): Networ
         return { status: 302, headers: { location: "http://elsewhere.test" } };
       case "picky":
         return { status: sent.offset % 3 === 0 ? random.pick([400, 413, 422]) : 200, headers: {} };
+      case "refusing":
+        return { status: random.pick([400, 413, 422]), headers: {} };
+      case "hesitant":
+        if (known.has(sent.id)) return { status: 200, headers: {} };
+        known.add(sent.id);
+        return { status: 500, headers: {} };
       case "gone":
         return { status: 410, headers: {} };
       case "silent":

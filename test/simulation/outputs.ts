@@ -1,6 +1,6 @@
 /** What transformers and subscriptions append: which event it came of, and of which epoch it can be. */
 import type { StreamEvent } from "@millrace/protocol";
-import type { PushEpoch } from "./reference.ts";
+import type { PushEpoch } from "./push-reference.ts";
 import type { Output } from "./rules.ts";
 
 export interface PlacedOutput extends Output {

@@ -3,7 +3,7 @@
  * processors, which schedules and when each comes next. Whatever can be judged while folding is judged here.
  */
 import type { StreamEvent } from "@millrace/protocol";
-import type { Output, PushPayload } from "./rules.ts";
+import { foldPusher, type PushEpoch, type PusherReference } from "./push-reference.ts";
 
 export const builtin = (name: string): string => `https://events.iterate.com/events/stream/${name}`;
 
@@ -13,22 +13,6 @@ export interface ProcessorReference {
   startAfter: number;
   resumedAt: number;
   halted: boolean;
-}
-
-/** A transformer or a subscription. */
-export interface PusherReference extends ProcessorReference {
-  kind: "transformer" | "subscription";
-  slug: string;
-  /** Payloads of the configurations of its epoch, oldest first. */
-  versions: PushPayload[];
-}
-
-/** An epoch of a transformer or a subscription, for as long as its stream lives. */
-export interface PushEpoch extends PusherReference {
-  /** The last output of it in each life of a stream. */
-  last: Map<string, Output>;
-  /** Up to here everything that is for it was done. */
-  doneThrough: number;
 }
 
 export interface ScheduleReference {
@@ -54,11 +38,15 @@ export interface Times {
 
 export interface Reference {
   paused: boolean;
+  /** Offset of the event that paused it last. */
+  pausedAt: number;
   lastAt: number;
   processors: Map<string, ProcessorReference>;
   /** By `transformer/slug` and `subscription/slug`. */
   pushers: Map<string, PusherReference>;
   pushEpochs: Map<string, PushEpoch[]>;
+  /** What the server itself removed led there. */
+  removals: (string | undefined)[];
   /** Offsets of events that a receiver refused for good, by slug. */
   parked: Set<string>;
   schedules: Map<string, ScheduleReference>;
@@ -83,10 +71,12 @@ const missedAfterMs = 10_000;
 export function newReference(): Reference {
   return {
     paused: false,
+    pausedAt: 0,
     lastAt: 0,
     processors: new Map(),
     pushers: new Map(),
     pushEpochs: new Map(),
+    removals: [],
     parked: new Set(),
     diverged: new Set(),
     schedules: new Map(),
@@ -113,6 +103,7 @@ function foldFact(reference: Reference, event: StreamEvent, at: number): string 
   const slug = String(payload.slug);
   switch (event.type) {
     case builtin("paused"):
+      if (!reference.paused) reference.pausedAt = event.offset;
       reference.paused = true;
       return undefined;
     case builtin("resumed"):
@@ -167,7 +158,7 @@ function begin(reference: Reference, slug: string, processor: ProcessorReference
 }
 
 /** News of a run that another one has followed meanwhile says nothing of that. */
-function halt<Consumer extends ProcessorReference>(
+export function halt<Consumer extends ProcessorReference>(
   consumers: Map<string, Consumer>,
   key: string,
   startedBy: unknown,
@@ -177,75 +168,6 @@ function halt<Consumer extends ProcessorReference>(
   if (before.halted) return `${key} was halted twice`;
   consumers.set(key, { ...before, halted: true });
   return undefined;
-}
-
-const families = [
-  { kind: "transformer", prefix: "jsonata-transformer-" },
-  { kind: "subscription", prefix: "subscription/" },
-] as const;
-
-function foldPusher(reference: Reference, event: StreamEvent, payload: Record<string, unknown>): string | undefined {
-  const family = families.find(({ prefix }) => event.type.startsWith(builtin(prefix)));
-  if (family === undefined) return undefined;
-  const { kind, prefix } = family;
-  const slug = String(payload.slug);
-  const key = `${kind}/${slug}`;
-  const before = reference.pushers.get(key);
-  switch (event.type.slice(builtin(prefix).length)) {
-    case "configured":
-      return configurePusher(reference, { kind, slug }, payload as unknown as PushPayload, event.offset);
-    case "removed":
-      reference.pushers.delete(key);
-      return undefined;
-    case "halted":
-      return halt(reference.pushers, key, payload.startedBy);
-    case "resumed":
-      if (before !== undefined) resumePusher(reference, before, payload.from, event.offset);
-      return undefined;
-    case "event-parked":
-      reference.parked.add(`${slug}|${event.source?.cause?.offset}`);
-      return undefined;
-    default:
-      return undefined;
-  }
-}
-
-function configurePusher(
-  reference: Reference,
-  { kind, slug }: Pick<PusherReference, "kind" | "slug">,
-  payload: PushPayload,
-  offset: number,
-): undefined {
-  const key = `${kind}/${slug}`;
-  const before = reference.pushers.get(key);
-  const { startFrom } = payload;
-  if (before !== undefined && startFrom === undefined) {
-    before.versions.push(payload);
-    reference.pushers.set(key, { ...before, configuredAt: offset, halted: false });
-    return;
-  }
-  const startAfter = startFrom === "start" ? 0 : typeof startFrom === "number" ? startFrom : offset;
-  const begun = { epoch: offset, configuredAt: offset, startAfter, resumedAt: 0, halted: false };
-  beginPusher(reference, { kind, slug, versions: [payload], ...begun });
-}
-
-function resumePusher(reference: Reference, before: PusherReference, from: unknown, offset: number): void {
-  const resumed = { ...before, halted: false, resumedAt: offset };
-  if (from === undefined || from === "cursor") {
-    reference.pushers.set(`${before.kind}/${before.slug}`, resumed);
-    return;
-  }
-  const startAfter = typeof from === "number" ? from : offset;
-  beginPusher(reference, { ...resumed, epoch: offset, startAfter, versions: before.versions.slice(-1) });
-}
-
-function beginPusher(reference: Reference, pusher: PusherReference): void {
-  const key = `${pusher.kind}/${pusher.slug}`;
-  reference.pushers.set(key, pusher);
-  reference.starts.set(`${key}|${pusher.epoch}`, pusher.startAfter);
-  reference.epochs.set(key, (reference.epochs.get(key) ?? 0) + 1);
-  const epoch: PushEpoch = { ...pusher, last: new Map(), doneThrough: pusher.startAfter };
-  reference.pushEpochs.set(key, [...(reference.pushEpochs.get(key) ?? []), epoch]);
 }
 
 interface ErrorPayload {

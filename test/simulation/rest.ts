@@ -5,15 +5,15 @@
 import type { StreamEvent } from "@millrace/protocol";
 import { append, stopServer } from "./actions.ts";
 import type { StoredStream } from "./disk.ts";
+import { pausedHours, sickDays } from "./hard-times.ts";
 import { acknowledgementFaults, owed } from "./invariants.ts";
-import { builtin, isRepeating, type PusherReference, periodOf } from "./reference.ts";
+import { builtin, isRepeating, periodOf } from "./reference.ts";
+import { heal, repair } from "./repair.ts";
 import { idOfAppend, scripts } from "./scripts.ts";
 import type { Server } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
 import { judgeState } from "./state-judge.ts";
-
-const second = 1_000;
-const hour = 3_600 * second;
+import { hour, quiet, run, second } from "./time.ts";
 
 export async function rest(simulation: Simulation): Promise<void> {
   simulation.say("the end begins");
@@ -25,6 +25,7 @@ export async function rest(simulation: Simulation): Promise<void> {
   }
   // Back-off goes up to an hour, and a hook that is stuck is ended after a quarter of one, five times.
   cancelFast(simulation, server);
+  await pausedHours(simulation, server);
   for (let round = 0; round < 30; round++) {
     await run(simulation, 3 * hour);
     if (!repair(simulation, server)) break;
@@ -35,6 +36,12 @@ export async function rest(simulation: Simulation): Promise<void> {
   for (const path of simulation.disk.streams.keys()) await judgeStateNow(simulation, server, path);
   await freshSchedule(simulation, server);
   await idleDay(simulation, server);
+  await sickDays(simulation, server);
+  for (let round = 0; round < 30; round++) {
+    await run(simulation, 3 * hour);
+    if (!repair(simulation, server)) break;
+  }
+  judgeEnd(simulation, server.clock.now());
   await simulation.settle();
 }
 
@@ -49,78 +56,6 @@ async function lastServer(simulation: Simulation): Promise<Server> {
   for (let i = 0; i < 100 && simulation.servers.length > 0; i++) await run(simulation, second);
   if (simulation.servers.length > 0) throw new Error("a server does not come to its end");
   return simulation.start();
-}
-
-/** Lets time pass, timer by timer, with everything done at once that can be. */
-async function run(simulation: Simulation, milliseconds: number): Promise<void> {
-  const until = simulation.now + milliseconds;
-  await quiet(simulation);
-  while (simulation.now < until) {
-    const timers = simulation.servers.map(({ clock }) => clock.nextTimerInMs() ?? milliseconds);
-    timers.push(...simulation.network.packets.map(({ notBefore }) => notBefore - simulation.now));
-    const next = Math.max(Math.ceil(Math.min(...timers, until - simulation.now)), 1);
-    simulation.pass(next);
-    await quiet(simulation);
-  }
-}
-
-/** Everything that needs no time. */
-async function quiet(simulation: Simulation): Promise<void> {
-  await simulation.settle();
-  for (let turns = 0; turns < 100_000; turns++) {
-    const operation = simulation.servers.flatMap(({ operations }) => operations)[0];
-    const gate = simulation.servers.flatMap(({ gates }) => gates)[0];
-    const packet = simulation.arriving()[0];
-    if (operation !== undefined) await simulation.happen(operation);
-    else if (gate !== undefined) simulation.open(gate, false);
-    else if (packet !== undefined) simulation.arrive(packet, false);
-    else return;
-    await simulation.settle();
-  }
-  throw new Error("it never comes to rest");
-}
-
-/** Resumes what stands still. True when there was something. */
-function repair(simulation: Simulation, server: Server): boolean {
-  let repaired = false;
-  for (const { path, reference, events, birthOffset } of simulation.disk.streams.values()) {
-    if (reference.paused) {
-      append(simulation, server, path, [{ type: builtin("resumed") }]);
-      repaired = true;
-    }
-    for (const [slug, { halted }] of reference.processors) {
-      if (!halted || slug === "stuck" || slug === "deaf") continue;
-      // What is poison stays poison.
-      if (slug === "poisoned" && events.some(({ type, offset }) => type === "poison" && offset >= birthOffset))
-        continue;
-      append(simulation, server, path, [{ type: builtin("dynamic-worker/resumed"), payload: { slug } }]);
-      repaired = true;
-    }
-    for (const pusher of reference.pushers.values()) {
-      if (!pusher.halted || isPoisoned(pusher, events)) continue;
-      append(simulation, server, path, [{ type: resumedType[pusher.kind], payload: { slug: pusher.slug } }]);
-      repaired = true;
-    }
-  }
-  return repaired;
-}
-
-const resumedType = {
-  transformer: builtin("jsonata-transformer-resumed"),
-  subscription: builtin("subscription/resumed"),
-};
-
-/** Its expression fails for what is in the log, and will again. */
-function isPoisoned({ versions }: PusherReference, events: readonly StreamEvent[]): boolean {
-  const newest = versions.at(-1);
-  return (
-    `${newest?.matcher}${newest?.jsonataFilter}`.includes("$error") && events.some(({ type }) => type === "poison")
-  );
-}
-
-function heal({ network, say }: Simulation): void {
-  say("all receivers are healthy");
-  network.moods.clear();
 }
 
 function cancelFast(simulation: Simulation, server: Server): void {

@@ -109,7 +109,6 @@ function startForming(stream: Stream, known: ReadonlyMap<string, KeyEntry>): For
     records: [],
     characters: 0,
     snapshotTaken: false,
-    claim: stream.claim,
     wakeAt: stream.wakeAt,
     dueAt: null,
     wakeAtBefore: stream.wakeAt,
@@ -146,8 +145,9 @@ function commit(stream: Stream, forming: Forming, saving: Saving | undefined): P
   };
   if (stream.streamId === undefined) {
     commit.birth = { streamId: forming.streamId as string };
-    forming.claim = stream.claimAtBirth(forming.now);
-    commit.claim = forming.claim;
+    const claim = stream.claimAtBirth(forming.now);
+    forming.claim = claim;
+    commit.claim = claim;
   }
   const paused = isPaused(forming.slices);
   if (paused !== stream.paused) commit.paused = paused;

@@ -66,8 +66,8 @@ export interface Forming {
   /** Of the records together. */
   characters: number;
   snapshotTaken: boolean;
-  /** What the path owes its ancestors once this is committed. */
-  claim: Claim | null;
+  /** What the path owes its ancestors once this is committed; given only when it changes, for it may be settled meanwhile. */
+  claim?: Claim | null;
   /** When the stream must be opened once this is committed. */
   wakeAt: number | null;
   /** When a built-in next appends something by itself. */

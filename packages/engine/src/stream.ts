@@ -232,7 +232,7 @@ export class Stream {
       this.tailCharacters = 0;
     }
     this.streamId = forming.streamId;
-    this.claim = forming.claim;
+    if (forming.claim !== undefined) this.claim = forming.claim;
     this.wakeAt = forming.wakeAt;
     this.head = committed.head;
     this.slices = forming.slices;
@@ -327,9 +327,10 @@ export class Stream {
     this.slices = slices;
     this.claim = loaded.claim;
     this.wakeAt = loaded.wakeAt;
-    this.#loaded = true;
     this.tail.reload();
     this.consumers?.loaded(slices, loaded.progress, this.#isResting(), this.paused);
+    // What the first of them asks for is not committed before the last of them has heard of what was loaded.
+    this.#loaded = true;
   }
 
   /** No consumer has anything to do but what waits for its next attempt: that would be claimed for the last event. */

@@ -21,6 +21,14 @@ function mortal(dies: (call: Parameters<Intercept>[0]) => boolean): World {
   });
 }
 
+function createGate(): { opened: Promise<void>; open(): void } {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
 async function owed(world: World): Promise<string[]> {
   const { streams } = await world.directory.due({ now: 1e15, limit: 1_000 });
   return streams.map(({ path, claim }) => `${claim.kind} ${path}`).sort();
@@ -36,6 +44,29 @@ describe("a birth", () => {
     expect((await world.news("/")).sort()).toEqual(["created /a", "created /a/b", "created /a/b/c"]);
     expect(await world.news("/a/b/c")).toEqual([]);
     expect(await owed(world)).toEqual([]);
+  });
+
+  test("is owed no more when it was told while a commit of the same stream was under way", async () => {
+    const underWay = createGate();
+    const settled = createGate();
+    let commits = 0;
+    const world = createWorld({
+      async intercept({ operation, path }, proceed) {
+        const second = operation === "append" && path === "/a" && ++commits === 2;
+        if (second) underWay.open();
+        if (second) await settled.opened;
+        if (operation === "settle") await underWay.opened;
+        const value = await proceed();
+        if (operation === "settle") settled.open();
+        return value;
+      },
+    });
+    await world.append("/a", plain);
+    await world.append("/a", plain);
+    await untilQuiet();
+    expect(await owed(world)).toEqual([]);
+    const { consumers } = await world.engine.state("public", "/a");
+    expect(consumers.tree).toEqual({ kind: "builtin", cursor: 3, lag: 0 });
   });
 
   test("is a fact that the server states, because of the birth", async () => {

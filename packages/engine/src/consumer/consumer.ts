@@ -329,7 +329,7 @@ export class Consumer {
       this.#folded = await loadState(this, processor, this.#driver.progress.cursor);
     } catch (error) {
       if (isStreamError(error, "unavailable")) throw error;
-      const message = `The processor could not be loaded: ${messageOf(error)}`;
+      const message = `The ${this.kind.kind} could not be loaded: ${messageOf(error)}`;
       this.#hear({ is: "foldFailed", offset: this.spec.configuredAt, message });
       return;
     }

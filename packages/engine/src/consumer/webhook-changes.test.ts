@@ -45,3 +45,37 @@ test.each([410, 422])(
     expect(came).toContain("a");
   },
 );
+
+test("a 410 that comes when the stream was deleted says nothing about its next life", async () => {
+  const { opened, open } = gate();
+  let asked = 0;
+  const late: Receiver = async () => {
+    if (++asked === 1) await opened;
+    return { status: asked === 1 ? 410 : 200 };
+  };
+  const world = worldOf({ [oldUrl]: late });
+  await world.append("/s", [hook(oldUrl), { type: "a" }]);
+  await pass(world, 1_000);
+  await world.engine.delete("public", "/s", { children: false });
+  await world.append("/s", hook(oldUrl, { startFrom: "start" }));
+  open();
+  await pass(world, 30_000);
+  expect((await world.events("/s")).map(({ type }) => type)).toEqual([builtin("initialized"), hook(oldUrl).type]);
+  expect(world.network.received.slice(1).map(({ body }) => JSON.parse(body).type)).toEqual([builtin("initialized")]);
+});
+
+test.each(["removed", "halted"] as const)(
+  "what comes of a delivery when its subscription was %s changes nothing",
+  async (how) => {
+    const { opened, open } = gate();
+    const world = worldOf({ [oldUrl]: () => opened.then(() => ({ status: 410 })) });
+    await world.append("/s", [hook(oldUrl), { type: "a" }]);
+    await pass(world, 1_000);
+    const halt = how === "removed" ? {} : { offset: 3, message: "by another server" };
+    await world.append("/s", { type: builtin(`subscription/${how}`), payload: { slug: "audit", ...halt } as never });
+    open();
+    await pass(world, 30_000);
+    const types = (await world.events("/s")).map(({ type }) => type);
+    expect(types.filter((type) => type === builtin("subscription/removed"))).toHaveLength(how === "removed" ? 1 : 0);
+  },
+);

@@ -3,6 +3,7 @@ import {
   createManualClock,
   createSeededRandom,
   createSimulatedNetwork,
+  type Intercept,
   type Receiver,
   type SimulatedNetwork,
 } from "@millrace/testing";
@@ -17,6 +18,7 @@ import {
   pushingWorld,
   subscription,
   subscriptionEvent,
+  transformer,
 } from "../../test/pushing.ts";
 import { builtin, untilQuiet, type World, type WorldOptions } from "../../test/world.ts";
 
@@ -246,6 +248,23 @@ describe("what an answer means", () => {
       { slug: "audit", reason: "https://receiver.example answered 410: moved away" },
     ]);
     expect((await world.engine.state("public", "/s")).consumers.audit).toBeUndefined();
+    expect(world.engine.meter).toMatchObject({ deliveries: 0, deliveryFailures: 1 });
+  });
+
+  test("410 from an address that was replaced meanwhile does not end the new version", async () => {
+    const moved = "https://receiver.example/moved";
+    const world = postingWorld(() => ({ status: 410, afterMs: 1_000 }));
+    world.network.register(moved, taken);
+    await world.append("/s", hook());
+    await world.append("/s", { type: "a" });
+    await pass(world, 500);
+    await world.append("/s", hook({ callbackUrl: moved }));
+    await pass(world, 10_000);
+    expect(await payloads(world, builtin("subscription/removed"))).toEqual([]);
+    expect(world.network.received.map(({ url, body }) => [url, JSON.parse(body).offset])).toEqual([
+      [callbackUrl, 3],
+      [moved, 3],
+    ]);
   });
 
   test.each([400, 413, 422])(
@@ -271,8 +290,21 @@ describe("what an answer means", () => {
       const [first, again] = [world.network.received[1], world.network.received.at(-1)];
       expect(again?.headers["webhook-id"]).toBe(first?.headers["webhook-id"]);
       expect(again?.headers["millrace-after"]).toBe("3");
+      expect(world.engine.meter).toMatchObject({ deliveries: 3, deliveryFailures: 3 });
     },
   );
+
+  test("a replay of what is yet to come, refused, changes nothing of what comes before that", async () => {
+    const world = postingWorld(
+      answers({ status: 422 }, { status: 422 }, { status: 422 }, { status: 200 }, { status: 200 }),
+    );
+    await world.append("/s", hook());
+    const replay = subscriptionEvent("event-replay-requested", { slug: "audit", offset: 4 });
+    await world.append("/s", [replay, { type: "a" }]);
+    await pass(world, 30_000);
+    expect(world.came()).toEqual([4, 4, 4, 4]);
+    expect(world.network.received.map(({ headers }) => headers["millrace-after"])).toEqual(["3", "3", "3", "2"]);
+  });
 
   test("refusals between other failures count, and each event has its own", async () => {
     const world = postingWorld(
@@ -379,6 +411,27 @@ test("delivery goes on while the stream is paused", async () => {
   expect(world.came()).toEqual([3, 4]);
 });
 
+test("a pause whose commit was not answered is owed to subscriptions all the same: whoever starts next finds it", async () => {
+  const lost: Intercept = async ({ operation, arguments: args }, proceed) => {
+    const answer = await proceed();
+    const { records } = (operation === "append" ? args[0] : {}) as { records?: readonly string[] };
+    if (records?.some((record) => record.includes("stream/paused"))) throw new Error("the outcome is unknown");
+    return answer;
+  };
+  const { clock, directory, ...world } = postingWorld(taken, { intercept: lost });
+  await world.append("/s", [hook(), transformer("echo", "false", "{}")]);
+  for (let n = 0; n < 3; n++) {
+    clock.advance(1_000);
+    await untilQuiet();
+  }
+  await world.refusal(world.append("/s", paused));
+  // Whoever asks has it loaded again, and what the transformer has to say of the pause is written down.
+  await world.engine.state("public", "/s");
+  await untilQuiet();
+  const { wakes } = await directory.wakes({ after: 0, through: clock.now(), limit: 10 });
+  expect(wakes.map(({ path }) => path)).toEqual(["/s"]);
+});
+
 test("every event comes in order and at least once, whenever the server crashes", async () => {
   const clock = createManualClock();
   const network = createSimulatedNetwork({ clock, random: createSeededRandom(3) });
@@ -428,6 +481,8 @@ test("a WebSocket subscription says that it is not served yet", async () => {
   await world.append("/s", subscription("socket", { type: "websocket", callbackUrl: "wss://receiver.example/" }));
   await pass(world, 1_000);
   expect(await payloads(world, halts)).toEqual([
-    expect.objectContaining({ message: expect.stringContaining("not served by this version") }),
+    expect.objectContaining({
+      message: "The subscription could not be loaded: WebSocket subscriptions are not served by this version.",
+    }),
   ]);
 });

@@ -30,6 +30,8 @@ export function createWebhook(
 ): Deliver {
   const url = payload.callbackUrl as string;
   const { slug } = payload;
+  // Of this life, whatever the path holds by the time that an answer comes.
+  const streamId = place.streamId();
   const sign = signer(payload, spec, place, secrets);
   /** Everything up to here was delivered, or was not for this subscription. After a restart that is the cursor. */
   let proven = cursor;
@@ -37,17 +39,16 @@ export function createWebhook(
   let refused = { offset: 0, times: 0 };
 
   async function counted(delivery: Delivery): Promise<void> {
-    const { meter } = place;
+    let taken = false;
     try {
-      await deliver(delivery);
-      meter.deliveries++;
-    } catch (error) {
-      meter.deliveryFailures++;
-      throw error;
+      taken = await deliver(delivery);
+    } finally {
+      place.meter[taken ? "deliveries" : "deliveryFailures"]++;
     }
   }
 
-  async function deliver(delivery: Delivery): Promise<void> {
+  /** False where it was not taken, and that is settled all the same. */
+  async function deliver(delivery: Delivery): Promise<boolean> {
     const { event, again, hook } = delivery;
     const body = delivery.transformed ?? textOf(event);
     const { headers, redact } = await filledHeaders(payload.headers ?? {}, url, place.project, secrets);
@@ -64,12 +65,13 @@ export function createWebhook(
     });
     if (status >= 200 && status < 300) {
       if (!again) proven = event.offset;
-      return;
+      return true;
     }
     const message = `${hostOf(url)} answered ${status}${excerpt(redact(answer.body))}`;
-    if (status === gone) return removed(message, event);
-    if (refusalStatuses.has(status) && refusedOnceMore(hook.event.offset)) return parked(status, message, delivery);
-    throw failure(status, message, answer.headers["retry-after"], place.clock.now());
+    if (status === gone) await removed(message, event);
+    else if (refusalStatuses.has(status) && refusedOnceMore(hook.event.offset)) await parked(status, message, delivery);
+    else throw failure(status, message, answer.headers["retry-after"], place.clock.now());
+    return false;
   }
 
   function refusedOnceMore(offset: number): boolean {
@@ -77,13 +79,14 @@ export function createWebhook(
     return refused.times >= refusalsMax;
   }
 
-  async function parked(status: number, message: string, { event, hook }: Delivery): Promise<void> {
+  async function parked(status: number, message: string, { event, again, hook }: Delivery): Promise<void> {
     const { offset } = event;
-    // It was not delivered, so nothing from here back is proven.
-    proven = Math.max(proven, offset);
-    if (isReport(event)) return;
-    const said = { slug, offset, status, message, attempts: refusalsMax };
-    await tell("event-parked", `parked/${hook.event.offset}`, said, hook.event.offset);
+    if (!isReport(event)) {
+      const said = { slug, offset, status, message, attempts: refusalsMax };
+      await tell("event-parked", `parked/${hook.event.offset}`, said, hook.event.offset);
+    }
+    // The next delivery names it, and so a receiver learns that it lacks something.
+    if (!again) proven = offset;
   }
 
   async function removed(message: string, { offset }: StreamEvent): Promise<void> {
@@ -91,11 +94,11 @@ export function createWebhook(
   }
 
   async function tell(name: string, what: string, said: object, offset: number): Promise<void> {
-    const key = `d:${consumerName("subscription", slug)}/${spec.epoch}/${place.streamId()}/${what}`;
+    const key = `d:${consumerName("subscription", slug)}/${spec.epoch}/${streamId}/${what}`;
     const event = { type: prefix + name, payload: said as never };
     // An answer to what was configured before says nothing about what is configured now.
     const stillTrue = (slices: Slices) => isConfiguredBy(subscriptions, spec, slices);
-    await place.state({ streamId: place.streamId(), key, event, offset, slug, stillTrue });
+    await place.state({ streamId, key, event, offset, slug, stillTrue });
   }
 
   return counted;

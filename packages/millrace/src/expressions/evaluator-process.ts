@@ -2,7 +2,14 @@
 import { type ChildProcess, fork } from "node:child_process";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { type Answer, type FromProcess, type Item, type ProcessSettings, verdictDescriptor } from "./messages.ts";
+import {
+  type Answer,
+  type FromProcess,
+  type Item,
+  type ProcessSettings,
+  toSent,
+  verdictDescriptor,
+} from "./messages.ts";
 
 export interface EvaluatorProcess {
   evaluate(items: readonly Item[]): void;
@@ -47,7 +54,7 @@ export function startProcess(
 
   return {
     // Its end is heard anyway; without a callback a channel that has just closed is an uncaught exception.
-    evaluate: (items) => void child.send(items as Item[], () => {}),
+    evaluate: (items) => void child.send(toSent(items), () => {}),
     hold(held) {
       const how = held ? "ref" : "unref";
       child[how]();

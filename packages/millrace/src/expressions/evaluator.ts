@@ -4,7 +4,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { createRuleEvaluator } from "./evaluate-rule.ts";
-import type { Answer, FromProcess, Item, ProcessSettings } from "./messages.ts";
+import { type Answer, type FromProcess, fromSent, type Item, type ProcessSettings, type SentItem } from "./messages.ts";
 import { sealLibrary } from "./seal-library.ts";
 import { createTurnCells, createTurns } from "./turns.ts";
 import type { WatchdogSettings } from "./watchdog.ts";
@@ -26,7 +26,7 @@ process.on("disconnect", () => process.exit());
 if (!process.connected) process.exit();
 // What an expression leaves behind when it fails may fail too; its answer was given.
 process.on("unhandledRejection", () => {});
-process.on("message", (items: Item[]) => void answerAll(items));
+process.on("message", (items: SentItem[]) => void answerAll(fromSent(items)));
 
 await sealLibrary();
 const workerData: WatchdogSettings = { cells, timeoutMs, parentId };

@@ -114,7 +114,8 @@ export class Evaluators {
     let count = 0;
     for (let characters = 0; count < share && characters < batchCharactersMax; count++) {
       const { input, matcher = "", transform = "" } = (this.#queue[count] as Call).item;
-      characters += input.length + matcher.length + transform.length;
+      const sent = count > 0 && input === this.#queue[count - 1]?.item.input ? 0 : input.length;
+      characters += sent + matcher.length + transform.length;
     }
     return this.#queue.splice(0, count);
   }

@@ -9,6 +9,11 @@ export interface Item extends Rule {
   input: string;
 }
 
+/** An item as it is sent: many subscriptions ask about the same event, so what the item before has is left out. */
+export interface SentItem extends Rule {
+  input?: string;
+}
+
 export type Answer = Evaluated | { failed: string };
 
 /** "ready" comes once and first. */
@@ -24,3 +29,15 @@ export interface ProcessSettings {
 
 /** Behind stdio and the IPC channel: where the watchdog writes which item of the batch it stopped, and nothing else. */
 export const verdictDescriptor = 4;
+
+export function toSent(items: readonly Item[]): SentItem[] {
+  return items.map(({ input, ...rule }, index) => (input === items[index - 1]?.input ? rule : { ...rule, input }));
+}
+
+export function fromSent(sent: readonly SentItem[]): Item[] {
+  let last = "";
+  return sent.map((item) => {
+    last = item.input ?? last;
+    return { ...item, input: last };
+  });
+}

@@ -51,7 +51,7 @@ export const expression: z.ZodType<string> = z
 export const startFrom: z.ZodType<"start" | "end" | number> = place("start", "end", "begin");
 
 /** Where a halted consumer goes on. */
-export const resumeFrom: z.ZodType<"cursor" | "head" | number> = place("cursor", "head", "go on");
+const resumeFrom: z.ZodType<"cursor" | "head" | number> = place("cursor", "head", "go on");
 
 /** What every consumer's `removed` carries. */
 export const removal: z.ZodType<{ slug: string }> = z.strictObject({ slug });
