@@ -72,23 +72,33 @@ describe("Slack", () => {
     event_time: 1515449522000016,
   };
 
-  test("gets its challenge back, as plain text", async () => {
-    await configureResponse("challenge", isVerification, "payload.rawInput.challenge");
-    const answer = await send(verification, json);
+  /**
+   * A process has to start for the first expression, which a very busy machine does not do within the second. Then the
+   * usual answer comes, Slack says so, and somebody presses its button again.
+   */
+  async function expectVerified(url: string): Promise<void> {
+    let answer = await send(verification, json, { url });
+    for (let attempt = 0; attempt < 10 && answer.text !== challenge; attempt++) {
+      expect(storedIn(answer).payload).toMatchObject({ rawInput: JSON.parse(verification) });
+      expect(answer.ms).toBeLessThan(slackMs);
+      answer = await send(verification, json, { url });
+    }
     expect(answer).toMatchObject({ status: 200, text: challenge, type: expect.stringMatching(/^text\/plain/) });
     expect(answer.ms).toBeLessThan(slackMs);
+  }
+
+  test("gets its challenge back, as plain text", async () => {
+    await configureResponse("challenge", isVerification, "payload.rawInput.challenge");
+    await expectVerified(server.url);
     const stored = (await readAll(server.url, path)).at(-1);
     expect(stored?.payload).toMatchObject({ rawInput: JSON.parse(verification) });
   });
 
-  // On a machine that is busy enough, a process takes longer than the second to start; Slack asks again by a button.
-  test("also where it is the first expression of all", { retry: 2 }, async () => {
+  test("also where it is the first expression of all", async () => {
     const fresh = await startServer({ data: ":memory:" });
     try {
       await configureResponse("challenge", isVerification, "payload.rawInput.challenge", fresh.url);
-      const answer = await send(verification, json, { url: fresh.url });
-      expect(answer).toMatchObject({ status: 200, text: challenge });
-      expect(answer.ms).toBeLessThan(slackMs);
+      await expectVerified(fresh.url);
     } finally {
       await fresh.stop("SIGTERM");
     }
