@@ -1,12 +1,13 @@
 /**
  * Never a lost acknowledgement, never an effect twice in the log: SIGKILL in the middle of keyed appends, readers,
- * schedules and hooks, round after round.
+ * schedules, hooks, expressions and deliveries, round after round.
  */
 import { expect, test } from "vitest";
 import { withProcessors } from "../processes/server-process.ts";
 import { busyPaths, createAppendWorkload } from "./append-workload.ts";
 import { createConsumerWorkload } from "./consumer-workload.ts";
 import { crash } from "./harness.ts";
+import { createPushWorkload } from "./push-workload.ts";
 import { createReadWorkload } from "./read-workload.ts";
 import { createScheduleWorkload, schedulePaths, scheduleProject } from "./schedule-workload.ts";
 
@@ -48,4 +49,22 @@ test(
     expect(interrupted).toBeGreaterThan(effectRounds / 4);
   },
   effectRounds * 15_000 + 60_000,
+);
+
+test(
+  `${effectRounds} crashes, and what was transformed is in the log once, what was pushed came in order (seed ${seed})`,
+  async () => {
+    const pushes = await createPushWorkload(seed);
+    const args = ["--allow-private-destinations"];
+    const { orphans } = await crash({ workloads: [pushes], rounds: effectRounds, seed, args }).finally(pushes.dispose);
+    const { orders, arrivals, repeats, misbehaved } = pushes.counts();
+    expect(orders).toBeGreaterThan(effectRounds * 2);
+    expect(arrivals).toBeGreaterThan(orders * 2);
+    expect(misbehaved).toBeGreaterThan(effectRounds / 4);
+    // An event that was under way when the server was killed, or that the receiver did not take.
+    expect(repeats).toBeGreaterThan(effectRounds / 4);
+    // They evaluate expressions, and not one of them outlived its server.
+    expect(orphans).toBeGreaterThan(effectRounds / 2);
+  },
+  effectRounds * 15_000 + 120_000,
 );

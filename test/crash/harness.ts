@@ -6,10 +6,13 @@
  * workload make good what was not acknowledged. After the last round each one verifies the whole.
  */
 import { createSeededRandom, type SeededRandom } from "@millrace/testing";
+import { evaluatorsOf, isAlive } from "../../packages/millrace/test/evaluators.ts";
 import { type Exit, type ServerProcess, startServer, temporaryDirectory } from "../processes/server-process.ts";
 
 export interface Workload {
   name: string;
+  /** Once, before the first round, while nobody kills: for what is answered only once. */
+  prepare?(server: ServerProcess): Promise<void>;
   /** Acts on the server until `signal` says that it is dead. Failures after that are expected. */
   act(server: ServerProcess, round: Round, signal: AbortSignal): Promise<void>;
   /** The server is back: whatever has no acknowledgement yet is sent again, with the same keys. */
@@ -44,15 +47,22 @@ const latestKillMs = 400;
 const earlyKillIn = 5;
 const underwayMs = 10_000;
 
-export async function crash({ workloads, rounds, seed, args = [], file }: CrashOptions): Promise<void> {
+export interface Crashed {
+  /** Processes that evaluated expressions for the killed servers. */
+  orphans: number;
+}
+
+export async function crash({ workloads, rounds, seed, args = [], file }: CrashOptions): Promise<Crashed> {
   const { directory: data, remove } = temporaryDirectory();
   const start = () => startServer({ data, args, ...(file === undefined ? {} : { file }) });
   const random = createSeededRandom(seed);
   let server: ServerProcess | undefined;
+  let orphans = 0;
   try {
     for (let number = 1; number <= rounds; number++) {
       server = await start();
-      await actUntilKilled(server, workloads, { number, random });
+      if (number === 1) for (const workload of workloads) await workload.prepare?.(server);
+      orphans += await actUntilKilled(server, workloads, { number, random });
       server = await start();
       for (const workload of workloads) await workload.recover(server, { number, random, underway() {} });
       // Every other round ends as hard as it began, in the middle of whatever recovery set in motion.
@@ -61,6 +71,7 @@ export async function crash({ workloads, rounds, seed, args = [], file }: CrashO
     server = await start();
     for (const workload of workloads) await workload.verify(server);
     expectSilence(await server.stop("SIGTERM"));
+    return { orphans };
   } catch (error) {
     await server?.kill().catch(() => {});
     const { message } = error as Error;
@@ -74,7 +85,7 @@ async function actUntilKilled(
   server: ServerProcess,
   workloads: Workload[],
   { number, random }: Omit<Round, "underway">,
-): Promise<void> {
+): Promise<number> {
   const dead = new AbortController();
   const delayMs = random.integer(latestKillMs);
   const isEarly = random.integer(earlyKillIn) === 0;
@@ -92,10 +103,16 @@ async function actUntilKilled(
   });
   if (!isEarly) await Promise.race([started, after(underwayMs)]);
   await after(delayMs);
+  const evaluators = evaluatorsOf(server.pid);
   const exit = await server.kill();
   dead.abort();
   await Promise.all(acting);
   expectSilence(exit);
+  await eventually("the evaluators of a killed server", async () => {
+    const left = evaluators.filter(isAlive);
+    return left.length === 0 ? undefined : `${left} still run`;
+  });
+  return evaluators.length;
 }
 
 /** A server that was killed before is in order for the next one, which has nothing to report. */

@@ -35,11 +35,12 @@ const promises: [command: string, output: RegExp][] = [
   ],
   ["/api/state/me/orders", /"head": 7,/],
   ["/api/streams?prefix=/me", /"path": "\/me\/orders"/],
-  ["/api/children/me", /^\/me\/hello\n\/me\/loop\n\/me\/orders\n$/],
   ["$BASE/?format=yaml", /childPath: \/me\/hello\n/],
   ["-X DELETE", /^\{"deleted":\[\{"path":"\/me\/loop","head":\d+\}\],"count":1\}\n$/],
-  ["X-Project-Slug", /"offset":2,"type":"hello-world"/],
-  ["/api/projects", /"slug":"demo".*"slug":"public"/],
+  ["jsonata-transformer-configured", /"offset":2,/],
+  ["subscription-configured", /"offset":3,/],
+  ["type=slack-command", /"offset":4,"type":"slack-command","payload":\{"command":"\/ask","text":"why"\}/],
+  ["/me/all?type=asked", /type: asked\npayload: why\n/],
 ];
 
 test("every curl of the README is typed", () => {

@@ -212,6 +212,9 @@ describeEach("a cause", (server) => {
     ],
     [{ "millrace-depth": "0" }, { kind: "remote", depth: 1 }],
     [{ "millrace-processor": "agent" }, { kind: "remote", slug: "agent", depth: 1 }],
+    [{ "millrace-processor": "k%C3%A4se%20%2F" }, { kind: "remote", slug: "käse /", depth: 1 }],
+    [{ "millrace-processor": "%E2%82%AC".repeat(255) }, { kind: "remote", slug: "€".repeat(255), depth: 1 }],
+    [{ "millrace-processor": "100%" }, { kind: "remote", slug: "100%", depth: 1 }],
   ])("%j", async (headers, source) => {
     const path = freshPath();
     const batch = await append(server(), path, [{ type: "a" }, "hogwash"], headers);

@@ -7,7 +7,15 @@ import { Readable } from "node:stream";
 import { type ConsumerKind, createEngine, createMemoryDirectory } from "@millrace/engine";
 import { type AccessOptions, createHandler, type RequestNote } from "@millrace/http";
 import type { Limits } from "@millrace/protocol";
-import { createDocumentationAssets, createMemorySecrets, serve, systemClock, systemRandom } from "millrace";
+import {
+  createDocumentationAssets,
+  createExpressions,
+  createMemorySecrets,
+  createOutbound,
+  serve,
+  systemClock,
+  systemRandom,
+} from "millrace";
 import { afterAll, beforeAll, describe } from "vitest";
 import { temporaryDirectory } from "../processes/server-process.ts";
 
@@ -47,17 +55,25 @@ const inProcess: Fixture = {
   async start({ access = {}, limits = {}, consumers = [] } = {}) {
     const faults: unknown[] = [];
     const onFault = (error: unknown) => void faults.push(error);
-    const ports = { directory: createMemoryDirectory(), clock: systemClock, random: systemRandom };
+    const secrets = createMemorySecrets({ limits });
+    const outside = {
+      expressions: createExpressions({ timeoutMs: 100, onFault }),
+      outbound: createOutbound(),
+      secrets,
+    };
+    const ports = { directory: createMemoryDirectory(), clock: systemClock, random: systemRandom, ...outside };
     const engine = createEngine({ ...ports, onFailure: onFault, limits, consumers });
     const refusals: RequestNote[] = [];
     const onRefusal = (_: unknown, request: RequestNote) => void refusals.push(request);
-    const secrets = createMemorySecrets({ limits });
     const handler = createHandler({ engine, access, secrets, onFault, onRefusal, assets: createDocumentationAssets() });
     return {
       faults,
       refusals,
       send: (target, sending = {}) => handler.fetch(new Request(`http://localhost${target}`, requestInit(sending))),
-      close: () => engine.close(),
+      async close() {
+        await engine.close();
+        await Promise.all([outside.expressions.close(), outside.outbound.close()]);
+      },
     };
   },
 };

@@ -10,7 +10,7 @@ import { judgeState } from "./state-judge.ts";
 
 export const paths = ["/a", "/a/child", "/b", "/shared"];
 
-interface Action {
+export interface Action {
   name: string;
   weight: number;
   run(simulation: Simulation, server: Server, path: string): void;
@@ -65,11 +65,11 @@ const odd = ["noise", "poison", "jam", "noise"];
 const slugOf = ({ random }: Simulation) => random.pick(Object.keys(scripts));
 const scheduleOf = ({ random }: Simulation) => random.pick(["beat", "tock", "later"]);
 
-function event(simulation: Simulation, type: string): EventInput {
+export function event(simulation: Simulation, type: string): EventInput {
   return { type, payload: { id: `client|${++simulation.counter}` } };
 }
 
-function fact(s: Simulation, server: Server, path: string, name: string, payload: JsonObject): void {
+export function fact(s: Simulation, server: Server, path: string, name: string, payload: JsonObject): void {
   append(s, server, path, [{ type: builtin(name), payload }]);
 }
 
@@ -159,6 +159,7 @@ export function stopServer(simulation: Simulation, server: Server): void {
     if (server.gone) return;
     simulation.say(`${server.name} has stopped`);
     server.gone = true;
+    server.stopped = true;
     simulation.servers = simulation.servers.filter((other) => other !== server);
   };
   server.engine.close().then(gone, (error) => {

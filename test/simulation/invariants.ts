@@ -1,4 +1,6 @@
 /** What has to hold of the disk after every step. Pure: the disk and the observer in, what is wrong out. */
+import type { StreamEvent } from "@millrace/protocol";
+import { type Deliveries, isAboutPusher } from "./deliveries.ts";
 import type { Disk, StoredProgress, StoredStream } from "./disk.ts";
 import { isAbout, type Observer } from "./observer.ts";
 import { isRepeating, type ProcessorReference, type ScheduleReference, timeAfter } from "./reference.ts";
@@ -6,17 +8,43 @@ import { isRepeating, type ProcessorReference, type ScheduleReference, timeAfter
 /** How far each cursor was judged, so that no event is looked at twice. */
 export type Judged = Map<string, number>;
 
-export function* faultsOf(stream: StoredStream, observer: Observer, judged: Judged): Generator<string> {
-  for (const [slug, row] of stream.progress) yield* cursorFaults(stream, slug, row, observer, judged);
+export function* faultsOf(
+  stream: StoredStream,
+  observer: Observer,
+  deliveries: Deliveries,
+  judged: Judged,
+): Generator<string> {
+  for (const [slug, row] of stream.progress) {
+    const isDone = slug.includes("/")
+      ? pusherIsDone(stream, slug, row, deliveries)
+      : processorIsDone(stream, slug, row, observer);
+    yield* cursorFaults(stream, slug, row, isDone, judged);
+  }
+  for (const url of stream.reference.removals.splice(0)) {
+    if (!deliveries.isGone(url)) yield `${stream.path}: what leads to ${url} was removed by the server`;
+  }
   yield* claimFaults(stream);
 }
 
-/** The cursor never passes an event whose afterAppend has not returned, and never goes back. */
+type IsDone = (event: StreamEvent) => boolean;
+
+/** It is not about the processor itself, or its hook has returned. */
+function processorIsDone({ path }: StoredStream, slug: string, row: StoredProgress, { returned }: Observer): IsDone {
+  return (event) => isAbout(event, slug) || returned.has(`${path}|${slug}|${row.epoch}|${event.offset}`);
+}
+
+/** It was delivered, or was not for it. */
+function pusherIsDone(stream: StoredStream, slug: string, row: StoredProgress, deliveries: Deliveries): IsDone {
+  const epoch = stream.reference.pushEpochs.get(slug)?.find(({ epoch }) => epoch === row.epoch);
+  return (event) => epoch !== undefined && deliveries.isDone(stream, epoch, event);
+}
+
+/** The cursor never passes an event with which it is not done, and never goes back. */
 function* cursorFaults(
   stream: StoredStream,
   slug: string,
   row: StoredProgress,
-  { returned }: Observer,
+  isDone: IsDone,
   judged: Judged,
 ): Generator<string> {
   const id = `${stream.path}|${slug}|${row.epoch}`;
@@ -25,35 +53,52 @@ function* cursorFaults(
   // `startFrom` may name an offset that is yet to come.
   if (row.cursor > Math.max(stream.head, startAfter))
     yield `${id}: the cursor ${row.cursor} is behind the head ${stream.head}`;
+  const { paused, pausedAt } = stream.reference;
+  if (paused && !slug.startsWith("subscription/") && row.cursor >= Math.max(pausedAt, startAfter + 1))
+    yield `${id}: the cursor is at ${row.cursor}, and the stream is paused since ${pausedAt}`;
   const from = judged.get(id) ?? startAfter;
   if (row.cursor < from) yield `${id}: the cursor went back from ${from} to ${row.cursor}`;
   for (let offset = Math.max(from + 1, stream.birthOffset); offset <= row.cursor; offset++) {
     const event = stream.events[offset - stream.birthOffset];
-    if (event === undefined || isAbout(event, slug) || returned.has(`${id}|${offset}`)) continue;
-    yield `${id}: the cursor is at ${row.cursor}, and the hook of ${offset} has not returned`;
+    if (event === undefined || isDone(event)) continue;
+    yield `${id}: the cursor is at ${row.cursor}, and it is not done with ${offset}`;
   }
   judged.set(id, row.cursor);
 }
 
 /** Nothing owed and no open work without a claim; a claim never later than what is due. */
 function* claimFaults(stream: StoredStream): Generator<string> {
-  const { reference, wakeAt, committedAt, path } = stream;
-  if (reference.paused) return;
+  const { wakeAt, committedAt, path } = stream;
   for (const { at, what } of owed(stream)) {
     if (wakeAt === null) yield `${path}: ${what}, and there is no claim`;
     else if (wakeAt > at) yield `${path}: ${what}, and the claim is ${wakeAt - at} ms later (commit at ${committedAt})`;
   }
 }
 
-export function* owed(stream: StoredStream): Generator<{ at: number; what: string }> {
+export interface Owed {
+  slug: string;
+  at: number;
+  what: string;
+}
+
+/** While a stream is paused, only subscriptions go on. */
+export function* owed(stream: StoredStream): Generator<Owed> {
   const { reference, progress, committedAt } = stream;
+  for (const [slug, pusher] of reference.pushers) {
+    if (reference.paused && pusher.kind !== "subscription") continue;
+    const due = owedBy(stream, slug, pusher, progress.get(slug));
+    if (due !== undefined)
+      yield { slug, at: Math.max(due.at ?? committedAt, committedAt), what: `${slug} ${due.what}` };
+  }
+  if (reference.paused) return;
   for (const [slug, processor] of reference.processors) {
     const due = owedBy(stream, slug, processor, progress.get(slug));
-    if (due !== undefined) yield { at: Math.max(due.at ?? committedAt, committedAt), what: `${slug} ${due.what}` };
+    if (due !== undefined)
+      yield { slug, at: Math.max(due.at ?? committedAt, committedAt), what: `${slug} ${due.what}` };
   }
   for (const [slug, schedule] of reference.schedules) {
     const at = nextTick(schedule, committedAt);
-    if (at !== null) yield { at, what: `${slug} is due at ${at}` };
+    if (at !== null) yield { slug, at, what: `${slug} is due at ${at}` };
   }
 }
 
@@ -72,9 +117,14 @@ function owedBy(
   if (known.catchUp !== undefined) return { what: "has to catch up", ...at };
   for (let offset = Math.max(known.cursor + 1, birthOffset); offset <= head; offset++) {
     const event = events[offset - birthOffset];
-    if (event !== undefined && !isAbout(event, slug)) return { what: `has to act on ${offset}`, ...at };
+    if (event !== undefined && !isAboutConsumer(event, slug)) return { what: `has to act on ${offset}`, ...at };
   }
   return undefined;
+}
+
+function isAboutConsumer(event: StreamEvent, slug: string): boolean {
+  const [kind = "", pusher] = slug.split("/");
+  return pusher === undefined ? isAbout(event, slug) : isAboutPusher(event, kind, pusher);
 }
 
 function nextTick(schedule: ScheduleReference, committedAt: number): number | null {

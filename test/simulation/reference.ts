@@ -3,6 +3,7 @@
  * processors, which schedules and when each comes next. Whatever can be judged while folding is judged here.
  */
 import type { StreamEvent } from "@millrace/protocol";
+import { foldPusher, type PushEpoch, type PusherReference } from "./push-reference.ts";
 
 export const builtin = (name: string): string => `https://events.iterate.com/events/stream/${name}`;
 
@@ -37,11 +38,22 @@ export interface Times {
 
 export interface Reference {
   paused: boolean;
+  /** Offset of the event that paused it last. */
+  pausedAt: number;
   lastAt: number;
   processors: Map<string, ProcessorReference>;
+  /** By `transformer/slug` and `subscription/slug`. */
+  pushers: Map<string, PusherReference>;
+  pushEpochs: Map<string, PushEpoch[]>;
+  /** What the server itself removed led there. */
+  removals: (string | undefined)[];
+  /** Offsets of events that a receiver refused for good, by slug. */
+  parked: Set<string>;
   schedules: Map<string, ScheduleReference>;
-  /** Where the cursor of an epoch begins, by slug and epoch. */
+  /** Where the cursor of an epoch begins, by slug (as `pushers` names it) and epoch. */
   starts: Map<string, number>;
+  /** By slug and offset: a hook that did not do again what it had done. It counts as done. */
+  diverged: Set<string>;
   /** Errors told, by slug and offset. */
   errors: Map<string, number>;
   epochs: Map<string, number>;
@@ -57,8 +69,21 @@ export const cronPeriods: Readonly<Record<string, number>> = {
 const missedAfterMs = 10_000;
 
 export function newReference(): Reference {
-  const maps = { processors: new Map(), schedules: new Map(), starts: new Map(), errors: new Map(), epochs: new Map() };
-  return { paused: false, lastAt: 0, ...maps };
+  return {
+    paused: false,
+    pausedAt: 0,
+    lastAt: 0,
+    processors: new Map(),
+    pushers: new Map(),
+    pushEpochs: new Map(),
+    removals: [],
+    parked: new Set(),
+    diverged: new Set(),
+    schedules: new Map(),
+    starts: new Map(),
+    errors: new Map(),
+    epochs: new Map(),
+  };
 }
 
 /** Folds one event in. Answers what is wrong with it, or undefined. */
@@ -66,7 +91,9 @@ export function foldReference(reference: Reference, event: StreamEvent): string 
   const at = Date.parse(event.createdAt);
   if (at < reference.lastAt) return "createdAt runs backwards";
   reference.lastAt = at;
-  const wrong = event.source?.kind === "schedule" ? foldTick(reference, event, at) : undefined;
+  const { kind } = event.source ?? {};
+  if (reference.paused && (kind === "transformer" || kind === "subscription")) return `a ${kind} appends while paused`;
+  const wrong = kind === "schedule" ? foldTick(reference, event, at) : undefined;
   skipMissed(reference, at);
   return wrong ?? foldFact(reference, event, at);
 }
@@ -76,6 +103,7 @@ function foldFact(reference: Reference, event: StreamEvent, at: number): string 
   const slug = String(payload.slug);
   switch (event.type) {
     case builtin("paused"):
+      if (!reference.paused) reference.pausedAt = event.offset;
       reference.paused = true;
       return undefined;
     case builtin("resumed"):
@@ -89,9 +117,9 @@ function foldFact(reference: Reference, event: StreamEvent, at: number): string 
     case builtin("dynamic-worker/resumed"):
       return resume(reference, slug, payload.from, event.offset);
     case builtin("dynamic-worker/halted"):
-      return halt(reference, slug);
+      return halt(reference.processors, slug, payload.startedBy);
     case builtin("error-occurred"):
-      return foldError(reference, payload.about as { slug: string; offset: number });
+      return foldError(reference, payload as unknown as ErrorPayload);
     case builtin("append-scheduled"):
       schedule(reference, slug, payload, event.offset, at);
       return undefined;
@@ -101,7 +129,7 @@ function foldFact(reference: Reference, event: StreamEvent, at: number): string 
     case builtin("schedule-finished"):
       return finish(reference, slug, payload.outcome, at);
     default:
-      return undefined;
+      return foldPusher(reference, event, payload);
   }
 }
 
@@ -129,20 +157,32 @@ function begin(reference: Reference, slug: string, processor: ProcessorReference
   reference.epochs.set(slug, (reference.epochs.get(slug) ?? 0) + 1);
 }
 
-function halt(reference: Reference, slug: string): string | undefined {
-  const before = reference.processors.get(slug);
-  if (before === undefined) return undefined;
-  if (before.halted) return `${slug} was halted twice`;
-  reference.processors.set(slug, { ...before, halted: true });
+/** News of a run that another one has followed meanwhile says nothing of that. */
+export function halt<Consumer extends ProcessorReference>(
+  consumers: Map<string, Consumer>,
+  key: string,
+  startedBy: unknown,
+): string | undefined {
+  const before = consumers.get(key);
+  if (before === undefined || startedBy !== Math.max(before.configuredAt, before.resumedAt)) return undefined;
+  if (before.halted) return `${key} was halted twice`;
+  consumers.set(key, { ...before, halted: true });
   return undefined;
 }
 
+interface ErrorPayload {
+  message: string;
+  about: { kind: string; slug: string; offset: number };
+}
+
 /** One for each epoch and offset; of which epoch it is does not stand in the event. */
-function foldError({ errors, epochs }: Reference, about: { slug: string; offset: number }): string | undefined {
-  const key = `${about.slug}|${about.offset}`;
+function foldError({ errors, epochs, diverged }: Reference, { about, message }: ErrorPayload): string | undefined {
+  const consumer = about.kind === "processor" ? about.slug : `${about.kind}/${about.slug}`;
+  const key = `${consumer}|${about.offset}`;
   const count = (errors.get(key) ?? 0) + 1;
   errors.set(key, count);
-  return count > (epochs.get(about.slug) ?? 0) ? `told ${count} errors of ${key}` : undefined;
+  if (message.includes("in an earlier call for the same event")) diverged.add(key);
+  return count > (epochs.get(consumer) ?? 0) ? `told ${count} errors of ${key}` : undefined;
 }
 
 function schedule(

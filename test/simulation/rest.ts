@@ -5,18 +5,19 @@
 import type { StreamEvent } from "@millrace/protocol";
 import { append, stopServer } from "./actions.ts";
 import type { StoredStream } from "./disk.ts";
+import { pausedHours, sickDays } from "./hard-times.ts";
 import { acknowledgementFaults, owed } from "./invariants.ts";
 import { builtin, isRepeating, periodOf } from "./reference.ts";
+import { heal, repair } from "./repair.ts";
 import { idOfAppend, scripts } from "./scripts.ts";
 import type { Server } from "./server.ts";
 import type { Simulation } from "./simulation.ts";
 import { judgeState } from "./state-judge.ts";
-
-const second = 1_000;
-const hour = 3_600 * second;
+import { hour, quiet, run, second } from "./time.ts";
 
 export async function rest(simulation: Simulation): Promise<void> {
   simulation.say("the end begins");
+  heal(simulation);
   const server = await lastServer(simulation);
   for (let round = 0; round < 30; round++) {
     await run(simulation, 60 * second);
@@ -24,6 +25,7 @@ export async function rest(simulation: Simulation): Promise<void> {
   }
   // Back-off goes up to an hour, and a hook that is stuck is ended after a quarter of one, five times.
   cancelFast(simulation, server);
+  await pausedHours(simulation, server);
   for (let round = 0; round < 30; round++) {
     await run(simulation, 3 * hour);
     if (!repair(simulation, server)) break;
@@ -34,6 +36,12 @@ export async function rest(simulation: Simulation): Promise<void> {
   for (const path of simulation.disk.streams.keys()) await judgeStateNow(simulation, server, path);
   await freshSchedule(simulation, server);
   await idleDay(simulation, server);
+  await sickDays(simulation, server);
+  for (let round = 0; round < 30; round++) {
+    await run(simulation, 3 * hour);
+    if (!repair(simulation, server)) break;
+  }
+  judgeEnd(simulation, server.clock.now());
   await simulation.settle();
 }
 
@@ -48,52 +56,6 @@ async function lastServer(simulation: Simulation): Promise<Server> {
   for (let i = 0; i < 100 && simulation.servers.length > 0; i++) await run(simulation, second);
   if (simulation.servers.length > 0) throw new Error("a server does not come to its end");
   return simulation.start();
-}
-
-/** Lets time pass, timer by timer, with everything done at once that can be. */
-async function run(simulation: Simulation, milliseconds: number): Promise<void> {
-  const until = simulation.now + milliseconds;
-  await quiet(simulation);
-  while (simulation.now < until) {
-    const timers = simulation.servers.map(({ clock }) => clock.nextTimerInMs() ?? milliseconds);
-    const next = Math.max(Math.ceil(Math.min(...timers, until - simulation.now)), 1);
-    simulation.pass(next);
-    await quiet(simulation);
-  }
-}
-
-/** Everything that needs no time. */
-async function quiet(simulation: Simulation): Promise<void> {
-  await simulation.settle();
-  for (let turns = 0; turns < 100_000; turns++) {
-    const operation = simulation.servers.flatMap(({ operations }) => operations)[0];
-    const gate = simulation.servers.flatMap(({ gates }) => gates)[0];
-    if (operation !== undefined) await simulation.happen(operation);
-    else if (gate !== undefined) simulation.open(gate, false);
-    else return;
-    await simulation.settle();
-  }
-  throw new Error("it never comes to rest");
-}
-
-/** Resumes what stands still. True when there was something. */
-function repair(simulation: Simulation, server: Server): boolean {
-  let repaired = false;
-  for (const { path, reference, events, birthOffset } of simulation.disk.streams.values()) {
-    if (reference.paused) {
-      append(simulation, server, path, [{ type: builtin("resumed") }]);
-      repaired = true;
-    }
-    for (const [slug, { halted }] of reference.processors) {
-      if (!halted || slug === "stuck" || slug === "deaf") continue;
-      // What is poison stays poison.
-      if (slug === "poisoned" && events.some(({ type, offset }) => type === "poison" && offset >= birthOffset))
-        continue;
-      append(simulation, server, path, [{ type: builtin("dynamic-worker/resumed"), payload: { slug } }]);
-      repaired = true;
-    }
-  }
-  return repaired;
 }
 
 function cancelFast(simulation: Simulation, server: Server): void {
@@ -113,7 +75,7 @@ function judgeEnd(simulation: Simulation, now: number): void {
     if (wakeAt !== null && wakeAt <= now) simulation.wrong(`at the end ${path} has a claim that is due`);
     for (const [slug, row] of progress) {
       if (row.work.length > 0) simulation.wrong(`at the end ${path} has open work of ${slug}`);
-      if (!reference.processors.has(slug))
+      if (!reference.processors.has(slug) && !reference.pushers.has(slug))
         simulation.wrong(`at the end ${path} has the row of ${slug}, which was removed`);
     }
     judgeAppends(simulation, stream);

@@ -1,5 +1,6 @@
 /** One run: a seed in, a trace and what was wrong out. */
-import { actions, paths } from "./actions.ts";
+import { paths, actions as streamActions } from "./actions.ts";
+import { pushActions } from "./push-actions.ts";
 import { rest } from "./rest.ts";
 import { createSimulation, type Simulation } from "./simulation.ts";
 
@@ -10,6 +11,7 @@ export interface Run {
   fault?: string;
   commits: number;
   calls: number;
+  arrivals: number;
 }
 
 export async function simulate(seed: number, steps: number): Promise<Run> {
@@ -27,8 +29,11 @@ export async function simulate(seed: number, steps: number): Promise<Run> {
     if (!(error instanceof Error) || error.stack?.includes("TypeError"))
       fault = { fault: (error as Error).stack ?? "" };
   }
-  return { seed, trace, commits: disk.commits, calls: observer.calls, ...fault };
+  return { seed, trace, commits: disk.commits, calls: observer.calls, arrivals: simulation.network.arrivals, ...fault };
 }
+
+const mayFail: ReadonlySet<string> = new Set(["flaky", "evaluation"]);
+const actions = [...streamActions, ...pushActions];
 
 /** Lets one thing happen. */
 async function advance(simulation: Simulation): Promise<void> {
@@ -45,7 +50,11 @@ async function advance(simulation: Simulation): Promise<void> {
   const gates = simulation.servers.flatMap((server) => server.gates);
   if (gates.length > 0 && random.integer(5) === 0) {
     const gate = random.pick(gates);
-    return simulation.open(gate, gate.what === "flaky" && random.integer(3) === 0);
+    return simulation.open(gate, mayFail.has(gate.what) && random.integer(3) === 0);
+  }
+  const packets = simulation.arriving();
+  if (packets.length > 0 && random.integer(2) === 0) {
+    return simulation.arrive(random.pick(packets), random.fraction() < profile.losses);
   }
   if (servers.length === 0 || random.integer(3) === 0) return passTime(simulation);
   const server = random.pick(servers);

@@ -2,7 +2,7 @@
  * One simulated server: an engine over the disk, of which every operation waits until the simulation lets it happen.
  * A crash abandons it: nothing of it is answered, no timer fires, no gate opens any more.
  */
-import { createEngine, type Engine, HeadConflict, processorKind } from "@millrace/engine";
+import { createEngine, type Engine, HeadConflict, processorKind, type Secrets } from "@millrace/engine";
 import { isStreamError } from "@millrace/protocol";
 import {
   createManualClock,
@@ -12,7 +12,9 @@ import {
   type ManualClock,
 } from "@millrace/testing";
 import type { Disk } from "./disk.ts";
+import type { Network } from "./network.ts";
 import type { Observer } from "./observer.ts";
+import { createRules } from "./rules.ts";
 import { processorOf } from "./scripts.ts";
 
 export interface Operation {
@@ -41,11 +43,14 @@ export interface Server {
   /** It takes no requests any more, and ends when it is done. */
   stopping: boolean;
   gone: boolean;
+  /** It came to an orderly end: nothing comes from it any more. */
+  stopped: boolean;
 }
 
 export interface ServerNeeds {
   name: string;
   disk: Disk;
+  network: Network;
   observer: Observer;
   now: number;
   seed: number;
@@ -57,10 +62,13 @@ export class DiskFault extends Error {
   override readonly name = "DiskFault";
 }
 
-export function startServer({ name, disk, observer, now, seed, openStreams, wrong }: ServerNeeds): Server {
+export function startServer(needs: ServerNeeds): Server {
+  const { name, disk, network, observer, now, seed, openStreams, wrong } = needs;
   const clock = createManualClock(now);
+  const random = createSeededRandom(seed);
 
   function ask({ operation, path, arguments: args }: InterceptedCall, proceed: () => Promise<unknown>) {
+    if (server.stopped) wrong(`${name} has stopped, and asks for ${operation} ${path}`);
     return new Promise((answer, refuse) => {
       const happen = () => happens(disk, operation, path, args, proceed);
       server.operations.push({ server, name: operation, path, happen, answer, refuse });
@@ -73,6 +81,7 @@ export function startServer({ name, disk, observer, now, seed, openStreams, wron
     });
   }
 
+  const chance = createSeededRandom(seed + 1);
   // Code comes from the events, as anywhere; only the seat with its epoch is the simulation's own.
   const kind = processorKind(async () => {
     throw new Error("not loaded in this way");
@@ -90,6 +99,7 @@ export function startServer({ name, disk, observer, now, seed, openStreams, wron
     gates: [],
     stopping: false,
     gone: false,
+    stopped: false,
     get engine() {
       return engine;
     },
@@ -98,7 +108,10 @@ export function startServer({ name, disk, observer, now, seed, openStreams, wron
   const engine: Engine = createEngine({
     directory: interceptDirectory(disk.directory, ask),
     clock,
-    random: createSeededRandom(seed),
+    random,
+    expressions: createRules(() => (chance.integer(6) === 0 ? gate("evaluation") : undefined)),
+    outbound: network.wayOut(server),
+    secrets,
     limits: { openStreams },
     consumers: [{ ...kind, load }],
     onFailure: (error) => {
@@ -107,6 +120,15 @@ export function startServer({ name, disk, observer, now, seed, openStreams, wron
   });
   return server;
 }
+
+/** There are none but those that are made. */
+const secrets: Secrets = {
+  set: () => Promise.reject(new Error("nobody sets a secret here")),
+  list: async () => [],
+  remove: async () => false,
+  reveal: () => Promise.reject(new Error("nobody refers to a secret here")),
+  derive: async (purpose) => new TextEncoder().encode(purpose.join("/").padEnd(32).slice(-32)),
+};
 
 async function happens(
   disk: Disk,

@@ -4,8 +4,10 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { createSeededRandom, manualClockStart, type SeededRandom } from "@millrace/testing";
+import { createDeliveries, type Deliveries } from "./deliveries.ts";
 import { createDisk, type Disk } from "./disk.ts";
 import { faultsOf, type Judged } from "./invariants.ts";
+import { createNetwork, type Network, type Packet } from "./network.ts";
 import { createObserver, type Observer } from "./observer.ts";
 import { DiskFault, type Gate, type Operation, type Server, startServer } from "./server.ts";
 
@@ -16,6 +18,8 @@ export interface Profile {
   servers: number;
   openStreams: number;
   jumps: boolean;
+  /** Of packets. */
+  losses: number;
 }
 
 export type Outcome = "fails" | "fails after it happened" | "dies before" | "dies behind";
@@ -26,6 +30,8 @@ export interface Simulation {
   readonly profile: Profile;
   readonly disk: Disk;
   readonly observer: Observer;
+  readonly network: Network;
+  readonly deliveries: Deliveries;
   readonly trace: string[];
   servers: Server[];
   /** Of the world; each server's clock may differ. */
@@ -40,6 +46,10 @@ export interface Simulation {
   happen(operation: Operation): Promise<void>;
   misbehave(operation: Operation, outcome: Outcome): Promise<void>;
   open(gate: Gate, fails: boolean): void;
+  /** A packet arrives, or gets lost. */
+  arrive(packet: Packet, lost: boolean): void;
+  /** Packets that may arrive now. */
+  arriving(): Packet[];
   settle(): Promise<void>;
 }
 
@@ -54,6 +64,8 @@ export function createSimulation(seed: number): Simulation {
     faults.push(message);
   };
   const observer = createObserver(disk, profile.servers === 1, wrong);
+  const deliveries = createDeliveries(disk, profile.servers === 1 && profile.faults === 0, wrong);
+  const network = createNetwork({ random, deliveries, now: () => simulation.now });
   let started = 0;
 
   async function applied(operation: Operation): Promise<{ value?: unknown; error?: Error }> {
@@ -75,6 +87,8 @@ export function createSimulation(seed: number): Simulation {
     profile,
     disk,
     observer,
+    network,
+    deliveries,
     trace,
     servers: [],
     now: manualClockStart,
@@ -85,7 +99,7 @@ export function createSimulation(seed: number): Simulation {
     start() {
       const name = `server ${++started}`;
       const skew = profile.jumps && random.integer(4) === 0 ? (random.integer(3) - 1) * random.integer(30_000) : 0;
-      const needs = { name, disk, observer, now: simulation.now + skew, seed: random.integer(2 ** 31), wrong };
+      const needs = { name, disk, network, observer, now: simulation.now + skew, seed: random.integer(2 ** 31), wrong };
       const server = startServer({ ...needs, openStreams: profile.openStreams });
       simulation.servers.push(server);
       simulation.say(`${name} starts${skew === 0 ? "" : `, its clock ${skew} ms off`}`);
@@ -130,10 +144,21 @@ export function createSimulation(seed: number): Simulation {
       else gate.open();
     },
 
+    arrive(packet, lost) {
+      remove(network.packets, packet);
+      simulation.say(
+        `${packet.what} ${lost ? "gets lost" : "arrives"}${packet.server.gone ? ", its sender gone" : ""}`,
+      );
+      if (lost) packet.lose();
+      else packet.arrive();
+    },
+
+    arriving: () => network.packets.filter(({ notBefore }) => notBefore <= simulation.now),
+
     async settle() {
       await setImmediate();
       for (const stream of disk.streams.values()) {
-        for (const fault of faultsOf(stream, observer, judged)) wrong(fault);
+        for (const fault of faultsOf(stream, observer, deliveries, judged)) wrong(fault);
       }
       if (faults.length > 0) throw new Error(faults.join("\n"));
     },
@@ -148,6 +173,7 @@ function profileOf(random: SeededRandom): Profile {
     servers: random.pick([1, 1, 2]),
     openStreams: random.pick([10_000, 10_000, 2]),
     jumps: random.integer(2) === 0,
+    losses: random.pick([0, 0.05, 0.2]),
   };
 }
 

@@ -17,6 +17,11 @@ export async function judgeState(simulation: Simulation, server: Server, path: s
     const said = Object.entries(state.schedules ?? {}).map(([slug, { offset, ticks }]) => `${slug} ${offset} ${ticks}`);
     const folded = [...reference.schedules].map(([slug, { offset, ticks }]) => `${slug} ${offset} ${ticks}`);
     if (said.sort().join() !== folded.sort().join()) simulation.wrong(`${path} says ${said}, and is ${folded}`);
+    const pushers = Object.entries(state.consumers).filter(([, { kind }]) => /^(transformer|subscription)$/.test(kind));
+    const there = pushers.map(([slug, { kind, halted }]) => `${kind}/${slug} ${halted !== undefined}`);
+    const wanted = [...reference.pushers].map(([key, { halted }]) => `${key} ${halted}`);
+    if (there.sort().join() !== wanted.sort().join())
+      simulation.wrong(`${path} has ${there}, and should have ${wanted}`);
     for (const [slug, { nextAt }] of Object.entries(state.schedules ?? {})) {
       const entry = reference.schedules.get(slug);
       const due = entry === undefined ? null : nextTime(entry, server.clock.now());

@@ -157,7 +157,8 @@ const table: Record<Exclude<Answered, "request_timeout" | "headers_too_large">, 
     },
     {
       target: "/api/state/two?processor=x",
-      detail: 'This stream has no processor "x"; it has lifecycle, pause, schedules, processors, circuit-breaker.',
+      detail:
+        'This stream has no processor "x"; it has lifecycle, pause, schedules, subscriptions, processors, transformers, webhook-responses, circuit-breaker.',
     },
   ],
   method_not_allowed: [

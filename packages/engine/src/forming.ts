@@ -33,8 +33,11 @@ export interface AppendRequest {
   fromServer: boolean;
   /** As received, for the bound on what may wait. */
   bytes: number;
-  /** Throws when the hook that appends this may not any more: it was replaced, removed, or took too long. */
-  fence?(): void;
+  /**
+   * Throws when this may not be appended any more: the hook was replaced, removed, or took too long. It is asked in
+   * turn, with the state right before this.
+   */
+  fence?(slices: Slices): void;
 }
 
 /** What became of one entry: the event at this offset, now or long ago. */
@@ -84,7 +87,7 @@ export function judge(forming: Forming, request: AppendRequest): Verdict {
   const placed: Placed[] = [];
   let element = 0;
   try {
-    request.fence?.();
+    request.fence?.(slices);
     let last: StreamEvent | undefined;
     for (; element < request.entries.length; element++) {
       const entry = request.entries[element] as Entry;

@@ -82,12 +82,12 @@ export function stateOf(stream: Stream): StreamState {
 }
 
 function consumersOf(stream: Stream): Record<string, ConsumerState> {
-  const states: Record<string, ConsumerState> = {};
+  const states = new Map<string, ConsumerState>();
   for (const consumer of stream.consumers ?? []) {
     const { slug, halted } = consumer.spec;
     const { progress } = consumer.driver;
     const { lag } = consumer;
-    states[Object.hasOwn(states, slug) || slug === "tree" ? consumer.name : slug] = {
+    states.set(states.has(slug) || slug === "tree" ? consumer.name : slug, {
       kind: consumer.kind.kind,
       cursor: stream.head.offset - lag,
       lag,
@@ -97,9 +97,9 @@ function consumersOf(stream: Stream): Record<string, ConsumerState> {
         : { nextAttemptAt: new Date(progress.nextAttemptAt).toISOString() }),
       ...(halted === undefined ? {} : { halted }),
       ...(progress.work.length === 0 ? {} : { work: progress.work.map(({ name }) => name) }),
-    };
+    });
   }
-  return states;
+  return Object.fromEntries(states);
 }
 
 function schedulesOf(stream: Stream): { schedules?: Record<string, ScheduleState> } {

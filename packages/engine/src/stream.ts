@@ -327,9 +327,10 @@ export class Stream {
     this.slices = slices;
     this.claim = loaded.claim;
     this.wakeAt = loaded.wakeAt;
-    this.#loaded = true;
     this.tail.reload();
     this.consumers?.loaded(slices, loaded.progress, this.#isResting(), this.paused);
+    // What the first of them asks for is not committed before the last of them has heard of what was loaded.
+    this.#loaded = true;
   }
 
   /** No consumer has anything to do but what waits for its next attempt: that would be claimed for the last event. */

@@ -2,16 +2,20 @@
  * What a POST is answered with where the stream says so: the first rule that matches the stored event. Nothing is kept
  * waiting for long, and whatever goes wrong, the usual answer is given.
  */
-import type { StreamEvent } from "@millrace/protocol";
+import { isUnderPrefix } from "@millrace/protocol";
 import { webhookResponses } from "./builtin/webhook-responses.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Expressions, Rule } from "./ports/expressions.ts";
-import { decodeRecord } from "./record.ts";
+import { decodeRecord, typeOfRecord } from "./record.ts";
 import { sliceOf } from "./state.ts";
 import type { Appended, Stream } from "./stream.ts";
 
 /** All rules together, so that also the first one, for which a process has to start, is in time. */
 const responseMs = 1_000;
+
+const configuredType = "https://events.iterate.com/events/stream/webhook-response-configured";
+/** What a third party sends is seldom an event. */
+const invalidType = "https://events.iterate.com/events/stream/invalid-event-appended";
 
 /** JSON text: what is to be answered. */
 export type WebhookResponse = string;
@@ -24,6 +28,8 @@ export interface WebhookResponses {
 export function createWebhookResponses(expressions: Expressions, clock: Clock): WebhookResponses {
   /** By the list in the state, which changes with every configuration. */
   const loaded = new WeakMap<object, Promise<Rule[]>>();
+  /** Settled when nothing of the stream is evaluated any more. */
+  const turns = new WeakMap<Stream, Promise<unknown>>();
 
   function rulesOf(stream: Stream): Promise<Rule[]> | undefined {
     const { rules } = sliceOf(stream.slices, webhookResponses);
@@ -34,21 +40,43 @@ export function createWebhookResponses(expressions: Expressions, clock: Clock): 
     return known;
   }
 
-  async function evaluate(rules: Promise<Rule[]>, event: StreamEvent): Promise<WebhookResponse | undefined> {
-    const input = JSON.stringify(event);
-    for (const rule of await rules) {
-      const evaluated = await expressions.evaluate(rule, input);
-      if (evaluated.matched) return evaluated.result;
+  async function evaluate(
+    rules: Promise<Rule[]>,
+    stream: Stream,
+    { offset, record }: Appended,
+    isLate: IsLate,
+  ): Promise<WebhookResponse | undefined> {
+    try {
+      let input: string | undefined;
+      for (const rule of await rules) {
+        if (isLate()) return undefined;
+        input ??= JSON.stringify(decodeRecord(stream.path, offset, record));
+        const evaluated = await expressions.evaluate(rule, input);
+        if (evaluated.matched) return evaluated.result;
+      }
+    } catch {
+      // The usual answer; a sender is no place for the faults of a rule.
     }
     return undefined;
   }
 
+  /** One at a time: a rule that never ends takes a process each time, and other streams have to come to theirs. */
+  function inTurn<Value>(stream: Stream, act: () => Promise<Value>): Promise<Value> {
+    const turn = (turns.get(stream) ?? Promise.resolve()).then(act);
+    turns.set(stream, turn);
+    return turn;
+  }
+
   return {
-    answerTo(stream, { offset, record }) {
+    answerTo(stream, appended) {
+      const type = typeOfRecord(appended.record);
+      const isOwn = isUnderPrefix(type) && type !== invalidType;
+      if (isOwn && type !== configuredType) return undefined;
       const rules = rulesOf(stream);
       if (rules === undefined) return undefined;
-      const answer = evaluate(rules, decodeRecord(stream.path, offset, record)).catch(() => undefined);
-      return inTime(answer, clock);
+      const answer = inTime(clock, (isLate) => inTurn(stream, () => evaluate(rules, stream, appended, isLate)));
+      // A configuration is answered as usual, and evaluated so that a process is there when the first webhook comes.
+      return isOwn ? undefined : answer;
     },
   };
 }
@@ -60,12 +88,19 @@ async function ruleAt(stream: Stream, offset: number): Promise<Rule> {
   return { matcher, transform: response };
 }
 
-async function inTime<Value>(answer: Promise<Value>, clock: Clock): Promise<Value | undefined> {
+/** Whether nobody waits for the answer any more. */
+type IsLate = () => boolean;
+
+async function inTime<Value>(clock: Clock, ask: (isLate: IsLate) => Promise<Value>): Promise<Value | undefined> {
+  let late = false;
   let cancel = () => {};
-  const late = new Promise<undefined>((resolve) => {
-    cancel = clock.setTimer(responseMs, () => resolve(undefined));
+  const over = new Promise<undefined>((resolve) => {
+    cancel = clock.setTimer(responseMs, () => {
+      late = true;
+      resolve(undefined);
+    });
   });
-  const first = await Promise.race([answer, late]);
+  const first = await Promise.race([ask(() => late), over]);
   cancel();
   return first;
 }

@@ -94,9 +94,19 @@ function parseDepth(depth: string | undefined): number {
   throw invalidRequest(`Millrace-Depth is a whole number from 0; got "${depth}".`, "Millrace-Depth");
 }
 
-function parseSlug(slug: string): string {
+/** Deliveries name a subscription in ASCII, and are answered with the same; a stray % is taken as it stands. */
+function parseSlug(header: string): string {
+  const slug = decoded(header);
   if (slug.length > 0 && slug.length <= 255) return slug;
   throw invalidRequest("Millrace-Processor has 1 to 255 characters.", "Millrace-Processor");
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function parseCause(cause: string): { streamPath: string; offset: number } {

@@ -105,6 +105,18 @@ describe("at rest", () => {
     expect(readdirSync(directory)).toHaveLength(2);
   });
 
+  test.each(["https://api.example.org/hook", "https://api.example.org:8443/", "http://127.0.0.1:4000/hook"])(
+    "what the refusal to send it to %s suggests lets it go there",
+    async (elsewhere) => {
+      const { open } = await filled();
+      const secrets = open();
+      const refusal = await secrets.reveal("public", "A", elsewhere).catch((error: Error) => error.message);
+      const suggested = /--host (\S+)\.$/.exec(refusal)?.[1] as string;
+      await secrets.set("public", { name: "A", value: "another", hosts: [suggested] });
+      expect(await secrets.reveal("public", "A", elsewhere)).toBe("another");
+    },
+  );
+
   test("where a limit is lower than before, those that are there can still be replaced", async () => {
     const { directory, open } = await filled();
     const secrets = createFileSecrets({ directory, limits: { secretsPerProject: 1 } });

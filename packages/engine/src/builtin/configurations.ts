@@ -17,14 +17,14 @@ export interface Configured {
   slug: string;
   /** Offset of the event that started the cursor: a hot swap keeps it. */
   epoch: number;
-  /** Offset of the first configuration since there is one of this slug. */
-  firstAt: number;
   /** Offset of the newest configuration. */
   configuredAt: number;
   /** Where the cursor of this epoch begins. */
   startAfter: number;
   /** Offset of the event that last let it go on after a halt; 0 without one. */
   resumedAt: number;
+  /** Offset of the first of the configurations, up to the newest, that all leave a secret to the server. */
+  secretAt?: number;
   /** Set while it is halted. */
   halted?: { at: number; offset: number; message: string };
 }
@@ -43,13 +43,15 @@ export interface Family {
   limit: keyof Limits;
   /** What there are many of, in the refusal of one more. */
   unit: string;
+  /** Whether a configuration leaves a secret to the server. */
+  wantsSecret?(payload: JsonValue): boolean;
 }
 
 export function createConfigurations(family: Family): BuiltinProcessor<ConfigurationsState> {
   const { slug, limit, unit } = family;
   return {
     slug,
-    version: 2,
+    version: 3,
     initialState: { bySlug: {} },
 
     beforeAppend({ state, judged }) {
@@ -66,7 +68,7 @@ export function createConfigurations(family: Family): BuiltinProcessor<Configura
     reduce({ state, event }) {
       switch (event.type) {
         case family.configured:
-          return withConfigured(state, configured(state, event));
+          return withConfigured(state, withSecret(family, state, event, configured(state, event)));
         case family.removed:
           return without(state, payloadOf(event).slug);
         case family.halted:
@@ -108,8 +110,18 @@ function configured({ bySlug }: ConfigurationsState, event: StreamEvent): Config
     return { ...kept, configuredAt: offset };
   }
   const startAfter = startFrom === "start" ? 0 : typeof startFrom === "number" ? startFrom : offset;
-  const firstAt = before?.firstAt ?? offset;
-  return { slug, epoch: offset, firstAt, configuredAt: offset, startAfter, resumedAt: 0 };
+  return { slug, epoch: offset, configuredAt: offset, startAfter, resumedAt: 0 };
+}
+
+function withSecret(
+  { wantsSecret }: Family,
+  { bySlug }: ConfigurationsState,
+  { payload, offset }: StreamEvent,
+  { secretAt: _, ...consumer }: Configured,
+): Configured {
+  if (wantsSecret?.(payload) !== true) return consumer;
+  const before = Object.hasOwn(bySlug, consumer.slug) ? bySlug[consumer.slug]?.secretAt : undefined;
+  return { ...consumer, secretAt: before ?? offset };
 }
 
 /** News of a run that another configuration or a resumption has ended meanwhile says nothing about the new one. */

@@ -1,5 +1,5 @@
 /** Which subscriptions a stream has. Where they deliver to stays in the event that says so. */
-import type { BuiltinProcessor } from "@millrace/protocol";
+import { type BuiltinProcessor, isJsonObject } from "@millrace/protocol";
 import { type ConfigurationsState, createConfigurations } from "./configurations.ts";
 
 export const subscriptions: BuiltinProcessor<ConfigurationsState> = createConfigurations({
@@ -10,4 +10,5 @@ export const subscriptions: BuiltinProcessor<ConfigurationsState> = createConfig
   resumed: "https://events.iterate.com/events/stream/subscription/resumed",
   limit: "subscriptionsPerStream",
   unit: "subscriptions",
+  wantsSecret: (payload) => isJsonObject(payload) && payload.type === "webhook" && payload.signingSecret === undefined,
 });

@@ -16,6 +16,16 @@ export function specsOf(builtin: BuiltinProcessor<ConfigurationsState>): (slices
   };
 }
 
+/** Nobody has configured it anew or removed it since. */
+export function isConfiguredBy(
+  builtin: BuiltinProcessor<ConfigurationsState>,
+  { slug, configuredAt }: ConsumerSpec,
+  slices: Slices,
+): boolean {
+  const { bySlug } = sliceOf(slices, builtin);
+  return Object.hasOwn(bySlug, slug) && bySlug[slug]?.configuredAt === configuredAt;
+}
+
 /** The payload of the newest configuration, which its contract has judged. */
 export async function configurationOf<Payload>(spec: ConsumerSpec, place: ConsumerPlace): Promise<Payload> {
   const event = await place.eventAt(spec.configuredAt);

@@ -20,7 +20,7 @@ import { messageOf, type Outcome } from "./hook-run.ts";
 import { Hooks } from "./hooks.ts";
 import type { ConsumerHouse } from "./house.ts";
 import { encodeProgress, startFrom } from "./progress-row.ts";
-import type { ConsumerKind, ConsumerSpec } from "./spec.ts";
+import { type ConsumerKind, type ConsumerSpec, consumerName } from "./spec.ts";
 
 /** When the log could not be read or written, it is looked at again after this time. */
 const lookAgainMs = 1_000;
@@ -64,7 +64,7 @@ export class Consumer {
     this.spec = spec;
     this.house = house;
     this.streamId = house.streamId();
-    this.name = `${kind.kind}/${encodeURIComponent(spec.slug)}`;
+    this.name = consumerName(kind.kind, spec.slug);
     const { start, progress } = startFrom(spec, from.row);
     const head = house.head();
     this.#start = start;
@@ -329,7 +329,7 @@ export class Consumer {
       this.#folded = await loadState(this, processor, this.#driver.progress.cursor);
     } catch (error) {
       if (isStreamError(error, "unavailable")) throw error;
-      const message = `The processor could not be loaded: ${messageOf(error)}`;
+      const message = `The ${this.kind.kind} could not be loaded: ${messageOf(error)}`;
       this.#hear({ is: "foldFailed", offset: this.spec.configuredAt, message });
       return;
     }

@@ -13,6 +13,7 @@ import {
   subscriptionEvent,
 } from "../../test/pushing.ts";
 import { builtin, untilQuiet, type World, type WorldOptions } from "../../test/world.ts";
+import { ExpressionError } from "../ports/expressions.ts";
 
 const halts = builtin("subscription/halted");
 const toParent = (slug: string, extra: object = {}) => subscription(slug, { type: "stream", path: "/p", ...extra });
@@ -156,4 +157,16 @@ test("a removed one delivers nothing more; the same slug later is another one, w
   await world.append("/c", [toParent("up"), { type: "b" }]);
   await pass(world, 1_000);
   expect((await world.events("/p")).map(({ type }) => type).filter((type) => type.length === 1)).toEqual(["b"]);
+});
+
+test("a filter that is stopped is tried as often as a receiver that is away", async () => {
+  const stopped = new ExpressionError("stopped", "The expression did not end within 100 ms.");
+  const expressions = { evaluate: () => Promise.reject(stopped), close: async () => {} };
+  const world = pushingWorld({ expressions, outbound: noOutbound, secrets: plainSecrets() });
+  await world.append("/c", toParent("up", { jsonataFilter: "true" }));
+  await world.append("/c", { type: "a" });
+  await pass(world, 12 * 3_600_000, 60_000);
+  const halted = await ofType(world, halts, "/c");
+  const { message } = stopped;
+  expect(halted.map(({ payload }) => payload)).toMatchObject([{ slug: "up", offset: 3, attempts: 15, message }]);
 });

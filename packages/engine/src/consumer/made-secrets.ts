@@ -1,13 +1,9 @@
-/** Which signing secrets an append made: those of webhooks that name none, at the first configuration of their slug. */
+/** Which signing secrets an append made: those of webhooks that leave theirs to the server, and did not before. */
 import { subscriptions } from "../builtin/subscriptions.ts";
 import type { Secrets } from "../ports/secrets.ts";
-import { decodeRecord, typeOfRecord } from "../record.ts";
 import { sliceOf } from "../state.ts";
 import type { Appended, Stream } from "../stream.ts";
 import { madeSecret } from "./signing.ts";
-import type { SubscriptionPayload } from "./subscriptions.ts";
-
-const configuredType = "https://events.iterate.com/events/stream/subscription/configured";
 
 /** By slug. Empty where an earlier append of the same key, or of the same slug, has shown it already. */
 export async function madeSecrets(
@@ -15,16 +11,12 @@ export async function madeSecrets(
   appended: readonly Appended[],
   secrets: Secrets,
 ): Promise<Record<string, string>> {
-  const made: Record<string, string> = {};
-  const { bySlug } = sliceOf(stream.slices, subscriptions);
-  for (const { offset, record, replayed } of appended) {
-    if (replayed || typeOfRecord(record) !== configuredType) continue;
-    const { slug, type, signingSecret } = decodeRecord(stream.path, offset, record)
-      .payload as unknown as SubscriptionPayload;
-    const firstAt = Object.hasOwn(bySlug, slug) ? bySlug[slug]?.firstAt : undefined;
-    if (type !== "webhook" || signingSecret !== undefined || firstAt !== offset) continue;
-    const { project, streamId = "" } = stream;
-    made[slug] = await madeSecret(secrets, { project, streamId, slug, firstAt });
+  const { project, streamId = "" } = stream;
+  const stored = new Set(appended.filter(({ replayed }) => !replayed).map(({ offset }) => offset));
+  const made: [slug: string, secret: string][] = [];
+  for (const { slug, secretAt } of Object.values(sliceOf(stream.slices, subscriptions).bySlug)) {
+    if (secretAt === undefined || !stored.has(secretAt)) continue;
+    made.push([slug, await madeSecret(secrets, { project, streamId, slug, secretAt })]);
   }
-  return made;
+  return Object.fromEntries(made);
 }

@@ -10,12 +10,13 @@ export type Sign = (id: string, body: string) => Promise<Record<string, string>>
 
 export function signer(
   { slug, callbackUrl, signingSecret }: SubscriptionPayload,
-  { firstAt }: Pick<ConsumerSpec, "firstAt">,
+  { secretAt }: Pick<ConsumerSpec, "secretAt">,
   { project, clock, streamId }: ConsumerPlace,
   secrets: Secrets,
 ): Sign {
   const name = signingSecret === undefined ? undefined : secretNames(signingSecret)[0];
-  const own = name === undefined ? madeSecret(secrets, { project, streamId: streamId(), slug, firstAt }) : undefined;
+  const made = { project, streamId: streamId(), slug, secretAt: secretAt as number };
+  const own = name === undefined ? madeSecret(secrets, made) : undefined;
   // Whoever asks hears of it; until then nobody does.
   own?.catch(() => {});
   return async (id, body) => {
@@ -29,12 +30,12 @@ export function signer(
   };
 }
 
-/** The secret that the server makes for a subscription that names none: the same as long as there is one of this slug. */
+/** The secret that the server makes for a subscription that names none: the same for as long as it names none. */
 export async function madeSecret(
   secrets: Secrets,
-  of: { project: string; streamId: string; slug: string; firstAt: number },
+  of: { project: string; streamId: string; slug: string; secretAt: number },
 ): Promise<string> {
-  const bytes = await secrets.derive(["webhook-signing", of.project, of.streamId, of.slug, String(of.firstAt)]);
+  const bytes = await secrets.derive(["webhook-signing", of.project, of.streamId, of.slug, String(of.secretAt)]);
   return `whsec_${btoa(String.fromCharCode(...bytes))}`;
 }
 

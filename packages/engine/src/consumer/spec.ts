@@ -11,14 +11,14 @@ export interface ConsumerSpec {
   slug: string;
   /** Offset of the event that started the cursor. What it appends is keyed by it. */
   epoch: number;
-  /** Offset of the first configuration since there is one of this slug. */
-  firstAt: number;
   /** Offset of the newest configuration: another one is another version. */
   configuredAt: number;
   /** Where a cursor of this epoch begins. */
   startAfter: number;
   /** Offset of the event that last let it go on after a halt; 0 without one. */
   resumedAt: number;
+  /** Offset of the configuration for which the server made a secret that is still in use. */
+  secretAt?: number;
   halted?: { at: number; offset: number; message: string };
   /** Canonical types of the events that it acts on; all without it. */
   types?: ReadonlySet<string>;
@@ -77,10 +77,22 @@ export interface Fact {
   /** Of the event that it is about. */
   offset: number;
   slug: string;
+  /** False where the state has left behind what it is about. Then it is not said, which is `unavailable`. */
+  stillTrue?(slices: Slices): boolean;
 }
 
 export interface Halt {
   offset: number;
   message: string;
   attempts: number;
+}
+
+/** In keys and rows: unique on its stream. */
+export function consumerName(kind: string, slug: string): string {
+  return `${kind}/${nameOfSlug(slug)}`;
+}
+
+/** In ASCII. Logs from before slugs were judged for it may have one with half a character, which nothing can encode. */
+export function nameOfSlug(slug: string): string {
+  return encodeURIComponent(slug.replaceAll(/\p{Surrogate}/gu, "\ufffd"));
 }

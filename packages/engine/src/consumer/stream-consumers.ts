@@ -8,7 +8,7 @@ import { typeOfRecord } from "../record.ts";
 import { initialSlices, type Slices } from "../state.ts";
 import { Consumer } from "./consumer.ts";
 import type { ConsumerHouse } from "./house.ts";
-import type { ConsumerKind, ConsumerSpec } from "./spec.ts";
+import { type ConsumerKind, type ConsumerSpec, consumerName } from "./spec.ts";
 
 /** How long the running hook of a version that was replaced may go on. */
 const replacedMs = 5_000;
@@ -105,7 +105,7 @@ export class StreamConsumers {
     this.#specs = this.#kinds.map((kind) => kind.specs(slices));
     this.#interest = null;
     for (const [i, kind] of this.#kinds.entries()) {
-      for (const spec of this.#specs[i] ?? []) wanted.set(nameOf(kind, spec), { kind, spec });
+      for (const spec of this.#specs[i] ?? []) wanted.set(consumerName(kind.kind, spec.slug), { kind, spec });
     }
     for (const [name, consumer] of this.#consumers) {
       if (!wanted.has(name)) this.#remove(name, consumer);
@@ -299,10 +299,6 @@ function interestOf(consumers: Iterable<Consumer>): { all: Consumer[]; byType: M
     for (const type of consumer.spec.types ?? []) byType.set(type, [...(byType.get(type) ?? []), consumer]);
   }
   return { all, byType };
-}
-
-function nameOf(kind: ConsumerKind, spec: ConsumerSpec): string {
-  return `${kind.kind}/${encodeURIComponent(spec.slug)}`;
 }
 
 /** The same code on the same cursor; whether it is halted is another question. */

@@ -3,6 +3,7 @@ import { type Limits, StreamError } from "@millrace/protocol";
 import type { Meter } from "../meter.ts";
 import type { Random } from "../ports/clock.ts";
 import { decodeRecord, typeOfRecord } from "../record.ts";
+import type { Slices } from "../state.ts";
 import type { Stream } from "../stream.ts";
 import { unavailable } from "../unavailable.ts";
 import type { ConsumerHouse, Page } from "./house.ts";
@@ -66,14 +67,16 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
       const { events } = await read(offset - 1, offset, undefined).catch(unreadable);
       return events[0];
     },
-    async state({ streamId, key, event, offset, slug }) {
+    async state({ streamId, key, event, offset, slug, stillTrue }) {
       const cause = { streamPath: stream.path, offset };
       const source = { kind: "server" as const, slug, cause, depth: 1 };
       const entries = [{ event, key, digest: "", source, onlyIfBorn: true }];
-      const fence = () => {
-        if (stream.streamId === streamId) return;
-        const { offset: head } = stream.head;
-        throw new StreamError("stream_deleted", "The stream that this is about was deleted.", { head });
+      const fence = (slices: Slices) => {
+        if (stream.streamId !== streamId) {
+          const { offset: head } = stream.head;
+          throw new StreamError("stream_deleted", "The stream that this is about was deleted.", { head });
+        }
+        if (stillTrue?.(slices) === false) throw unavailable("The consumer that this is about was configured anew.");
       };
       await stream.append({ entries, fromServer: true, bytes: 0, fence });
     },

@@ -3,6 +3,7 @@ import {
   createManualClock,
   createSeededRandom,
   createSimulatedNetwork,
+  type Intercept,
   type Receiver,
   type SimulatedNetwork,
 } from "@millrace/testing";
@@ -17,6 +18,7 @@ import {
   pushingWorld,
   subscription,
   subscriptionEvent,
+  transformer,
 } from "../../test/pushing.ts";
 import { builtin, untilQuiet, type World, type WorldOptions } from "../../test/world.ts";
 
@@ -24,6 +26,11 @@ const callbackUrl = "https://receiver.example/hook";
 const halts = builtin("subscription/halted");
 const parked = builtin("subscription/event-parked");
 const secret = { value: "sk-very-secret", hosts: ["receiver.example"] };
+
+const unusual = {
+  BLANK: { ...secret, value: "sk-very-secret " },
+  SLASH: { ...secret, value: "sk-very-secret/2" },
+};
 
 const hook = (extra: object = {}) => subscription("audit", { type: "webhook", callbackUrl, ...extra });
 const taken: Receiver = () => ({ status: 200 });
@@ -42,7 +49,11 @@ function postingWorld(receiver: Receiver, options: WorldOptions = {}): Posted {
 }
 
 function posting(network: SimulatedNetwork, options: WorldOptions): Posted {
-  const secrets = plainSecrets({ KEY: secret, SIGNING: { ...secret, value: "c2lnbmluZyBrZXkgb2YgdGhlIHRlc3Q=" } });
+  const secrets = plainSecrets({
+    KEY: secret,
+    ...unusual,
+    SIGNING: { ...secret, value: "c2lnbmluZyBrZXkgb2YgdGhlIHRlc3Q=" },
+  });
   const world = pushingWorld({ outbound: network, secrets }, options);
   return { ...world, network, came: () => network.received.map(({ body }) => JSON.parse(body).offset) };
 }
@@ -102,6 +113,33 @@ describe("what is sent", () => {
     const secondAt = new Date(Number(second?.headers["webhook-timestamp"]) * 1_000);
     const signature = verifier.sign(second?.headers["webhook-id"] as string, secondAt, second?.body as string);
     expect(second?.headers["webhook-signature"]).toBe(signature);
+  });
+
+  test("the server's secret is shown when a webhook that had another one, or was none, comes to leave it to the server", async () => {
+    const world = postingWorld(taken);
+    const shown = async (...events: ReturnType<typeof hook>[]) => {
+      const inputs = events.map((event) => ({ event }));
+      return world.engine.signingSecrets(
+        "public",
+        "/s",
+        await world.engine.append("public", "/s", inputs, { bytes: 1 }),
+      );
+    };
+    const own = hook({ signingSecret: "{{secret:SIGNING}}" });
+    expect(await shown(own)).toEqual({});
+    const first = await shown(hook());
+    expect(first).toEqual({ audit: expect.stringMatching(/^whsec_/) });
+    expect(await shown(hook({ startFrom: "end" }))).toEqual({});
+    expect(await shown(subscription("audit", { type: "stream", path: "/other" }))).toEqual({});
+    const second = await shown(own, hook(), hook());
+    expect(second).toEqual({ audit: expect.stringMatching(/^whsec_/) });
+    expect(second).not.toEqual(first);
+    await world.append("/s", { type: "signed" });
+    await pass(world, 2_000);
+    const { body = "", headers = {} } = world.network.received.at(-1) ?? {};
+    const at = new Date(Number(headers["webhook-timestamp"]) * 1_000);
+    const verifier = new Webhook(second.audit as string);
+    expect(verifier.sign(headers["webhook-id"] as string, at, body)).toBe(headers["webhook-signature"]);
   });
 
   test("a signature by a stored secret, and headers with secrets that no event holds", async () => {
@@ -210,6 +248,23 @@ describe("what an answer means", () => {
       { slug: "audit", reason: "https://receiver.example answered 410: moved away" },
     ]);
     expect((await world.engine.state("public", "/s")).consumers.audit).toBeUndefined();
+    expect(world.engine.meter).toMatchObject({ deliveries: 0, deliveryFailures: 1 });
+  });
+
+  test("410 from an address that was replaced meanwhile does not end the new version", async () => {
+    const moved = "https://receiver.example/moved";
+    const world = postingWorld(() => ({ status: 410, afterMs: 1_000 }));
+    world.network.register(moved, taken);
+    await world.append("/s", hook());
+    await world.append("/s", { type: "a" });
+    await pass(world, 500);
+    await world.append("/s", hook({ callbackUrl: moved }));
+    await pass(world, 10_000);
+    expect(await payloads(world, builtin("subscription/removed"))).toEqual([]);
+    expect(world.network.received.map(({ url, body }) => [url, JSON.parse(body).offset])).toEqual([
+      [callbackUrl, 3],
+      [moved, 3],
+    ]);
   });
 
   test.each([400, 413, 422])(
@@ -235,8 +290,21 @@ describe("what an answer means", () => {
       const [first, again] = [world.network.received[1], world.network.received.at(-1)];
       expect(again?.headers["webhook-id"]).toBe(first?.headers["webhook-id"]);
       expect(again?.headers["millrace-after"]).toBe("3");
+      expect(world.engine.meter).toMatchObject({ deliveries: 3, deliveryFailures: 3 });
     },
   );
+
+  test("a replay of what is yet to come, refused, changes nothing of what comes before that", async () => {
+    const world = postingWorld(
+      answers({ status: 422 }, { status: 422 }, { status: 422 }, { status: 200 }, { status: 200 }),
+    );
+    await world.append("/s", hook());
+    const replay = subscriptionEvent("event-replay-requested", { slug: "audit", offset: 4 });
+    await world.append("/s", [replay, { type: "a" }]);
+    await pass(world, 30_000);
+    expect(world.came()).toEqual([4, 4, 4, 4]);
+    expect(world.network.received.map(({ headers }) => headers["millrace-after"])).toEqual(["3", "3", "3", "2"]);
+  });
 
   test("refusals between other failures count, and each event has its own", async () => {
     const world = postingWorld(
@@ -278,15 +346,34 @@ describe("what must not leave, and what must not come back", () => {
     ["as it is", "sk-very-secret"],
     ["in quotes", '{"sent":"Bearer sk-very-secret"}'],
     ["cut in the middle by the excerpt", `${"x".repeat(190)}sk-very-secret`],
+    ["without the blank behind it, which no header keeps", '"sk-very-secret"'],
+    ["with its slash escaped as PHP does", '{"sent":"sk-very-secret\\/2"}'],
   ])("a receiver that repeats the secret %s does not bring it into an event", async (_, body) => {
     const world = postingWorld(answers({ status: 401, body }));
-    await world.append("/s", hook({ headers: { authorization: "Bearer {{secret:KEY}}" } }));
+    const headers = { authorization: "Bearer {{secret:KEY}}", x: "{{secret:BLANK}}", y: "{{secret:SLASH}}" };
+    await world.append("/s", hook({ headers }));
     await world.append("/s", { type: "a" });
     await pass(world, 5_000);
     const text = JSON.stringify([await world.events("/s"), await world.engine.state("public", "/s")]);
     expect(text).toContain("answered 401");
     expect(text).not.toContain("sk-very");
+    expect(text).not.toContain("/2");
   });
+});
+
+test("of two secrets of which one begins like the other, neither comes back in part", async () => {
+  const clock = createManualClock();
+  const network = createSimulatedNetwork({ clock, random: createSeededRandom(7) });
+  network.register(callbackUrl, ({ headers }) => ({ status: 401, body: `got ${headers.a} and ${headers.b}` }));
+  const hosts = ["receiver.example"];
+  const secrets = plainSecrets({ SHORT: { value: "sk-one", hosts }, LONG: { value: "sk-one-and-more", hosts } });
+  const world = pushingWorld({ outbound: network, secrets }, { clock });
+  await world.append("/s", hook({ headers: { a: "{{secret:SHORT}}", b: "{{secret:LONG}}" } }));
+  await world.append("/s", { type: "a" });
+  await pass(world, 5_000);
+  expect(await errorsIn(world)).toEqual([
+    "https://receiver.example answered 401: got {{secret:SHORT}} and {{secret:LONG}}",
+  ]);
 });
 
 test("two receivers that refuse everything do not feed each other with what is said about them", async () => {
@@ -324,6 +411,27 @@ test("delivery goes on while the stream is paused", async () => {
   expect(world.came()).toEqual([3, 4]);
 });
 
+test("a pause whose commit was not answered is owed to subscriptions all the same: whoever starts next finds it", async () => {
+  const lost: Intercept = async ({ operation, arguments: args }, proceed) => {
+    const answer = await proceed();
+    const { records } = (operation === "append" ? args[0] : {}) as { records?: readonly string[] };
+    if (records?.some((record) => record.includes("stream/paused"))) throw new Error("the outcome is unknown");
+    return answer;
+  };
+  const { clock, directory, ...world } = postingWorld(taken, { intercept: lost });
+  await world.append("/s", [hook(), transformer("echo", "false", "{}")]);
+  for (let n = 0; n < 3; n++) {
+    clock.advance(1_000);
+    await untilQuiet();
+  }
+  await world.refusal(world.append("/s", paused));
+  // Whoever asks has it loaded again, and what the transformer has to say of the pause is written down.
+  await world.engine.state("public", "/s");
+  await untilQuiet();
+  const { wakes } = await directory.wakes({ after: 0, through: clock.now(), limit: 10 });
+  expect(wakes.map(({ path }) => path)).toEqual(["/s"]);
+});
+
 test("every event comes in order and at least once, whenever the server crashes", async () => {
   const clock = createManualClock();
   const network = createSimulatedNetwork({ clock, random: createSeededRandom(3) });
@@ -347,11 +455,34 @@ test("every event comes in order and at least once, whenever the server crashes"
   expect(firstTimes).toEqual([...firstTimes].sort((a, b) => a - b));
 });
 
+test.each(["__proto__", "constructor", "\ud800", "a/b%c\n\u{1f600}", "tree"])(
+  "a slug of %j is as good as any",
+  async (slug) => {
+    const world = postingWorld(taken);
+    const inputs = [{ event: subscription(slug, { type: "webhook", callbackUrl }) }];
+    const appended = await world.engine.append("public", "/s", inputs, { bytes: 1 });
+    const made = await world.engine.signingSecrets("public", "/s", appended);
+    expect(Object.entries(made)).toEqual([[slug, expect.stringMatching(/^whsec_/)]]);
+    await world.append("/s", { type: "a" });
+    await pass(world, 2_000);
+    expect(world.came()).toEqual([3]);
+    expect(world.network.received[0]?.headers["webhook-id"]).toMatch(/^[!-~]+$/);
+    const { consumers } = await world.engine.state("public", "/s");
+    const listed = slug === "tree" ? "subscription/tree" : slug;
+    expect(Object.entries(consumers)).toContainEqual([
+      listed,
+      expect.objectContaining({ kind: "subscription", cursor: 3 }),
+    ]);
+  },
+);
+
 test("a WebSocket subscription says that it is not served yet", async () => {
   const world = postingWorld(taken);
   await world.append("/s", subscription("socket", { type: "websocket", callbackUrl: "wss://receiver.example/" }));
   await pass(world, 1_000);
   expect(await payloads(world, halts)).toEqual([
-    expect.objectContaining({ message: expect.stringContaining("not served by this version") }),
+    expect.objectContaining({
+      message: "The subscription could not be loaded: WebSocket subscriptions are not served by this version.",
+    }),
   ]);
 });

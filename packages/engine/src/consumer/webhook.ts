@@ -3,11 +3,14 @@
  * means is decided here; when another attempt is made is the driver's business.
  */
 import { type StreamEvent, secretNames, withSecrets } from "@millrace/protocol";
+import { subscriptions } from "../builtin/subscriptions.ts";
+import type { Slices } from "../state.ts";
+import { isConfiguredBy } from "./configured.ts";
 import { isReport } from "./facts.ts";
 import { LaterError } from "./hook-run.ts";
 import { textOf } from "./rules.ts";
 import { type Sign, signer } from "./signing.ts";
-import type { ConsumerPlace, ConsumerSpec } from "./spec.ts";
+import { type ConsumerPlace, type ConsumerSpec, consumerName, nameOfSlug } from "./spec.ts";
 import type { Deliver, Delivery, SubscriptionPayload, SubscriptionPorts } from "./subscriptions.ts";
 
 const defaultTimeoutSeconds = 15;
@@ -27,6 +30,8 @@ export function createWebhook(
 ): Deliver {
   const url = payload.callbackUrl as string;
   const { slug } = payload;
+  // Of this life, whatever the path holds by the time that an answer comes.
+  const streamId = place.streamId();
   const sign = signer(payload, spec, place, secrets);
   /** Everything up to here was delivered, or was not for this subscription. After a restart that is the cursor. */
   let proven = cursor;
@@ -34,17 +39,16 @@ export function createWebhook(
   let refused = { offset: 0, times: 0 };
 
   async function counted(delivery: Delivery): Promise<void> {
-    const { meter } = place;
+    let taken = false;
     try {
-      await deliver(delivery);
-      meter.deliveries++;
-    } catch (error) {
-      meter.deliveryFailures++;
-      throw error;
+      taken = await deliver(delivery);
+    } finally {
+      place.meter[taken ? "deliveries" : "deliveryFailures"]++;
     }
   }
 
-  async function deliver(delivery: Delivery): Promise<void> {
+  /** False where it was not taken, and that is settled all the same. */
+  async function deliver(delivery: Delivery): Promise<boolean> {
     const { event, again, hook } = delivery;
     const body = delivery.transformed ?? textOf(event);
     const { headers, redact } = await filledHeaders(payload.headers ?? {}, url, place.project, secrets);
@@ -61,12 +65,13 @@ export function createWebhook(
     });
     if (status >= 200 && status < 300) {
       if (!again) proven = event.offset;
-      return;
+      return true;
     }
     const message = `${hostOf(url)} answered ${status}${excerpt(redact(answer.body))}`;
-    if (status === gone) return removed(message, event);
-    if (refusalStatuses.has(status) && refusedOnceMore(hook.event.offset)) return parked(status, message, delivery);
-    throw failure(status, message, answer.headers["retry-after"], place.clock.now());
+    if (status === gone) await removed(message, event);
+    else if (refusalStatuses.has(status) && refusedOnceMore(hook.event.offset)) await parked(status, message, delivery);
+    else throw failure(status, message, answer.headers["retry-after"], place.clock.now());
+    return false;
   }
 
   function refusedOnceMore(offset: number): boolean {
@@ -74,13 +79,14 @@ export function createWebhook(
     return refused.times >= refusalsMax;
   }
 
-  async function parked(status: number, message: string, { event, hook }: Delivery): Promise<void> {
+  async function parked(status: number, message: string, { event, again, hook }: Delivery): Promise<void> {
     const { offset } = event;
-    // It was not delivered, so nothing from here back is proven.
-    proven = Math.max(proven, offset);
-    if (isReport(event)) return;
-    const said = { slug, offset, status, message, attempts: refusalsMax };
-    await tell("event-parked", `parked/${hook.event.offset}`, said, hook.event.offset);
+    if (!isReport(event)) {
+      const said = { slug, offset, status, message, attempts: refusalsMax };
+      await tell("event-parked", `parked/${hook.event.offset}`, said, hook.event.offset);
+    }
+    // The next delivery names it, and so a receiver learns that it lacks something.
+    if (!again) proven = offset;
   }
 
   async function removed(message: string, { offset }: StreamEvent): Promise<void> {
@@ -88,9 +94,11 @@ export function createWebhook(
   }
 
   async function tell(name: string, what: string, said: object, offset: number): Promise<void> {
-    const key = `d:subscription/${encodeURIComponent(slug)}/${spec.epoch}/${place.streamId()}/${what}`;
+    const key = `d:${consumerName("subscription", slug)}/${spec.epoch}/${streamId}/${what}`;
     const event = { type: prefix + name, payload: said as never };
-    await place.state({ streamId: place.streamId(), key, event, offset, slug });
+    // An answer to what was configured before says nothing about what is configured now.
+    const stillTrue = (slices: Slices) => isConfiguredBy(subscriptions, spec, slices);
+    await place.state({ streamId, key, event, offset, slug, stillTrue });
   }
 
   return counted;
@@ -100,7 +108,7 @@ export function createWebhook(
 async function ownHeaders(event: StreamEvent, slug: string, place: ConsumerPlace, body: string, sign: Sign) {
   const { streamPath, offset, source } = event;
   // A header takes no more than Latin letters, and a slug any.
-  const name = encodeURIComponent(slug);
+  const name = nameOfSlug(slug);
   const id = `${place.streamId()}.${offset}.${name}`;
   return {
     ...(await sign(id, body)),
@@ -131,13 +139,19 @@ async function filledHeaders(
 
 /** A receiver may repeat what it was sent, as it is or escaped; a message is an event that anybody can read. */
 function withoutValues(text: string, values: ReadonlyMap<string, string>): string {
+  const forms = [...values].flatMap(([name, value]) => formsOf(value).map((form) => ({ name, form })));
+  // The longest first: a short secret may be the beginning of a longer one, whose rest would stay.
+  forms.sort((a, b) => b.form.length - a.form.length);
   let redacted = text;
-  for (const [name, value] of values) {
-    for (const form of [value, JSON.stringify(value).slice(1, -1), encodeURIComponent(value)]) {
-      if (form !== "") redacted = redacted.replaceAll(form, `{{secret:${name}}}`);
-    }
-  }
+  for (const { name, form } of forms) redacted = redacted.replaceAll(form, () => `{{secret:${name}}}`);
   return redacted;
+}
+
+function formsOf(stored: string): string[] {
+  // A header keeps no blanks around its value.
+  const value = stored.trim();
+  const json = JSON.stringify(value).slice(1, -1);
+  return [value, json, json.replaceAll("/", "\\/"), encodeURIComponent(value)].filter((form) => form !== "");
 }
 
 function failure(status: number, message: string, retryAfter: string | undefined, now: number): Error {

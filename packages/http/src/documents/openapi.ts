@@ -142,7 +142,7 @@ function parameters(): JsonObject {
       minimum: 0,
       maximum: 999_999_999,
     }),
-    "millrace-processor": header("Millrace-Processor", "The slug of the processor that appends.", {
+    "millrace-processor": header("Millrace-Processor", "The slug of the processor that appends, URL-encoded.", {
       ...headerText,
       maxLength: slugCharactersMax,
     }),

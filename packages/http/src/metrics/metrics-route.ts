@@ -65,7 +65,7 @@ function consumerMetrics(meter: Engine["meter"], gauges: ReturnType<Engine["gaug
     counter("millrace_hook_seconds_total", "How long they ran, together.", meter.hookMs / 1_000),
     counter("millrace_hook_failures_total", "Calls of hooks that failed.", meter.hookFailures),
     counter("millrace_deliveries_total", "Events that a webhook has taken.", meter.deliveries),
-    counter("millrace_delivery_failures_total", "Deliveries to webhooks that failed.", meter.deliveryFailures),
+    counter("millrace_delivery_failures_total", "Deliveries to webhooks that were not taken.", meter.deliveryFailures),
     counter("millrace_halts_total", "Consumers that were halted.", meter.halts),
     {
       name: "millrace_tick_lateness_seconds",

@@ -16,7 +16,7 @@ const options = {
   transform: { type: "string", value: "JSONATA", help: "what is sent for an event; @FILE reads it from there" },
   header: { type: "string", multiple: true, value: "LINE", help: "of the POST, such as 'x-team: {{secret:TEAM}}'" },
   "signing-secret": { type: "string", value: "NAME", help: "sign with this stored secret; else the server makes one" },
-  timeout: { type: "string", value: "SECONDS", help: "for one POST" },
+  timeout: { type: "string", value: "SECONDS", help: "for one POST; at most 15, which is the default" },
   "start-from": { type: "string", value: "PLACE", help: "start, end (default) or the offset behind which to begin" },
   ...clientOptions,
 } as const;

@@ -22,6 +22,8 @@ const evaluate = createRuleEvaluator({ resultBytesMax });
 // These reach every process of a terminal or a service; when to end is the server's to say, which then hangs up.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => {});
 process.on("disconnect", () => process.exit());
+// A server that died while this program was loaded has hung up already, and nobody was told.
+if (!process.connected) process.exit();
 // What an expression leaves behind when it fails may fail too; its answer was given.
 process.on("unhandledRejection", () => {});
 process.on("message", (items: SentItem[]) => void answerAll(fromSent(items)));

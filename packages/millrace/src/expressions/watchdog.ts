@@ -28,6 +28,7 @@ function watch({ cells, timeoutMs, parentId }: WatchdogSettings): never {
   let since = now();
 
   for (;;) {
+    if (process.ppid !== parentId) kill();
     const current = turn();
     if (current !== seen) {
       seen = current;
@@ -37,10 +38,8 @@ function watch({ cells, timeoutMs, parentId }: WatchdogSettings): never {
       continue;
     } else if (isOver(since, timeoutMs)) {
       const index = indexIn(current);
-      if (index !== undefined) writeSync(verdictDescriptor, String(index));
-      if (index !== undefined) kill();
+      if (index !== undefined) stop(index);
     }
-    if (process.ppid !== parentId) kill();
     sleep(lookMs);
   }
 }
@@ -59,6 +58,15 @@ function isOver(since: Instant, timeoutMs: number): boolean {
   const { wallMs, processorMs } = now();
   const wall = wallMs - since.wallMs;
   return wall >= timeoutMs && (processorMs - since.processorMs >= timeoutMs || wall >= wallFactor * timeoutMs);
+}
+
+/** With nobody left to read the verdict, writing it throws, and a thread that ends by that would leave nobody to end us. */
+function stop(index: number): void {
+  try {
+    writeSync(verdictDescriptor, String(index));
+  } finally {
+    kill();
+  }
 }
 
 /** `process.exit` of a thread ends the thread alone. */

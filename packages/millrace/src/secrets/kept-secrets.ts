@@ -137,8 +137,9 @@ function checkPins({ name, hosts }: SealedSecret, url: string): void {
   if (!URL.canParse(url)) throw new SecretError(`The secret "${name}" is for a URL; this is none.`);
   if (mayBeSentTo(hosts, url)) return;
   // The host alone: a URL may hold what nobody should read.
-  const { protocol, host } = new URL(url);
+  const { protocol, host, origin } = new URL(url);
+  const pin = protocol === "http:" ? origin : host;
   throw new SecretError(
-    `The secret "${name}" may be sent to ${hosts.join(", ")}, and not to ${protocol}//${host}. To allow it, set the secret again with --host ${host}.`,
+    `The secret "${name}" may be sent to ${hosts.join(", ")}, and not to ${origin}. To allow it, set the secret again with --host ${pin}.`,
   );
 }

@@ -11,7 +11,11 @@ import { isCanonicalPath } from "../paths.ts";
 export const text: z.ZodType<string> = z.string().regex(/\S/, "expected some text, not only blanks");
 
 /** The name of a consumer, schedule or rule in its stream. */
-export const slug: z.ZodType<string> = name(slugCharactersMax);
+export const slug: z.ZodType<string> = name(slugCharactersMax).refine(
+  // Half a surrogate pair has no UTF-8, so it could stand in no header and in no key.
+  (text) => !/\p{Surrogate}/u.test(text),
+  "expected whole characters, got half of a surrogate pair",
+);
 
 /** An offset that an event has: 1, 2, 3 ... */
 export const eventOffset: z.ZodType<number> = z.int().min(1, "expected an offset, which is 1 or more");
@@ -47,7 +51,7 @@ export const expression: z.ZodType<string> = z
 export const startFrom: z.ZodType<"start" | "end" | number> = place("start", "end", "begin");
 
 /** Where a halted consumer goes on. */
-export const resumeFrom: z.ZodType<"cursor" | "head" | number> = place("cursor", "head", "go on");
+const resumeFrom: z.ZodType<"cursor" | "head" | number> = place("cursor", "head", "go on");
 
 /** What every consumer's `removed` carries. */
 export const removal: z.ZodType<{ slug: string }> = z.strictObject({ slug });

@@ -13,6 +13,13 @@ function judge(name: string, payload: unknown): string {
   return parsed.ok ? "accepted" : parsed.error;
 }
 
+test("half a character is no part of a slug: it could stand in no header and no key", () => {
+  const fault = "payload.slug: expected whole characters, got half of a surrogate pair";
+  expect(judge("subscription/configured", { ...webhook, slug: "a\ud800" })).toContain(fault);
+  expect(judge("jsonata-transformer-removed", { slug: "\udc00" })).toContain(fault);
+  expect(judge("subscription/configured", { ...webhook, slug: "\ud83d\ude00" })).toBe("accepted");
+});
+
 describe("subscription/configured", () => {
   test.each([
     [webhook],
@@ -88,7 +95,7 @@ describe("subscription/configured", () => {
     [{ ...webhook, headers: { Host: "other" } }, "payload.headers.Host: the server sets this header itself"],
     [
       { ...webhook, headers: { "Webhook-Signature": "v1,x" } },
-      'payload.headers.Webhook-Signature: the server sets this header itself',
+      "payload.headers.Webhook-Signature: the server sets this header itself",
     ],
     [
       { ...webhook, callbackUrl: "https://example.com/?key={{secret:KEY}}" },
@@ -104,7 +111,10 @@ describe("subscription/configured", () => {
       { ...webhook, headers: { AUTHORIZATION: "Bearer abc" } },
       "payload.headers.AUTHORIZATION: expected a secret, such",
     ],
-    [{ ...webhook, headers: { Authorization: "{{secret:}}" } }, "payload.headers.Authorization: expected a secret"],
+    [{ ...webhook, headers: { Authorization: "{{secret:}}" } }, "payload.headers.Authorization: a reference to a"],
+    [{ ...webhook, headers: { a: "{{secret:A B}}" } }, "payload.headers.a: a reference to a secret is {{secret:NAME}}"],
+    [{ ...webhook, headers: { a: "{{secret:A}} {{ secret:B }}" } }, "payload.headers.a: a reference to a secret is"],
+    [{ ...webhook, headers: { a: "{{Secret:A}}" } }, "payload.headers.a: a reference to a secret is {{secret:NAME}}"],
     [{ ...webhook, headers: JSON.parse('{"__proto__":"a"}') }, "payload.headers: __proto__ cannot be a key here"],
     [{ ...webhook, signingSecret: "whsec_abc" }, "payload.signingSecret: expected {{secret:NAME}}; store the secret"],
     [{ ...webhook, signingSecret: "x {{secret:A}}" }, "payload.signingSecret: expected {{secret:NAME}}"],

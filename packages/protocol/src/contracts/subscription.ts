@@ -15,6 +15,7 @@ type Fault = { path: string[]; message: string };
 
 const secretReference = /\{\{secret:[^{}\s]{1,255}\}\}/;
 const wholeSecretReference = /^\{\{secret:[^{}\s]{1,255}\}\}$/;
+const anyReference = /\{\{secret:[^{}\s]{1,255}\}\}/g;
 const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Of the connection, of the signature, and of the event that a delivery is for. */
 const ownHeader =
@@ -157,8 +158,9 @@ function headerFault(field: string, value: string): string | undefined {
   if (!headerName.test(field)) return "expected the name of an HTTP header";
   if (ownHeader.test(field)) return "the server sets this header itself";
   if (!headerValue.test(value)) return "expected a header's value, without line breaks";
+  if (/\{\{\s*secret/i.test(value.replaceAll(anyReference, ""))) return "a reference to a secret is {{secret:NAME}}";
   if (field.toLowerCase() !== "authorization" || secretReference.test(value)) return undefined;
-  return "expected a secret, such as Bearer {{secret:NAME}}; events can be read, so a literal one would be given away";
+  return "expected a secret, such as Bearer {{secret:NAME}}; events can be read, so a literal one is given away";
 }
 
 function destinationFault({ type, callbackUrl, path }: Destination): Fault | undefined {

@@ -8,8 +8,8 @@ const configured = defineContract({
   payload: z.strictObject({ slug, matcher: expression, transform: expression }),
   example: {
     slug: "slack-command",
-    matcher: "$contains(type, 'invalid-event-appended') and payload.rawInput.command = '/ask'",
-    transform: "{ 'type': 'question-asked', 'payload': { 'text': payload.rawInput.text } }",
+    matcher: "type = 'slack-command' and payload.command = '/ask'",
+    transform: "{ 'type': 'question-asked', 'payload': { 'text': payload.text } }",
   },
   summary: "Rewrites every event that matches into a new event of the same stream.",
   documentation:
