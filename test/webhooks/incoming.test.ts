@@ -9,8 +9,8 @@ import { patience, transformer } from "./pushing.ts";
 const json = "application/json";
 /** Slack gives up after three seconds. */
 const slackMs = 3_000;
-/** All rules together have a second; the rest is for a busy machine. */
-const usualMs = 2_500;
+/** All rules together have two seconds; the rest is for a busy machine. */
+const usualMs = 3_500;
 /** What another stream waits, at the worst, for processes that are busy with being stopped. */
 const othersMs = 5_000;
 
@@ -72,23 +72,33 @@ describe("Slack", () => {
     event_time: 1515449522000016,
   };
 
-  test("gets its challenge back, as plain text", async () => {
-    await configureResponse("challenge", isVerification, "payload.rawInput.challenge");
-    const answer = await send(verification, json);
+  /**
+   * A process has to start for the first expression, which a very busy machine does not do within the second. Then the
+   * usual answer comes, Slack says so, and somebody presses its button again.
+   */
+  async function expectVerified(url: string): Promise<void> {
+    let answer = await send(verification, json, { url });
+    for (let attempt = 0; attempt < 10 && answer.text !== challenge; attempt++) {
+      expect(storedIn(answer).payload).toMatchObject({ rawInput: JSON.parse(verification) });
+      expect(answer.ms).toBeLessThan(slackMs);
+      answer = await send(verification, json, { url });
+    }
     expect(answer).toMatchObject({ status: 200, text: challenge, type: expect.stringMatching(/^text\/plain/) });
     expect(answer.ms).toBeLessThan(slackMs);
+  }
+
+  test("gets its challenge back, as plain text", async () => {
+    await configureResponse("challenge", isVerification, "payload.rawInput.challenge");
+    await expectVerified(server.url);
     const stored = (await readAll(server.url, path)).at(-1);
     expect(stored?.payload).toMatchObject({ rawInput: JSON.parse(verification) });
   });
 
-  // On a machine that is busy enough, a process takes longer than the second to start; Slack asks again by a button.
-  test("also where it is the first expression of all", { retry: 2 }, async () => {
+  test("also where it is the first expression of all", async () => {
     const fresh = await startServer({ data: ":memory:" });
     try {
       await configureResponse("challenge", isVerification, "payload.rawInput.challenge", fresh.url);
-      const answer = await send(verification, json, { url: fresh.url });
-      expect(answer).toMatchObject({ status: 200, text: challenge });
-      expect(answer.ms).toBeLessThan(slackMs);
+      await expectVerified(fresh.url);
     } finally {
       await fresh.stop("SIGTERM");
     }
@@ -160,7 +170,7 @@ describe("a response that", () => {
     expect(answer.ms).toBeLessThan(usualMs);
   });
 
-  test("never ends, in ten rules and to twenty senders at once, keeps none for longer than a second", async () => {
+  test("never ends, in ten rules and to twenty senders at once, keeps none for longer than two seconds", async () => {
     for (let n = 0; n < 10; n++) await configureResponse(`bad-${n}`, bad[1]?.[1] as string, "'never'");
     const answers = await Promise.all(Array.from({ length: 20 }, () => send('{"type":"hello"}', json)));
     const offsets = answers.map((answer) => storedIn(answer).offset).sort((a, b) => a - b);

@@ -11,7 +11,7 @@ import { sliceOf } from "./state.ts";
 import type { Appended, Stream } from "./stream.ts";
 
 /** All rules together, so that also the first one, for which a process has to start, is in time. */
-const responseMs = 1_000;
+const responseMs = 2_000;
 
 const configuredType = "https://events.iterate.com/events/stream/webhook-response-configured";
 /** What a third party sends is seldom an event. */

@@ -31,13 +31,19 @@ export interface ProcessSettings {
 export const verdictDescriptor = 4;
 
 export function toSent(items: readonly Item[]): SentItem[] {
-  return items.map(({ input, ...rule }, index) => (input === items[index - 1]?.input ? rule : { ...rule, input }));
+  return items.map((item, index) => (item.input === items[index - 1]?.input ? withoutInput(item) : item));
 }
 
-export function fromSent(sent: readonly SentItem[]): Item[] {
+function withoutInput({ input: _, ...rule }: Item): SentItem {
+  return rule;
+}
+
+/** The items themselves are filled in: they were made for nobody else. */
+export function fromSent(sent: SentItem[]): Item[] {
   let last = "";
-  return sent.map((item) => {
-    last = item.input ?? last;
-    return { ...item, input: last };
-  });
+  for (const item of sent) {
+    item.input ??= last;
+    last = item.input;
+  }
+  return sent as Item[];
 }
