@@ -1,0 +1,33 @@
+/** A processor whose running hooks are known, so that whoever waits for it can wait for them, and name them. */
+import type { Processor } from "@millrace/protocol";
+import { placeOf } from "./reduce-once.ts";
+
+export interface Watched<State> {
+  processor: Processor<State>;
+  /** Descriptions of the hooks that run now. */
+  running: ReadonlySet<string>;
+}
+
+export function watched<State>(original: Processor<State>): Watched<State> {
+  const running = new Set<string>();
+
+  async function during(what: string, run: () => void | Promise<void>): Promise<void> {
+    running.add(what);
+    try {
+      await run();
+    } finally {
+      running.delete(what);
+    }
+  }
+
+  const { afterAppend, afterCatchUp } = original;
+  // Whatever else it has, of its own or of its class, stays what it is.
+  const processor = Object.create(original) as { -readonly [Key in keyof Processor<State>]: Processor<State>[Key] };
+  if (afterAppend !== undefined) {
+    processor.afterAppend = (args) => during(`afterAppend for ${placeOf(args.event)}`, () => afterAppend(args));
+  }
+  if (afterCatchUp !== undefined) {
+    processor.afterCatchUp = (args) => during("afterCatchUp", () => afterCatchUp(args));
+  }
+  return { processor, running };
+}
