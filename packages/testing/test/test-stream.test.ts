@@ -1,7 +1,8 @@
 /** A stream in memory with a processor in it, step by step. */
+import { defineProcessor } from "@millrace/protocol";
 import { createTestStream } from "@millrace/testing";
 import { expect, test } from "vitest";
-import { asking, failing, messageOfFailure, pingPong } from "./processors-under-test.ts";
+import { failing, messageOfFailure, pingPong } from "./processors-under-test.ts";
 
 const types = (events: readonly { type: string }[]) => events.map(({ type }) => type.split("/").at(-1));
 
@@ -98,18 +99,42 @@ test("a hook that never ends is ended after its 15 minutes", async () => {
   await stream.close();
 });
 
-test("a crash leaves work open, which the next start finds; an orderly end says so, too", async () => {
-  for (const how of ["crash", "orderly"] as const) {
-    const stream = await createTestStream(
-      asking(() => new Promise(() => {})),
-      { limitMs: 50 },
-    );
-    await stream.append({ type: "question", payload: "why" });
-    expect(await messageOfFailure(() => stream.settled())).toContain('the work "ask"');
-    await stream.restart(how);
-    expect((await stream.appended()).map(({ payload }) => payload)).toEqual([{ late: "why", interrupted: ["ask"] }]);
-    await stream.close();
-  }
+/** Long work that never ends, and a note of what the next start says of it. */
+function interrupting() {
+  const heard: unknown[] = [];
+  const processor = defineProcessor<number>({
+    slug: "interrupting",
+    initialState: 0,
+    reduce: ({ state }) => state + 1,
+    afterAppend({ event, attempt, waitUntil }) {
+      if (event.type !== "go") return;
+      heard.push({ attempt });
+      waitUntil("ask", () => new Promise(() => {}));
+    },
+    afterCatchUp({ interrupted }) {
+      heard.push({ interrupted });
+    },
+  });
+  return { heard, processor };
+}
+
+test.each([
+  ["a crash at once leaves in doubt whether the hook had ended", 0, "crash" as const, { offset: 3 }, [{ attempt: 2 }]],
+  ["a crash leaves work open, which the next start finds", 1_000, "crash" as const, {}, []],
+  ["an orderly end leaves it open as well", 0, "orderly" as const, {}, []],
+])("%s", async (_, afterMs, how, place, again) => {
+  const { heard, processor } = interrupting();
+  const stream = await createTestStream(processor, { limitMs: 50 });
+  await stream.append({ type: "go" });
+  expect(await messageOfFailure(() => stream.settled())).toBe(
+    'interrupting: after 50 ms this had not ended: the work "ask".',
+  );
+  await stream.advance(afterMs);
+  await stream.restart(how);
+  const work = [{ name: "ask", offset: 3 }];
+  expect(heard).toEqual([{ interrupted: undefined }, { attempt: 1 }, { interrupted: { ...place, work } }, ...again]);
+  expect(await stream.state()).toBe(3);
+  await stream.close();
 });
 
 test("after a restart it goes on where it was", async () => {
