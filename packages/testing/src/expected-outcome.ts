@@ -2,7 +2,8 @@
 import type { JsonObject, JsonValue, StreamEvent } from "@millrace/protocol";
 import type { Outcome } from "./given.ts";
 import { copyOf, type Difference, firstDifference, show } from "./json-difference.ts";
-import { type ProcessorError, resolvePath } from "./test-stream.ts";
+import { resolvePath } from "./relative-path.ts";
+import type { ProcessorError } from "./test-stream.ts";
 
 export interface Expected<State> {
   /** All of it. */

@@ -1,13 +1,6 @@
 /** The engine under a test stream: one start of the server, on a log and a clock that outlive it. */
-import {
-  type ConsumerState,
-  createEngine,
-  type Directory,
-  decodeRecord,
-  type Engine,
-  processorKind,
-} from "@millrace/engine";
-import type { Processor, StreamEvent } from "@millrace/protocol";
+import { type ConsumerState, createEngine, type Directory, type Engine, processorKind } from "@millrace/engine";
+import type { Processor } from "@millrace/protocol";
 import { aWhile, realNow, turns } from "./event-loop.ts";
 import { interceptDirectory } from "./intercept-directory.ts";
 import type { ManualClock } from "./manual-clock.ts";
@@ -63,16 +56,14 @@ export function startTestServer<State>({ processor, directory, clock, random }: 
     busyWith,
     async stop(how) {
       crashed = how === "crash";
-      let stopped = false;
-      const stopping = engine.close().finally(() => {
-        stopped = true;
-      });
+      const end: { reached?: true; error?: unknown } = {};
+      engine.close().then(
+        () => Object.assign(end, { reached: true }),
+        (error: unknown) => Object.assign(end, { reached: true, error }),
+      );
       // A hook that does not listen to its signal is left behind after some seconds.
-      while (!stopped) {
-        await turns();
-        if (!stopped) clock.advance(1_000);
-      }
-      await stopping;
+      for (await turns(); !end.reached; await turns()) clock.advance(1_000);
+      if (end.error !== undefined && !crashed) throw end.error;
     },
   };
 }
@@ -92,24 +83,4 @@ export async function idleWithin(limitMs: number, busyWith: () => Promise<string
     if (busy.length > 0) await aWhile();
   }
   return [];
-}
-
-export async function allEvents(engine: Engine, path: string): Promise<StreamEvent[]> {
-  const found: StreamEvent[] = [];
-  for await (const item of engine.read(project, path, { after: 0 }, new AbortController().signal)) {
-    if (item.kind !== "events") continue;
-    found.push(...item.records.map((record, i) => decodeRecord(path, item.first + i, record)));
-  }
-  return found;
-}
-
-/** Of every stream, in the order in which it was stored. */
-export async function everything(engine: Engine): Promise<StreamEvent[]> {
-  const found: StreamEvent[] = [];
-  const request = { after: { position: 0, skip: 0 } };
-  for await (const item of engine.readSubtree(project, "/", request, new AbortController().signal)) {
-    if (item.kind !== "events") continue;
-    found.push(...item.events.map(({ path, offset, record }) => decodeRecord(path, offset, record)));
-  }
-  return found;
 }

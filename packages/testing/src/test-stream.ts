@@ -3,12 +3,14 @@
  * moves. So paths, keys, attempts, halts, open work and the circuit breaker are what they are in production.
  */
 import { type AppendInput, createMemoryDirectory, decodeRecord, type StreamState } from "@millrace/engine";
-import { type EventInput, isJsonObject, type Processor, parsePath, type StreamEvent } from "@millrace/protocol";
+import { defaultLimits, type EventInput, type Processor, type StreamEvent } from "@millrace/protocol";
 import { realNow } from "./event-loop.ts";
 import { createManualClock, type ManualClock } from "./manual-clock.ts";
+import { resolvePath } from "./relative-path.ts";
 import { createSeededRandom } from "./seeded-random.ts";
 import { checkedEvent, testPath } from "./stored-events.ts";
-import { allEvents, everything, idleWithin, project, startTestServer } from "./test-server.ts";
+import { idleWithin, project, startTestServer, type TestServer } from "./test-server.ts";
+import { viewOf } from "./test-stream-view.ts";
 
 export interface TestStreamOptions {
   /** Where the stream is. Default `/test`. */
@@ -65,8 +67,6 @@ export interface ProcessorError {
   halted?: true;
 }
 
-const batchEventsMax = 1_000;
-
 /**
  * A stream with one processor, which has started when this resolves, its afterCatchUp included.
  *
@@ -96,7 +96,6 @@ export async function createTestStream<State>(
 }
 
 function createStream<State>(processor: Processor<State>, own: string, limitMs: number): TestStream<State> {
-  const { slug } = processor;
   // The engine closes its directory, and another start of it goes on with the same one.
   const directory = { ...createMemoryDirectory(), close: async () => {} };
   const clock = createManualClock();
@@ -107,47 +106,22 @@ function createStream<State>(processor: Processor<State>, own: string, limitMs: 
   async function settled(): Promise<void> {
     clock.advance(0);
     const busy = await idleWithin(limitMs, () => server.busyWith(own));
-    if (busy.length > 0) throw new Error(`${slug}: after ${limitMs} ms this had not ended: ${busy.join(", ")}.`);
+    if (busy.length > 0)
+      throw new Error(`${processor.slug}: after ${limitMs} ms this had not ended: ${busy.join(", ")}.`);
   }
 
   return {
     path: own,
     clock,
+    ...viewOf<State>(own, processor.slug, () => server.engine),
+    append: (events, path = "./") => append(server, resolvePath(own, path), events),
     settled,
-
-    async append(events, to = "./") {
-      const inputs = (Array.isArray(events) ? (events as readonly EventInput[]) : [events as EventInput]).map(toInput);
-      const path = resolvePath(own, to);
-      const stored: StreamEvent[] = [];
-      for (let i = 0; i < inputs.length; i += batchEventsMax) {
-        const batch = inputs.slice(i, i + batchEventsMax);
-        const appended = await server.engine.append(project, path, batch, { bytes: 0 });
-        stored.push(...appended.map(({ offset, record }) => decodeRecord(path, offset, record)));
-      }
-      return stored;
-    },
-
-    events: (path = "./") => allEvents(server.engine, resolvePath(own, path)),
-
-    async appended() {
-      const all = await everything(server.engine);
-      return all.filter(({ source }) => source?.kind === "processor" && source.slug === slug);
-    },
-
-    errors: async () => errorsOf(await allEvents(server.engine, own), slug),
-
-    async state() {
-      const { state } = await server.engine.processorState(project, own, slug, undefined);
-      return state as State;
-    },
-
-    streamState: () => server.engine.state(project, own),
 
     async advance(milliseconds) {
       const until = clock.elapsedMs() + milliseconds;
       // A hook takes no time by this clock. One that never ends must not hold it up for each thing that falls due.
       const giveUpAt = realNow() + limitMs;
-      const hooksEnded = () => idleWithin(Math.max(giveUpAt - realNow(), 0), async () => [...server.hooks]);
+      const hooksEnded = () => idleWithin(giveUpAt - realNow(), async () => [...server.hooks]);
       await hooksEnded();
       do {
         clock.advance(Math.min(clock.nextTimerInMs() ?? Number.POSITIVE_INFINITY, until - clock.elapsedMs()));
@@ -165,31 +139,22 @@ function createStream<State>(processor: Processor<State>, own: string, limitMs: 
   };
 }
 
+async function append(
+  { engine }: TestServer,
+  path: string,
+  events: EventInput | readonly EventInput[],
+): Promise<StreamEvent[]> {
+  const inputs = (Array.isArray(events) ? (events as readonly EventInput[]) : [events as EventInput]).map(toInput);
+  const stored: StreamEvent[] = [];
+  for (let i = 0; i < inputs.length; i += defaultLimits.batchEvents) {
+    const batch = inputs.slice(i, i + defaultLimits.batchEvents);
+    const appended = await engine.append(project, path, batch, { bytes: 0 });
+    stored.push(...appended.map(({ offset, record }) => decodeRecord(path, offset, record)));
+  }
+  return stored;
+}
+
 function toInput(input: EventInput): AppendInput {
   const event = checkedEvent(input, { fromServer: false });
   return event.idempotencyKey === undefined ? { event } : { event, idempotencyKey: event.idempotencyKey };
-}
-
-/** As the paths of a hook's appends. */
-export function resolvePath(own: string, path: string): string {
-  if (!path.startsWith(".")) return parsePath(path);
-  return parsePath(new URL(path, `stream://test${own === "/" ? "" : own}/`).pathname);
-}
-
-const builtin = "https://events.iterate.com/events/stream/";
-
-function errorsOf(events: readonly StreamEvent[], slug: string): ProcessorError[] {
-  const errors: ProcessorError[] = [];
-  for (const { type, payload, source, offset } of events) {
-    if (source?.kind !== "server" || !isJsonObject(payload)) continue;
-    const message = String(payload.message);
-    if (type === `${builtin}error-occurred` && isJsonObject(payload.about) && payload.about.slug === slug) {
-      errors.push({ message, offset: Number(payload.about.offset) });
-    } else if (type === `${builtin}dynamic-worker/halted` && payload.slug === slug) {
-      errors.push({ message, offset: Number(payload.offset), halted: true });
-    } else if (type === `${builtin}paused`) {
-      errors.push({ message: `The stream was paused: ${payload.reason}`, offset });
-    }
-  }
-  return errors;
 }

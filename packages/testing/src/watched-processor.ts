@@ -20,14 +20,16 @@ export function watched<State>(original: Processor<State>): Watched<State> {
     }
   }
 
+  // Called as the engine calls them: hooks by themselves, the reducer on its processor.
   const { afterAppend, afterCatchUp } = original;
+  const own: Pick<Processor<State>, "reduce" | "afterAppend" | "afterCatchUp"> = {
+    reduce: (args) => original.reduce(args),
+    ...(afterAppend && {
+      afterAppend: (args) => during(`afterAppend for ${placeOf(args.event)}`, () => afterAppend(args)),
+    }),
+    ...(afterCatchUp && { afterCatchUp: (args) => during("afterCatchUp", () => afterCatchUp(args)) }),
+  };
   // Whatever else it has, of its own or of its class, stays what it is.
-  const processor = Object.create(original) as { -readonly [Key in keyof Processor<State>]: Processor<State>[Key] };
-  if (afterAppend !== undefined) {
-    processor.afterAppend = (args) => during(`afterAppend for ${placeOf(args.event)}`, () => afterAppend(args));
-  }
-  if (afterCatchUp !== undefined) {
-    processor.afterCatchUp = (args) => during("afterCatchUp", () => afterCatchUp(args));
-  }
+  const processor: Processor<State> = Object.assign(Object.create(Object.getPrototypeOf(original)), original, own);
   return { processor, running };
 }

@@ -147,17 +147,17 @@ test("what does not end within the limit is named", async () => {
   const happening = given(
     asking(() => new Promise(() => {})),
     [],
-    { limitMs: 50 },
+    { limitMs: 200 },
   ).when({ type: "question", payload: "why" });
-  expect(await messageOfFailure(() => happening)).toBe('asking: after 50 ms this had not ended: the work "ask".');
+  expect(await messageOfFailure(() => happening)).toBe('asking: after 200 ms this had not ended: the work "ask".');
   const stuck = defineProcessor<null>({
     slug: "stuck",
     initialState: null,
     reduce: () => null,
     afterAppend: ({ event }) => (event.type === "ping" ? new Promise<void>(() => {}) : undefined),
   });
-  expect(await messageOfFailure(() => given(stuck, [], { limitMs: 50 }).when({ type: "ping" }))).toBe(
-    "stuck: after 50 ms this had not ended: afterAppend for /test@3 (ping).",
+  expect(await messageOfFailure(() => given(stuck, [], { limitMs: 200 }).when({ type: "ping" }))).toBe(
+    "stuck: after 200 ms this had not ended: afterAppend for /test@3 (ping).",
   );
 });
 

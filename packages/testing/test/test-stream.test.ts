@@ -1,5 +1,5 @@
 /** A stream in memory with a processor in it, step by step. */
-import { defineProcessor } from "@millrace/protocol";
+import { defineProcessor, type Processor } from "@millrace/protocol";
 import { createTestStream } from "@millrace/testing";
 import { expect, test } from "vitest";
 import { failing, messageOfFailure, pingPong } from "./processors-under-test.ts";
@@ -92,7 +92,7 @@ test("a hook that never ends is ended after its 15 minutes", async () => {
     afterAppend: ({ event }: { event: { type: string } }) =>
       event.type === "ping" ? new Promise<void>(() => {}) : undefined,
   };
-  const stream = await createTestStream(stuck, { limitMs: 20 });
+  const stream = await createTestStream(stuck, { limitMs: 200 });
   await stream.append({ type: "ping" });
   await stream.advance(910_000);
   expect(await stream.errors()).toEqual([{ message: "The hook ran for more than 15 minutes.", offset: 3 }]);
@@ -124,10 +124,10 @@ test.each([
   ["an orderly end leaves it open as well", 0, "orderly" as const, {}, []],
 ])("%s", async (_, afterMs, how, place, again) => {
   const { heard, processor } = interrupting();
-  const stream = await createTestStream(processor, { limitMs: 50 });
+  const stream = await createTestStream(processor, { limitMs: 200 });
   await stream.append({ type: "go" });
   expect(await messageOfFailure(() => stream.settled())).toBe(
-    'interrupting: after 50 ms this had not ended: the work "ask".',
+    'interrupting: after 200 ms this had not ended: the work "ask".',
   );
   await stream.advance(afterMs);
   await stream.restart(how);
@@ -155,4 +155,25 @@ test("streams know nothing of each other", async () => {
   await Promise.all([one.settled(), other.settled()]);
   expect([await one.state(), await other.state()]).toEqual([{ pings: 1 }, { pings: 0 }]);
   await Promise.all([one.close(), other.close()]);
+});
+
+test("processors may be frozen, or instances of a class that keeps something to itself", async () => {
+  class Doubling {
+    readonly slug = "doubling";
+    readonly initialState = 1;
+    readonly #factor = 2;
+    reduce({ state, event }: { state: number; event: { type: string } }): number {
+      return event.type === "ping" ? state * this.#factor : state;
+    }
+  }
+  for (const [processor, state] of [
+    [new Doubling(), 4],
+    [Object.freeze({ ...pingPong }), { pings: 2 }],
+  ] as const) {
+    const stream = await createTestStream<unknown>(processor as Processor<unknown>);
+    await stream.append([{ type: "ping" }, { type: "ping" }]);
+    await stream.settled();
+    expect(await stream.state()).toEqual(state);
+    await stream.close();
+  }
 });
