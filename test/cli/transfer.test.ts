@@ -1,7 +1,9 @@
 /** Export and import: the round trip, what stays outside, and an import that is interrupted and repeated. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createReadStream, existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import type { StreamEvent } from "@millrace/protocol";
+import { createInterface } from "node:readline";
+import { defineProcessor, type StreamEvent } from "@millrace/protocol";
+import { refold } from "@millrace/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { append, breakerOff, builtin, readAll } from "../processes/http.ts";
 import { type ServerProcess, startServer, temporaryDirectory } from "../processes/server-process.ts";
@@ -45,6 +47,25 @@ test("a subtree there and back: the same types, payloads and metadata at the sam
   const piped = await run(["import", "/third", "-"], env, again.stdout);
   expect(piped).toMatchObject({ code: 0, stdout: expect.stringContaining("events: 3\n") });
   expect(own(await readAll(server.url, "/third/a/deep"))).toMatchObject([{ type: "z" }]);
+});
+
+test("what was exported is refolded: the state of each stream, from the text or from the lines of the file", async () => {
+  const counting = defineProcessor<Record<string, number>>({
+    slug: "counting",
+    initialState: {},
+    reduce: ({ state, event: { type } }) => ({ ...state, [type]: (state[type] ?? 0) + 1 }),
+  });
+  await append(server.url, "/counted/a", [{ type: "x" }, { type: "x", payload: "\u2028\u0085 ü" }]);
+  await append(server.url, "/counted/b", [{ type: "y" }]);
+  await run(["export", "/counted", "--children", "--out", file("counted.ndjson")], env);
+  const states = await refold(counting, readFileSync(file("counted.ndjson"), "utf8"));
+  expect(states).toMatchObject({
+    "/counted": { [builtin("child-stream-created")]: 2 },
+    "/counted/a": { [builtin("initialized")]: 1, x: 2 },
+    "/counted/b": { y: 1 },
+  });
+  const byLine = createInterface({ input: createReadStream(file("counted.ndjson")) });
+  expect(await refold(counting, byLine)).toEqual(states);
 });
 
 test("built-in events come in as imported, with --control as themselves, and the server's own never", async () => {

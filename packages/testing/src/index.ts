@@ -1,4 +1,18 @@
-/** Suites that every adapter of a port passes, and time and chance that a test owns. */
+/** For authors of processors: a stream to test one in. For authors of adapters: suites, and time and chance to own. */
+
+// Processors
+
+export { checkPurity } from "./check-purity.ts";
+export type { Expected, ExpectedEvent } from "./expected-outcome.ts";
+export type { ExportedLog } from "./exported-log.ts";
+export { type Checkable, type Given, given, type Happening, type Outcome, type WhenOptions } from "./given.ts";
+export { type RefoldOptions, refold } from "./refold.ts";
+export type { EventLike } from "./stored-events.ts";
+export { createTestStream, type ProcessorError, type TestStream, type TestStreamOptions } from "./test-stream.ts";
+export { type TimePerEvent, timePerEvent } from "./time-per-event.ts";
+
+// Adapters
+
 export { describeExpressions } from "./describe-expressions.ts";
 export { describeLog, type SuiteCase } from "./describe-log.ts";
 export { describeOutbound } from "./describe-outbound.ts";

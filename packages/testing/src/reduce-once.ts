@@ -1,0 +1,21 @@
+/** One step of a fold as the server makes it: the state behind an event, and what a reducer may not return. */
+import type { Processor, StreamEvent } from "@millrace/protocol";
+
+/** A reducer that returns nothing keeps the state. @throws what the reducer throws, and Error for a promise */
+export function reduceOnce<State>(processor: Processor<State>, state: State, event: StreamEvent): State {
+  const next: unknown = processor.reduce({ state, event });
+  if (typeof (next as { then?: unknown } | null | undefined)?.then === "function") {
+    (next as Promise<unknown>).then(undefined, () => {});
+    throw new Error("it returned a promise, and has to be synchronous.");
+  }
+  return next === undefined ? state : (next as State);
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** As in `/test@4 (ping)`. */
+export function placeOf({ streamPath, offset, type }: StreamEvent): string {
+  return `${streamPath}@${offset} (${type})`;
+}
