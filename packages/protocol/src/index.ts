@@ -37,6 +37,16 @@ export { ancestors, isBelow, isCanonicalPath, parsePath, parseProject } from "./
 
 export { isJsonObject, type JsonObject, type JsonValue, jsonFault, sortedJson } from "./json.ts";
 
+// Cursors of remote processors
+
+export {
+  type CursorHolder,
+  parseRemoteCursor,
+  type RemoteCursor,
+  type RemoteCursorInput,
+  runtimeIdPattern,
+} from "./cursors.ts";
+
 // Secrets
 
 export {
@@ -55,6 +65,7 @@ export { type ErrorCode, type ErrorData, errorStatus, isStreamError, StreamError
 // Limits
 
 export {
+  cursorEpochCharactersMax,
   defaultLimits,
   deliverySecondsMax,
   deployedCodeBytesMax,
