@@ -127,15 +127,18 @@ export function showCursor(path: string, slug: string, stored: StoredCursor, sil
   return { slug, path, ...said, updatedAt: new Date(updatedAt).toISOString(), silentMs };
 }
 
-/** @throws StreamError `invalid_request`, `too_large` */
-export function checkCursor(slug: string, { interrupted, progress }: RemoteCursorInput, limits: Limits): void {
-  if (slug === "" || slug.length > slugCharactersMax || /^\.{1,2}$|\p{Surrogate}/u.test(slug)) {
-    throw new StreamError(
-      "invalid_request",
-      `The slug of a cursor has 1 to ${slugCharactersMax} characters, and is not "." or "..".`,
-      { field: "slug" },
-    );
-  }
+/** A URL resolves dots alone, and cannot hold half a character. @throws StreamError `invalid_request` */
+export function checkSlug(slug: string): void {
+  if (slug !== "" && slug.length <= slugCharactersMax && !/^\.{1,2}$|\p{Surrogate}/u.test(slug)) return;
+  throw new StreamError(
+    "invalid_request",
+    `The slug of a cursor has 1 to ${slugCharactersMax} characters, and is not "." or "..".`,
+    { field: "slug" },
+  );
+}
+
+/** @throws StreamError `too_large` */
+export function checkSize({ interrupted, progress }: RemoteCursorInput, limits: Limits): void {
   const bytes = bytesOf(interrupted) + bytesOf(progress);
   if (bytes <= limits.cursorBytes) return;
   throw new StreamError(

@@ -18,7 +18,7 @@ import { StreamConsumers } from "./consumer/stream-consumers.ts";
 import { houseOf } from "./consumer/stream-house.ts";
 import { subscriptionKind } from "./consumer/subscriptions.ts";
 import { transformerKind } from "./consumer/transformers.ts";
-import { checkCursor, noCursor, noStream, type StoredCursor, showCursor } from "./cursors.ts";
+import { checkSize, checkSlug, noCursor, noStream, type StoredCursor, showCursor } from "./cursors.ts";
 import { contentDigest } from "./digest.ts";
 import type { Entry } from "./forming.ts";
 import { type Trouble, troublesOf } from "./health.ts";
@@ -327,6 +327,7 @@ export function createEngine(options: EngineOptions): Engine {
 
     async cursor(project, path, slug) {
       expectRunning();
+      checkSlug(slug);
       const stream = await living(streams.get(project, path));
       const stored = stream.cursors.get(slug);
       if (stored === undefined) throw noCursor(slug, path);
@@ -335,7 +336,8 @@ export function createEngine(options: EngineOptions): Engine {
 
     async putCursor(project, path, slug, input) {
       expectRunning();
-      checkCursor(slug, input, limits);
+      checkSlug(slug);
+      checkSize(input, limits);
       const stream = streams.get(project, path);
       return shown(stream, slug, await stream.putCursor(slug, input));
     },
