@@ -27,7 +27,7 @@ export async function cursorRoute(engine: Engine, incoming: Incoming, rawTarget:
 function targetOf(raw: string): { slug: string; path: string } {
   const slash = raw.indexOf("/");
   const end = slash === -1 ? raw.length : slash;
-  return { slug: parseSlug(raw.slice(0, end)), path: parsePath(raw.slice(end)) };
+  return { slug: parseSlug(raw.slice(0, end)), path: parsePath(raw.slice(end + 1)) };
 }
 
 function parseSlug(raw: string): string {
