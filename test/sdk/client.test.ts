@@ -63,6 +63,20 @@ describeClients("the client", (fixture) => {
     expect(await secrets.list()).toEqual([]);
   });
 
+  test("moves a cursor below its prefix, and is told who holds it", async () => {
+    const top = freshPath("sdk");
+    const { cursors, append } = fixture().connect({ pathPrefix: top });
+    await append("x", [{ type: "a" }, { type: "b" }]);
+    expect(await refusal(cursors.get("a/b", "x"))).toMatchObject({ code: "not_found" });
+    const put = await cursors.put("a/b", "x", { offset: 2, epoch: "1", runtimeId: "one", replaces: null });
+    expect(put).toMatchObject({ slug: "a/b", path: `${top}/x`, offset: 2, epoch: "1", runtimeId: "one" });
+    const progress = { work: ["c"] };
+    const moved = await cursors.put("a/b", "/x", { offset: 3, epoch: "1", runtimeId: "one", replaces: 2, progress });
+    expect(await cursors.get("a/b", "x")).toEqual({ ...moved, progress, silentMs: expect.any(Number) });
+    const late = await refusal(cursors.put("a/b", "x", { offset: 3, epoch: "1", runtimeId: "two", replaces: 3 }));
+    expect(late).toMatchObject({ code: "cursor_conflict", data: { holder: { runtimeId: "one", offset: 3 } } });
+  });
+
   test("reads history over several pages, in both directions, filtered and bounded", async () => {
     const client = fixture().connect();
     const path = freshPath("sdk");

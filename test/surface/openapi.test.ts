@@ -42,6 +42,13 @@ function queryOf(call: Call | undefined): Documented[] {
   return (call?.parameters ?? []).filter((parameter) => parameter.in === "query");
 }
 
+const cursor = { offset: 1, epoch: "1", runtimeId: "one", replaces: null };
+
+function putCursor(server: TestServer, path: string, more: object = {}) {
+  const body = JSON.stringify({ ...cursor, ...more });
+  return readJson(server, `/api/cursors/greeter${path}`, { method: "PUT", body });
+}
+
 async function prepare(server: TestServer): Promise<void> {
   document = await readJson(server, "/openapi.json");
   ajv = new Ajv2020({ strict: false, validateFormats: false });
@@ -70,16 +77,17 @@ describeEach("the OpenAPI document", (server) => {
   test("has only parameters that are accepted, with examples that are", async () => {
     const path = freshPath("parameters");
     await append(server(), path, { type: "a" });
+    await putCursor(server(), path);
     for (const [template, item] of Object.entries(document.paths)) {
       for (const parameter of queryOf(item.get)) {
         const schema = parameter.schema?.items ?? parameter.schema;
         const value = schema?.examples?.[0] ?? "";
         const beside = parameter.name === "at" ? "&processor=pause" : "";
-        const target = `${template.replace("/{path}", path)}?${parameter.name}=${encodeURIComponent(String(value))}${beside}`;
+        const target = `${template.replace("/{path}", path).replace("{slug}", "greeter")}?${parameter.name}=${encodeURIComponent(String(value))}${beside}`;
         expect((await server().send(target)).status, target).toBe(200);
       }
       const unknown = await server().send(
-        `${template.replace("/{path}", path).replace("{name}", "paused")}?nonsense=1`,
+        `${template.replace("/{path}", path).replace("{slug}", "greeter").replace("{name}", "paused")}?nonsense=1`,
         { method: item.get === undefined ? "DELETE" : "GET" },
       );
       expect(unknown.status, template).toBe(["/healthz", "/readyz", "/metrics"].includes(template) ? 200 : 400);
@@ -90,19 +98,24 @@ describeEach("the OpenAPI document", (server) => {
     const path = freshPath("answers");
     const secret = { name: "A", value: "v", hosts: ["api.example.com"] };
     await append(server(), path, { type: "a" });
+    await putCursor(server(), path);
     for (const [template, item] of Object.entries(document.paths)) {
       for (const [method, call] of Object.entries(item)) {
         const target = template
           .replace("{path}", encodeURIComponent(path.slice(1)))
+          .replace("{slug}", "greeter")
           .replace("{name}", "subscription%2Fremoved")
           .replace("{secret}", secret.name);
-        const sent = call.operationId === "setSecret" ? secret : { type: "a" };
-        const body = method === "post" ? { body: JSON.stringify(sent) } : {};
+        const sent = { setSecret: secret, putCursor: { ...cursor, offset: 2, replaces: 1 } }[call.operationId] ?? {
+          type: "a",
+        };
+        const body = method === "post" || method === "put" ? { body: JSON.stringify(sent) } : {};
         const response = await server().send(target, { method: method.toUpperCase(), ...body });
         expect(response.status, `${method} ${target}`).toBe(200);
         const type = response.headers.get("content-type")?.split(";")[0] as string;
         expect(Object.keys(call.responses["200"]?.content ?? {}), `${method} ${target}`).toContain(type);
         if (method === "delete") await append(server(), path, { type: "a" });
+        if (call.operationId === "delete") await putCursor(server(), path);
       }
     }
   });
@@ -123,6 +136,10 @@ describeEach("the OpenAPI document", (server) => {
       await post(server(), path, '{"type":"b","idempotencyKey":"k"}'),
       await server().send(`${url}?afterOffset=9`),
       await post(server(), path, `[${Array(1_001).fill('{"type":"a"}')}]`),
+      await server().send(`/api/cursors/greeter${path}`, {
+        method: "PUT",
+        body: JSON.stringify({ ...cursor, replaces: 7 }),
+      }),
     ];
     await append(server(), path, { type: builtin("paused") });
     answers.push(await post(server(), path, '{"type":"b"}'));
@@ -151,6 +168,12 @@ describeEach("the OpenAPI document", (server) => {
     expectValid(await readJson(server(), "/api/children/?limit=1"), "ChildList");
     expectValid(await readJson(server(), "/api/projects"), "ProjectList");
     await append(server(), path, { type: builtin("paused"), payload: { reason: "lunch", cause: { kind: "person" } } });
+    expectValid(await putCursor(server(), path, { interrupted: null, progress: { a: 1 } }), "CursorAnswer");
+    expectValid(await readJson(server(), `/api/cursors/greeter${path}`), "CursorAnswer");
+    expectValid(cursor, "CursorInput");
+    for (const more of [{ offset: -1 }, { epoch: "" }, { runtimeId: "a b" }, { progress: [] }, { nonsense: 1 }]) {
+      expect(schemaNamed("CursorInput")({ ...cursor, ...more })).toBe(false);
+    }
     expectValid(await readJson(server(), `/api/state${path}`), "StreamState");
     expectValid(await readJson(server(), `/api/streams${path}`, { method: "DELETE" }), "Deleted");
     expectValid(await readJson(server(), "/events/stream/paused"), "Contract");

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createWorld, type World } from "./world.ts";
 
 /** Nothing answers these yet: they belong to what is planned. */
-const planned = ["cursor_conflict", "stream_deleted"] as const;
+const planned = ["stream_deleted"] as const;
 type Answered = Exclude<ErrorCode, (typeof planned)[number]>;
 
 const titles: Record<Answered, string> = {
@@ -19,6 +19,7 @@ const titles: Record<Answered, string> = {
   method_not_allowed: "Method not allowed",
   request_timeout: "Request timeout",
   idempotency_conflict: "Idempotency conflict",
+  cursor_conflict: "Cursor conflict",
   offset_conflict: "Offset conflict",
   too_large: "Too large",
   stream_paused: "Stream paused",
@@ -46,6 +47,11 @@ const post = (target: string, body: string, headers: Record<string, string> = {}
   body,
   headers,
 });
+const put = (target: string, cursor: object) => ({ target, method: "PUT", body: JSON.stringify(cursor) });
+const cursor = { offset: 2, epoch: "1", runtimeId: "one", replaces: null };
+const holder = { runtimeId: "one", offset: 1, silentMs: 0 };
+const held =
+  'one holds the cursor "greeter" at 1. Another runtime may replace it when it was not heard for 30 s, and names the offset that it replaces.';
 const invalid = (target: string, field: string, detail: string): Row => ({ target, detail, data: { field } });
 const allowed = (method: string, target: string, allow: string): Row => ({
   target,
@@ -120,6 +126,17 @@ const table: Record<Exclude<Answered, "request_timeout" | "headers_too_large">, 
       detail: 'Millrace-Depth is a whole number from 0; got "-1".',
       data: { field: "Millrace-Depth" },
     },
+    {
+      ...put("/api/cursors/greeter/two", { ...cursor, offset: "2" }),
+      detail: "offset is a whole number from 0.",
+      data: { field: "offset" },
+    },
+    {
+      ...put("/api/cursors/greeter/two", { ...cursor, more: 1 }),
+      detail: "A cursor has offset, epoch, runtimeId, replaces, interrupted, progress, and no other keys.",
+      data: { field: "more" },
+    },
+    invalid("/api/cursors//two", "slug", 'The slug of a cursor has 1 to 255 characters, and is not "." or "..".'),
   ],
   unauthorized: [
     {
@@ -155,15 +172,34 @@ const table: Record<Exclude<Answered, "request_timeout" | "headers_too_large">, 
       target: "/api/state/nothing",
       detail: "There is no stream at /nothing. It comes into being with its first append.",
     },
+    { target: "/api/cursors/another/two", detail: 'There is no cursor "another" at /two.' },
+    {
+      ...put("/api/cursors/another/nothing", cursor),
+      detail: "There is no stream at /nothing. It comes into being with its first append.",
+    },
     {
       target: "/api/state/two?processor=x",
       detail:
         'This stream has no processor "x"; it has lifecycle, pause, schedules, subscriptions, processors, transformers, webhook-responses, circuit-breaker.',
     },
   ],
+  cursor_conflict: [
+    {
+      ...put("/api/cursors/greeter/two", { ...cursor, runtimeId: "two", replaces: 1 }),
+      detail: held,
+      data: { holder },
+    },
+    { ...put("/api/cursors/greeter/two", cursor), detail: held, data: { holder } },
+    {
+      ...put("/api/cursors/another/two", { ...cursor, replaces: 1 }),
+      detail: 'There is no cursor "another" here yet; replaces is null then.',
+      data: { holder: null },
+    },
+  ],
   method_not_allowed: [
     allowed("DELETE", "/two", "GET, HEAD, POST, OPTIONS"),
     allowed("PUT", "/api/streams/two", "GET, HEAD, POST, DELETE, OPTIONS"),
+    allowed("POST", "/api/cursors/greeter/two", "GET, HEAD, PUT, OPTIONS"),
     allowed("POST", "/healthz", "GET, HEAD, OPTIONS"),
   ],
   idempotency_conflict: [
@@ -191,6 +227,11 @@ const table: Record<Exclude<Answered, "request_timeout" | "headers_too_large">, 
         "Element 1 of the batch: Expected offset 3, but this event would get 4: the head is 2. Nothing of it was appended.",
       data: { ...head2(3), element: 1 },
     },
+    {
+      ...put("/api/cursors/greeter/two", { ...cursor, offset: 3, replaces: 1 }),
+      detail: "There is no event 3: the head is 2.",
+      data: head2(3),
+    },
     { target: "/two?afterOffset=3", detail: "There is no event 3: the head is 2.", data: head2(3) },
     { target: "/api/state/two?processor=pause&at=9", detail: "There is no event 9: the head is 2.", data: head2(9) },
   ],
@@ -209,6 +250,11 @@ const table: Record<Exclude<Answered, "request_timeout" | "headers_too_large">, 
       ...post("/two", JSON.stringify(Array(1_001).fill({ type: "a" }))),
       detail: "The limit is 1000 events. Send it in several requests.",
       data: { limit: 1_000, unit: "events" },
+    },
+    {
+      ...put("/api/cursors/greeter/two", { ...cursor, progress: { a: "x".repeat(65_536) } }),
+      detail: "progress and interrupted have at most 65536 bytes together; these have 65544.",
+      data: { limit: 65_536, unit: "bytes" },
     },
   ],
   stream_paused: [
@@ -256,6 +302,13 @@ const table: Record<Exclude<Answered, "request_timeout" | "headers_too_large">, 
       answers: { "retry-after": "1" },
     },
     {
+      of: "crowded",
+      ...put("/api/cursors/greeter/two", cursor),
+      detail: "This stream has 0 cursors already. Use one of them.",
+      data: { limit: 0, unit: "cursors of this stream" },
+      answers: { "retry-after": "1" },
+    },
+    {
       of: "full",
       target: "/two?live=true",
       detail: "There are 0 live readers of this stream already. Read in pages, or close some.",
@@ -293,11 +346,13 @@ beforeAll(async () => {
   worlds.open = createWorld();
   worlds.guarded = createWorld({ access: { token: "of-sixteen-letters" } });
   worlds.full = createWorld({ limits: { waitingAppends: 0, readersPerProcess: 0, readersPerStream: 0 } });
-  worlds.crowded = createWorld({ limits: { schedulesPerStream: 0, processorsPerStream: 0 } });
+  worlds.crowded = createWorld({ limits: { schedulesPerStream: 0, processorsPerStream: 0, cursorsPerStream: 0 } });
   worlds.stopped = createWorld();
   await worlds.open.append("/two", { type: "a" });
   await worlds.open.append("/keys", { type: "a", idempotencyKey: "order-1" });
   await worlds.open.append("/paused", { type: "https://events.iterate.com/paused", payload: { reason: "lunch" } });
+  await worlds.open.engine.putCursor("public", "/two", "greeter", { ...cursor, offset: 1 });
+  await worlds.crowded.append("/two", { type: "a" });
   await worlds.stopped.engine.close();
 });
 afterAll(async () => {

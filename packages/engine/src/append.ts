@@ -7,8 +7,9 @@
  * shown anything from a state that is not on disk.
  */
 import type { Saving } from "./consumer/stream-consumers.ts";
+import { judgeCursors } from "./cursors.ts";
 import { type Forming, judge, nextDue, type Placed, pushDue, type Verdict } from "./forming.ts";
-import { type Commit, type Committed, HeadConflict, type KeyEntry } from "./ports/log.ts";
+import { type Commit, type Committed, HeadConflict, type KeyEntry, type ProgressRow } from "./ports/log.ts";
 import { encodeSnapshot, isPaused } from "./state.ts";
 import type { Appended, Stream, Waiting } from "./stream.ts";
 import { unavailable } from "./unavailable.ts";
@@ -23,6 +24,7 @@ const tailCharactersMax = 4 * 1024 * 1024;
 export async function commitNext(stream: Stream): Promise<void> {
   const waiting = takeWaiting(stream);
   const errands = stream.takeErrands();
+  const puts = stream.takePuts();
   try {
     //   1 key       what the log knows of the keys that are asked for
     const looking = knownKeys(stream, waiting);
@@ -32,27 +34,32 @@ export async function commitNext(stream: Stream): Promise<void> {
     const verdicts = waiting.map(({ request }) => judge(forming, request));
     //             what built-ins append by themselves because its time has come
     const moreDue = pushDue(forming);
+    //             how far remote processors say they have come
+    const cursors = puts.length === 0 ? undefined : judgeCursors(stream, forming.now, puts);
     //   4 commit    events, keys, progress, claims: one self-contained record for one stream
     const saves = forming.born && (errands.length > 0 || waiting.some(isOfHook));
     const saving = saves ? stream.consumers?.saving() : undefined;
+    const rows = [...(saving?.rows ?? []), ...(cursors?.rows ?? [])];
     forming.dueAt = nextDue(forming.slices, forming.now);
     forming.wakeAt = wakeAfter(stream, forming, saving);
-    const nothing = forming.records.length === 0 && saving === undefined && forming.wakeAt === stream.wakeAt;
-    const committed = nothing ? undefined : await commit(stream, forming, saving);
+    const nothing = forming.records.length === 0 && rows.length === 0 && forming.wakeAt === stream.wakeAt;
+    const committed = nothing ? undefined : await commit(stream, forming, rows, saving?.snapshots ?? []);
     //   5 publish   live readers see only what is on disk
     const owedBefore = stream.claim;
     stream.advance(forming, committed);
+    if (cursors !== undefined) stream.cursors = cursors.cursors;
     saving?.saved();
     //   6 effects   wake whoever has work because of it
     if (stream.claim !== owedBefore) stream.wakeTree();
     stream.wakeConsumers(forming);
     for (const { resolve } of errands) resolve();
+    cursors?.answer();
     if (moreDue) stream.errand().catch(() => {});
     const reading = answer(stream, waiting, verdicts, forming);
     // Nothing else happens to the stream before: a deletion would take the events away that are being read.
     if (reading !== undefined) await reading;
   } catch (error) {
-    refuseAll(stream, [...waiting, ...errands], error);
+    refuseAll(stream, [...waiting, ...errands, ...puts], error);
   }
 }
 
@@ -136,7 +143,12 @@ function wakeAfter(stream: Stream, forming: Forming, saving: Saving | undefined)
   return dueAlready ? stream.wakeAt : next;
 }
 
-function commit(stream: Stream, forming: Forming, saving: Saving | undefined): Promise<Committed> {
+function commit(
+  stream: Stream,
+  forming: Forming,
+  rows: readonly ProgressRow[],
+  snapshots: Saving["snapshots"],
+): Promise<Committed> {
   const commit: Commit = {
     first: forming.base + 1,
     records: forming.records,
@@ -153,8 +165,8 @@ function commit(stream: Stream, forming: Forming, saving: Saving | undefined): P
   if (paused !== stream.paused) commit.paused = paused;
   if (forming.wakeAt !== stream.wakeAt) commit.wakeAt = forming.wakeAt;
   // A claim that changes alone is progress, too: whoever does not know it must not write another one.
-  if (saving !== undefined || forming.records.length === 0) commit.progress = saving?.rows ?? [];
-  if (saving !== undefined && saving.snapshots.length > 0) commit.snapshots = saving.snapshots;
+  if (rows.length > 0 || forming.records.length === 0) commit.progress = rows;
+  if (snapshots.length > 0) commit.snapshots = snapshots;
   const tailCharacters = stream.tailCharacters + forming.characters;
   const tailEvents = forming.head - stream.snapshotOffset;
   // A large state is not written again for a tail that weighs less.

@@ -2,7 +2,15 @@
  * The engine: streams over a log. It imports no Node module and keeps nothing in module scope; the host passes the
  * directory, the clock and chance, and may run many engines in one process.
  */
-import { defaultLimits, type EventInput, type EventSource, type Limits, StreamError } from "@millrace/protocol";
+import {
+  defaultLimits,
+  type EventInput,
+  type EventSource,
+  type Limits,
+  type RemoteCursor,
+  type RemoteCursorInput,
+  StreamError,
+} from "@millrace/protocol";
 import { claimAtBirth, claimAtRemoval, createTree, type Tree } from "./builtin/tree.ts";
 import { madeSecrets } from "./consumer/made-secrets.ts";
 import type { ConsumerKind } from "./consumer/spec.ts";
@@ -10,9 +18,11 @@ import { StreamConsumers } from "./consumer/stream-consumers.ts";
 import { houseOf } from "./consumer/stream-house.ts";
 import { subscriptionKind } from "./consumer/subscriptions.ts";
 import { transformerKind } from "./consumer/transformers.ts";
+import { checkSize, checkSlug, noCursor, noStream, type StoredCursor, showCursor } from "./cursors.ts";
 import { contentDigest } from "./digest.ts";
 import type { Entry } from "./forming.ts";
 import { type Trouble, troublesOf } from "./health.ts";
+import { createHolders } from "./holders.ts";
 import { createIsoTime } from "./iso-time.ts";
 import { createMeter, type Meter, observe } from "./meter.ts";
 import { meteredLog } from "./metered-log.ts";
@@ -85,6 +95,13 @@ export interface Engine {
   state(project: string, path: string): Promise<StreamState>;
   /** The state of a built-in or a consumer, now or at an offset. @throws StreamError `not_found` */
   processorState(project: string, path: string, slug: string, at: number | undefined): Promise<ProcessorState>;
+  /** How far a remote processor has come on a stream, and who holds it. @throws StreamError `not_found` */
+  cursor(project: string, path: string, slug: string): Promise<RemoteCursor>;
+  /**
+   * Moves it, and resolves when that is on disk. What says the same as before is a sign of life, and writes nothing.
+   * Throws or rejects with StreamError `not_found`, `cursor_conflict`, `offset_conflict`, `too_large`, `rate_limited`, `unavailable`
+   */
+  putCursor(project: string, path: string, slug: string, input: RemoteCursorInput): Promise<RemoteCursor>;
   list: Directory["list"];
   projects: Directory["projects"];
   /** Empties a path, with `children` everything below it too. Answers what there was. */
@@ -132,6 +149,7 @@ export function createEngine(options: EngineOptions): Engine {
   let closing = false;
   const isoTime = createIsoTime();
   const meter = createMeter();
+  const holders = createHolders(clock, limits.cursorSilenceMs);
   /**
    * Who reads now. Each has a signal of its own that its caller and `close` abort. `AbortSignal.any` would join the two
    * as well, but what lives as long as the server would then remember every read there ever was (Node 20 does).
@@ -142,6 +160,7 @@ export function createEngine(options: EngineOptions): Engine {
     log: meteredLog(directory.log(project, path), meter, clock),
     clock,
     limits,
+    holders,
     newStreamId: () => random.id(),
     isoTime,
     claimAtBirth: (now) => claimAtBirth(path, now),
@@ -306,6 +325,23 @@ export function createEngine(options: EngineOptions): Engine {
       return stateAt(stream, await folderOf(stream, slug), at);
     },
 
+    async cursor(project, path, slug) {
+      expectRunning();
+      checkSlug(slug);
+      const stream = await living(streams.get(project, path));
+      const stored = stream.cursors.get(slug);
+      if (stored === undefined) throw noCursor(slug, path);
+      return shown(stream, slug, stored);
+    },
+
+    async putCursor(project, path, slug, input) {
+      expectRunning();
+      checkSlug(slug);
+      checkSize(input, limits);
+      const stream = streams.get(project, path);
+      return shown(stream, slug, await stream.putCursor(slug, input));
+    },
+
     async list(query) {
       expectRunning();
       return directory.list(query);
@@ -392,14 +428,16 @@ function toEntry({ event, idempotencyKey, sentText }: AppendInput, source: Event
   return entry;
 }
 
+function shown(stream: Stream, slug: string, stored: StoredCursor): RemoteCursor {
+  const { streamId = "", path, holders } = stream;
+  const { runtimeId } = stored;
+  return showCursor(path, slug, stored, holders.silentMs({ streamId, slug, runtimeId }));
+}
+
 async function living(stream: Stream): Promise<Stream> {
   await stream.load();
   if (stream.streamId !== undefined) return stream;
-  throw new StreamError(
-    "not_found",
-    `There is no stream at ${stream.path}. It comes into being with its first append.`,
-    {},
-  );
+  throw noStream(stream.path);
 }
 
 function tooManyReaders(limit: number, unit: string): StreamError<"rate_limited"> {

@@ -27,7 +27,7 @@ export interface StreamState {
 }
 
 export interface ConsumerState {
-  /** "builtin", or what configured it: "processor", "transformer", "subscription". */
+  /** "builtin", what configured it ("processor", "transformer", "subscription"), or "remote": somebody puts a cursor. */
   kind: string;
   /** Up to where it has acted. */
   cursor: number;
@@ -99,6 +99,10 @@ function consumersOf(stream: Stream): Record<string, ConsumerState> {
       ...(halted === undefined ? {} : { halted }),
       ...(progress.work.length === 0 ? {} : { work: progress.work.map(({ name }) => name) }),
     });
+  }
+  for (const [slug, { offset }] of stream.cursors) {
+    const name = states.has(slug) || slug === "tree" ? consumerName("cursor", slug) : slug;
+    states.set(name, { kind: "remote", cursor: offset, lag: stream.head.offset - offset });
   }
   return Object.fromEntries(states);
 }

@@ -2,10 +2,12 @@
  * One stream in memory: who waits, what is committed, who reads along. It is a cache of the log with one writer in
  * it, and may be forgotten and loaded again at any time that nothing waits.
  */
-import { type Limits, StreamError } from "@millrace/protocol";
+import { type Limits, type RemoteCursorInput, StreamError } from "@millrace/protocol";
 import { commitNext } from "./append.ts";
 import type { StreamConsumers } from "./consumer/stream-consumers.ts";
+import { type CursorPut, type Cursors, noCursors, type StoredCursor, takeCursors } from "./cursors.ts";
 import type { AppendRequest, Forming } from "./forming.ts";
+import type { Holders } from "./holders.ts";
 import { LiveTail } from "./live-tail.ts";
 import type { Clock } from "./ports/clock.ts";
 import { type Claim, type Committed, type DueStream, type Head, HeadConflict, type StreamLog } from "./ports/log.ts";
@@ -49,6 +51,8 @@ export interface StreamDependencies {
   claimAtRemoval(open: Claim | null, now: number): Claim | null;
   /** Who acts on the events of this stream; undefined where nobody ever does. */
   consumersOf(stream: Stream): StreamConsumers | undefined;
+  /** When the holders of cursors were heard. */
+  holders: Holders;
   /** A commit of this stream is on disk, and with it this obligation. */
   onWork(due: DueStream): void;
   /** A commit may be on disk or not, and with it an obligation. */
@@ -82,6 +86,7 @@ export class Stream {
   readonly limits: Limits;
   readonly tail: LiveTail = new LiveTail();
   readonly consumers: StreamConsumers | undefined;
+  readonly holders: Holders;
 
   queue: Waiting[] = [];
   waitingBytes = 0;
@@ -97,6 +102,8 @@ export class Stream {
   slices: Slices = initialSlices;
   snapshotOffset = 0;
   snapshotCharacters = 0;
+  /** Of remote processors. */
+  cursors: Cursors = noCursors;
   /** Length of the records behind the snapshot. */
   tailCharacters = 0;
   /** What the path owes its ancestors. */
@@ -111,6 +118,7 @@ export class Stream {
   #loading: Promise<void> | undefined;
   #removals: Removal[] = [];
   #errands: Errand[] = [];
+  #puts: CursorPut[] = [];
   /** When the waker was last asked to come beside the claim. */
   #calledFor: number | undefined;
   #busy = false;
@@ -125,6 +133,7 @@ export class Stream {
     this.isoTime = dependencies.isoTime;
     this.claimAtBirth = dependencies.claimAtBirth;
     this.limits = dependencies.limits;
+    this.holders = dependencies.holders;
     this.#dependencies = dependencies;
     this.consumers = dependencies.consumersOf(this);
   }
@@ -163,6 +172,20 @@ export class Stream {
 
   takeErrands(): Errand[] {
     return this.#errands.splice(0);
+  }
+
+  /** Takes its turn. Resolves with what is stored, when it is on disk; rejects with a StreamError. */
+  putCursor(slug: string, input: RemoteCursorInput): Promise<StoredCursor> {
+    const { cursorsPerStream } = this.limits;
+    if (this.#puts.length > cursorsPerStream) throw tooManyWaiting(cursorsPerStream, "cursors");
+    return new Promise((resolve, reject) => {
+      this.#puts.push({ slug, input, resolve, reject });
+      if (!this.#busy) void this.#run();
+    });
+  }
+
+  takePuts(): CursorPut[] {
+    return this.#puts.splice(0);
   }
 
   /**
@@ -277,7 +300,7 @@ export class Stream {
 
   async #run(): Promise<void> {
     this.#busy = true;
-    while (this.queue.length > 0 || this.#removals.length > 0 || this.#errands.length > 0) {
+    while (this.#somethingWaits()) {
       const loading = this.load();
       if (loading !== undefined && !(await this.#loadedOrRefused(loading))) continue;
       if (this.#removals.length > 0) await this.#removeNow();
@@ -285,6 +308,10 @@ export class Stream {
     }
     this.#busy = false;
     for (const resolve of this.#whenSettled.splice(0)) resolve();
+  }
+
+  #somethingWaits(): boolean {
+    return this.queue.length + this.#removals.length + this.#errands.length + this.#puts.length > 0;
   }
 
   async #loadedOrRefused(loading: Promise<void>): Promise<boolean> {
@@ -296,7 +323,7 @@ export class Stream {
       const refusal = unavailable("The log could not be read. Send it again, with the same idempotency key.");
       for (const { reject } of this.queue.splice(0)) reject(refusal);
       for (const { reject } of this.#removals.splice(0)) reject(refusal);
-      for (const { reject } of this.#errands.splice(0)) reject(refusal);
+      for (const { reject } of [...this.#errands.splice(0), ...this.takePuts()]) reject(refusal);
       this.waitingBytes = 0;
       return false;
     }
@@ -328,7 +355,9 @@ export class Stream {
     this.claim = loaded.claim;
     this.wakeAt = loaded.wakeAt;
     this.tail.reload();
-    this.consumers?.loaded(slices, loaded.progress, this.#isResting(), this.paused);
+    const { cursors, others } = takeCursors(loaded.progress);
+    this.cursors = cursors;
+    this.consumers?.loaded(slices, others, this.#isResting(), this.paused);
     // What the first of them asks for is not committed before the last of them has heard of what was loaded.
     this.#loaded = true;
   }
@@ -364,6 +393,7 @@ export class Stream {
     this.tailCharacters = 0;
     this.claim = null;
     this.wakeAt = null;
+    this.cursors = noCursors;
     this.tail.end();
     this.consumers?.end(head.offset);
   }

@@ -47,7 +47,7 @@ export function corsHeaders(incoming: Incoming, options: AccessOptions): Record<
   if (origin === undefined || !options.corsOrigins?.includes(origin)) return undefined;
   return {
     "access-control-allow-origin": origin,
-    "access-control-allow-methods": "GET, HEAD, POST, DELETE",
+    "access-control-allow-methods": "GET, HEAD, POST, PUT, DELETE",
     "access-control-allow-headers": incoming.header("access-control-request-headers") ?? "content-type, authorization",
     "access-control-expose-headers": "idempotent-replay, millrace-stream-id, x-request-id",
     "access-control-max-age": "600",

@@ -9,6 +9,7 @@ import { type ErrorCode, errorStatus, StreamError } from "@millrace/protocol";
 import { type Context, Hono } from "hono";
 import { childrenRoute, deleteRoute, listRoute, projectsRoute, stateRoute } from "./api-routes.ts";
 import { appendRoute } from "./append-route.ts";
+import { cursorRoute } from "./cursor-routes.ts";
 import type { Assets } from "./documents/docs-page.ts";
 import { documentRoutes } from "./documents/document-routes.ts";
 import { eventRoute } from "./documents/event-pages.ts";
@@ -137,6 +138,9 @@ export function createHandler(options: HandlerOptions): Handler {
   for (const prefix of ["/api/children", "/api/streams/__children"]) {
     get(`${prefix}/*`, (incoming) => childrenRoute(engine, incoming, below(incoming.url, prefix)));
   }
+  app.all("/api/cursors/*", (context) =>
+    answer(context, (incoming) => cursorRoute(engine, incoming, below(incoming.url, "/api/cursors"))),
+  );
   if (secrets !== undefined) {
     app.all("/api/secrets", (context) =>
       answer(context, (incoming) => secretsRoute(secrets, incoming, engine.limits.batchBytes)),

@@ -4,6 +4,8 @@
  * One class, one table: a code chooses its HTTP status and the data that goes with it. Programs recognise an error by
  * `name === "StreamError"` and its `code`, never by its message and never with `instanceof` across packages.
  */
+import type { CursorHolder } from "./cursors.ts";
+
 export const errorStatus = {
   invalid_request: 400,
   unauthorized: 401,
@@ -35,7 +37,8 @@ export interface ErrorData {
   method_not_allowed: { allow: string };
   request_timeout: { timeoutMs: number };
   idempotency_conflict: { idempotencyKey: string; offset: number; element?: number };
-  cursor_conflict: { holder: string; offset: number };
+  /** Null where there is no cursor. */
+  cursor_conflict: { holder: CursorHolder | null };
   stream_deleted: { head: number };
   offset_conflict: { head: number; expected?: number; element?: number };
   too_large: { limit: number; unit: "bytes" | "events" | "depth" | "characters" };

@@ -79,6 +79,16 @@ export { ancestors, isBelow, isCanonicalPath, parsePath, parseProject } from "./
 
 export { isJsonObject, type JsonObject, type JsonValue, jsonFault, sortedJson } from "./json.ts";
 
+// Cursors of remote processors
+
+export {
+  type CursorHolder,
+  parseRemoteCursor,
+  type RemoteCursor,
+  type RemoteCursorInput,
+  runtimeIdPattern,
+} from "./cursors.ts";
+
 // Secrets
 
 export {
@@ -97,6 +107,7 @@ export { type ErrorCode, type ErrorData, errorStatus, isStreamError, StreamError
 // Limits
 
 export {
+  cursorEpochCharactersMax,
   defaultLimits,
   deliverySecondsMax,
   deployedCodeBytesMax,

@@ -37,6 +37,12 @@ export interface Limits {
   schedulesPerStream: number;
   /** Each may be evaluated before a POST is answered. */
   webhookResponsesPerStream: number;
+  /** Of remote processors. */
+  cursorsPerStream: number;
+  /** `progress` and `interrupted` of one cursor together, as JSON. All of them are in memory with their stream. */
+  cursorBytes: number;
+  /** A holder of a cursor that was not heard for so long may be replaced. */
+  cursorSilenceMs: number;
   secretsPerProject: number;
   secretBytes: number;
 }
@@ -65,6 +71,9 @@ export const defaultLimits: Readonly<Limits> = Object.freeze({
   processorsPerStream: 20,
   schedulesPerStream: 10_000,
   webhookResponsesPerStream: 10,
+  cursorsPerStream: 100,
+  cursorBytes: 64 * 1024,
+  cursorSilenceMs: 30_000,
   secretsPerProject: 1_000,
   secretBytes: 64 * 1024,
 });
@@ -74,6 +83,8 @@ export const pathCharactersMax = 1_023;
 export const segmentCharactersMax = 255;
 export const typeCharactersMax = 2_048;
 export const idempotencyKeyCharactersMax = 255;
+/** It is part of the keys of what a remote processor appends. */
+export const cursorEpochCharactersMax = 255;
 
 /** Parts of built-in payloads. A contract is the same everywhere, so these are not configurable either. */
 export const slugCharactersMax = 255;

@@ -1,10 +1,11 @@
 /** The client of a Millrace server: what each method asks, in one object. Needs nothing but `fetch`. */
-import type { JsonObject, JsonValue, Schedule, StreamEvent } from "@millrace/protocol";
+import type { JsonObject, JsonValue, RemoteCursor, RemoteCursorInput, Schedule, StreamEvent } from "@millrace/protocol";
 import { type Append, createAppend } from "./append.ts";
-import { type ClientOptions, type Connection, createConnection, readJson } from "./connection.ts";
+import { type Call, type ClientOptions, type Connection, createConnection, readJson } from "./connection.ts";
 import { createEventStream, type EventStream } from "./event-stream.ts";
 import { readLive, type StreamOptions } from "./live.ts";
 import { listPages, type ReadOptions, readPages } from "./pages.ts";
+import { retrying } from "./retry.ts";
 
 export interface EventsClient {
   /** Appends one event or a batch; resolves when it is on disk. */
@@ -28,8 +29,21 @@ export interface EventsClient {
   /** Sent once, never again by itself: a repetition could delete what was born in between. */
   delete(path: string, options?: DeleteOptions): Promise<Deletion>;
   projects(options?: CallOptions): AsyncGenerator<{ slug: string }, void, undefined>;
+  /** Where remote processors say how far they have come. */
+  cursors: CursorsClient;
   /** Values that leave the server towards the hosts to which they are pinned, and never come back. */
   secrets: SecretsClient;
+}
+
+/** For whoever runs a processor: a cursor on a stream, by the slug of the processor, held by one runtime at a time. */
+export interface CursorsClient {
+  /** @throws MillraceError `not_found` */
+  get(slug: string, path: string, options?: CallOptions): Promise<RemoteCursor>;
+  /**
+   * Moves it; the same again is a sign of life, and may be sent any number of times.
+   * @throws MillraceError `cursor_conflict` with the holder
+   */
+  put(slug: string, path: string, cursor: RemoteCursorInput, options?: CallOptions): Promise<RemoteCursor>;
 }
 
 /** Of the client's project; `pathPrefix` means nothing here. */
@@ -110,7 +124,7 @@ export interface StreamState {
 }
 
 export interface ConsumerState {
-  /** `"builtin"`, or what configured it, such as `"processor"`. */
+  /** `"builtin"`, what configured it, such as `"processor"`, or `"remote"`. */
   kind: string;
   /** Up to where it has acted. */
   cursor: number;
@@ -187,7 +201,21 @@ export function createEventsClient(options: ClientOptions): EventsClient {
       return readJson(await send(route, { method: "DELETE", query: { children }, signal }), signal);
     },
     projects: ({ signal } = {}) => listPages(connection, "/api/projects", "projects", {}, signal),
+    cursors: cursorsOf(connection),
     secrets: secretsOf(connection),
+  };
+}
+
+function cursorsOf({ at, retry, send }: Connection): CursorsClient {
+  const ask = (slug: string, path: string, call: Call): Promise<RemoteCursor> =>
+    retrying(retry, call.signal, async () => {
+      const response = await send(at(`/api/cursors/${encodeURIComponent(slug)}`, path), call);
+      return (await readJson<{ cursor: RemoteCursor }>(response, call.signal)).cursor;
+    });
+  return {
+    get: (slug, path, { signal } = {}) => ask(slug, path, { signal }),
+    put: (slug, path, cursor, { signal } = {}) =>
+      ask(slug, path, { method: "PUT", body: JSON.stringify(cursor), signal }),
   };
 }
 

@@ -8,6 +8,8 @@ export type {
   EventSource,
   JsonObject,
   JsonValue,
+  RemoteCursor,
+  RemoteCursorInput,
   Schedule,
   StreamEvent,
 } from "@millrace/protocol";
@@ -16,6 +18,7 @@ export {
   type CallOptions,
   type ChildrenOptions,
   type ConsumerState,
+  type CursorsClient,
   createEventsClient,
   type DeleteOptions,
   type Deletion,

@@ -80,6 +80,11 @@ export function secretBody(): JsonObject {
   return { required: true, content: { "application/json": { schema: ref("SecretInput"), example } } };
 }
 
+export function cursorBody(): JsonObject {
+  const example = { offset: 2, epoch: "1", runtimeId: "runtime-1", replaces: null };
+  return { required: true, content: { "application/json": { schema: ref("CursorInput"), example } } };
+}
+
 export function readAnswer(): JsonObject {
   return {
     description: "The events, in the format that was asked for; `text/html` is a page for a browser.",

@@ -40,7 +40,7 @@ export function openApiDocument(): JsonObject {
       license: { name: "MIT", identifier: "MIT" },
     },
     servers: [{ url: "/", description: "This server" }],
-    tags: ["events", "streams", "secrets", "documents", "health"].map((name) => ({ name })),
+    tags: ["events", "streams", "cursors", "secrets", "documents", "health"].map((name) => ({ name })),
     security: [{}, { bearer: [] }, { token: [] }],
     paths: paths(),
     components: {
@@ -65,7 +65,7 @@ function paths(): JsonObject {
 
 function operationObject(operation: Operation, path: string, index: number): JsonObject {
   const { id, tag, summary, query, headers: sent, body, ok, codes, scoped, open } = operation;
-  const inPath = ["path", "name", "secret"].filter((name) => path.includes(`{${name}}`));
+  const inPath = ["slug", "path", "name", "secret"].filter((name) => path.includes(`{${name}}`));
   const named = [...inPath, ...(scoped ? ["x-project-slug"] : []), ...sent];
   const possible = [...anywhere, ...(open ? [] : (["unauthorized"] as const)), ...codes];
   return {
@@ -106,6 +106,14 @@ function parameters(): JsonObject {
       description: "The stream: segments of `A-Z a-z 0-9 . _ ~ @ : + = -`, joined by slashes.",
       schema: { type: "string", maxLength: pathCharactersMax - 1, pattern: pathPattern },
       example: "me/hello",
+    },
+    slug: {
+      name: "slug",
+      in: "path",
+      required: true,
+      description: "The slug of the processor.",
+      schema: { type: "string", pattern: `^(?!\\.{1,2}$)[\\s\\S]{1,${slugCharactersMax}}$` },
+      example: "greeter",
     },
     name: {
       name: "name",

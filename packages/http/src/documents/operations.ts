@@ -10,15 +10,15 @@ import {
   readParameters,
   stateParameters,
 } from "../parameters.ts";
-import { appendBody, appended, jsonAnswer, readAnswer, secretBody, textAnswer } from "./bodies.ts";
+import { appendBody, appended, cursorBody, jsonAnswer, readAnswer, secretBody, textAnswer } from "./bodies.ts";
 import { ref } from "./schemas.ts";
 
 export interface Operation {
-  method: "get" | "post" | "delete";
+  method: "get" | "post" | "put" | "delete";
   /** Several where the same is at several addresses; the first is the one to use. */
   paths: readonly string[];
   id: string;
-  tag: "events" | "streams" | "secrets" | "documents" | "health";
+  tag: "events" | "streams" | "cursors" | "secrets" | "documents" | "health";
   summary: string;
   query: readonly Parameter[];
   /** Names of header parameters, beside the project. */
@@ -81,6 +81,17 @@ export function operations(): Operation[] {
       ok: jsonAnswer("A page, in the order of slugs.", ref("ProjectList")),
     },
     {
+      ...cursor("get", "cursor", "How far a remote processor has come, and who holds its cursor"),
+      ok: jsonAnswer("The cursor.", ref("CursorAnswer")),
+      codes: ["not_found"],
+    },
+    {
+      ...cursor("put", "putCursor", "Move the cursor of a remote processor, or show that its holder is alive"),
+      body: cursorBody(),
+      ok: jsonAnswer("On disk.", ref("CursorAnswer")),
+      codes: ["not_found", "cursor_conflict", "offset_conflict", "too_large", "rate_limited"],
+    },
+    {
       ...secret("post", "/api/secrets", "setSecret", "Set a secret, or replace it"),
       body: secretBody(),
       ok: jsonAnswer("On disk. The value is never shown again.", ref("SecretSet")),
@@ -116,6 +127,10 @@ type Basics = Omit<Operation, "ok">;
 
 function stream(method: Operation["method"], paths: readonly string[], id: string, summary: string): Basics {
   return { method, paths, id, tag: "streams", summary, query: [], headers: [], codes: [], scoped: true, open: false };
+}
+
+function cursor(method: Operation["method"], id: string, summary: string): Basics {
+  return { ...stream(method, ["/api/cursors/{slug}/{path}"], id, summary), tag: "cursors" };
 }
 
 function secret(method: Operation["method"], path: string, id: string, summary: string): Basics {

@@ -35,7 +35,14 @@ const fields: Fields = {
   method_not_allowed: { allow: text },
   request_timeout: { timeoutMs: count },
   idempotency_conflict: { idempotencyKey: text, offset: count, element },
-  cursor_conflict: { holder: text, offset: count },
+  cursor_conflict: {
+    holder: {
+      type: ["object", "null"],
+      required: ["runtimeId", "offset", "silentMs"],
+      properties: { runtimeId: text, offset: count, silentMs: count },
+      description: "Null where there is no cursor.",
+    },
+  },
   stream_deleted: { head: count },
   offset_conflict: { head: count, expected: { optional: count }, element },
   too_large: { limit: count, unit: text },

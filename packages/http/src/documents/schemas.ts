@@ -1,10 +1,12 @@
 /** What is sent and answered, as JSON Schema: the envelope, the built-in events, and the answers of the API. */
 import {
   contracts,
+  cursorEpochCharactersMax,
   defaultLimits,
   idempotencyKeyCharactersMax,
   type JsonObject,
   payloadSchema,
+  runtimeIdPattern,
   secretDescriptionCharactersMax,
   secretHostCharactersMax,
   secretHostsMax,
@@ -34,7 +36,14 @@ export function list(items: JsonObject): JsonObject {
 }
 
 export function schemas(): JsonObject {
-  return { ...envelope(), SecretInput: secretInput(), ...answers(), ...builtins(), ...problemSchemas() };
+  return {
+    ...envelope(),
+    CursorInput: cursorInput(),
+    SecretInput: secretInput(),
+    ...answers(),
+    ...builtins(),
+    ...problemSchemas(),
+  };
 }
 
 function envelope(): JsonObject {
@@ -77,6 +86,24 @@ function envelope(): JsonObject {
       description: "What is stored.",
     },
   };
+}
+
+const kept: JsonObject = {
+  offset: { ...head, description: "It has acted on everything up to here." },
+  epoch: { type: "string", minLength: 1, maxLength: cursorEpochCharactersMax },
+  runtimeId: { type: "string", pattern: runtimeIdPattern.source },
+  interrupted: { description: "What had begun when it was last heard." },
+  progress: { type: "object", description: "Whatever else it needs to go on." },
+};
+
+function cursorInput(): JsonObject {
+  const replaces = {
+    type: ["integer", "null"],
+    minimum: 0,
+    description: "The offset that is stored now; null for none.",
+  };
+  const sent = object({ ...kept, replaces }, ["interrupted", "progress"]);
+  return { ...sent, additionalProperties: false, description: "How far a remote processor has come." };
 }
 
 function secretInput(): JsonObject {
@@ -141,6 +168,10 @@ function answers(): JsonObject {
   const secret = object({ name: text, hosts: list(text), description: text, createdAt: time, updatedAt: time }, [
     "description",
   ]);
+  const cursor = object({ slug: text, path: text, ...kept, updatedAt: time, silentMs: head }, [
+    "interrupted",
+    "progress",
+  ]);
   const brief = { type: text, summary: text, planned: flag };
   return {
     Appended: object({ event: ref("Event") }),
@@ -178,6 +209,7 @@ function answers(): JsonObject {
       payload: { type: "object", description: "JSON Schema of the payload." },
     }),
     ContractList: object({ events: list(object({ ...brief, path: text })) }),
+    CursorAnswer: object({ cursor }),
     Secret: secret,
     SecretSet: object({ secret: ref("Secret") }),
     SecretList: object({ secrets: list(ref("Secret")) }),

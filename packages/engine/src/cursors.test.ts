@@ -1,0 +1,347 @@
+/** Cursors of remote processors: who may move one, what is written for it, and what is left of it after a restart. */
+import type { RemoteCursorInput } from "@millrace/protocol";
+import { createManualClock, type Intercept } from "@millrace/testing";
+import { describe, expect, test } from "vitest";
+import { acting, after, configured, pass, removed, worldOf } from "../test/processors.ts";
+import { createWorld, upTo, type World } from "../test/world.ts";
+
+const path = "/kept";
+const at = (offset: number, replaces: number | null, more: Partial<RemoteCursorInput> = {}): RemoteCursorInput => ({
+  offset,
+  epoch: "1",
+  runtimeId: "one",
+  replaces,
+  ...more,
+});
+const byTwo = { runtimeId: "two" };
+const put = ({ engine }: World, input: RemoteCursorInput, slug = "greeter") =>
+  engine.putCursor("public", path, slug, input);
+const get = ({ engine }: World, slug = "greeter") => engine.cursor("public", path, slug);
+
+/** A world with a stream of so many events. */
+async function worldWith(head: number, options: Parameters<typeof createWorld>[0] = {}): Promise<World> {
+  const world = createWorld(options);
+  await world.append(
+    path,
+    upTo(head - 1).map((n) => ({ type: `n${n}` })),
+  );
+  return world;
+}
+
+/** Commits of the stream, as they reach the log. */
+function counting(): { intercept: Intercept; commits: { records: readonly string[]; progress?: unknown }[] } {
+  const commits: { records: readonly string[]; progress?: unknown }[] = [];
+  const intercept: Intercept = (call, proceed) => {
+    if (call.operation === "append" && call.path === path) commits.push(call.arguments[0] as (typeof commits)[number]);
+    return proceed();
+  };
+  return { intercept, commits };
+}
+
+describe("a cursor", () => {
+  test("begins where there is none, and moves when what it replaces is named", async () => {
+    const world = await worldWith(5);
+    const first = await put(world, at(2, null));
+    const shown = { slug: "greeter", path, offset: 2, epoch: "1", runtimeId: "one", silentMs: 0 };
+    expect(first).toEqual({ ...shown, updatedAt: "2026-01-01T00:00:00.000Z" });
+    world.clock.advance(1_000);
+    const kept = { interrupted: { offset: 4 }, progress: { work: ["a"], attempts: { 5: 1 } } };
+    const second = await put(world, at(4, 2, kept));
+    expect(second).toEqual({ ...shown, offset: 4, ...kept, updatedAt: "2026-01-01T00:00:01.000Z" });
+    world.clock.advance(500);
+    expect(await get(world)).toEqual({ ...second, silentMs: 500 });
+    const third = await put(world, at(0, 4, { epoch: "2" }));
+    expect([third.offset, third.epoch, "progress" in third], "anew, without what was kept").toEqual([0, "2", false]);
+  });
+
+  test.each<[what: string, input: RemoteCursorInput, refusal: object]>([
+    ["that replaces none where there is one", at(3, null), { code: "cursor_conflict" }],
+    ["that replaces another", at(4, 3), { code: "cursor_conflict" }],
+    ["of another runtime", at(3, 2, byTwo), { code: "cursor_conflict" }],
+    ["of another runtime that says the same", at(2, 2, byTwo), { code: "cursor_conflict" }],
+    ["beyond the head", at(6, 2), { code: "offset_conflict", head: 5, expected: 6 }],
+  ])("is not moved by a put %s", async (_, input, refusal) => {
+    const world = await worldWith(5);
+    const before = await put(world, at(2, null));
+    const holder = { runtimeId: "one", offset: 2, silentMs: 0 };
+    const expected = "head" in refusal ? refusal : { ...refusal, holder };
+    expect(await world.refusal(put(world, input))).toEqual(expected);
+    expect(await get(world)).toEqual(before);
+  });
+
+  test("that is not there is replaced by nobody, and found by nobody", async () => {
+    const world = await worldWith(5);
+    expect(await world.refusal(put(world, at(3, 2)))).toEqual({ code: "cursor_conflict", holder: null });
+    expect(await world.refusal(get(world))).toEqual({ code: "not_found" });
+    expect(await world.refusal(world.engine.cursor("public", "/nothing", "greeter"))).toEqual({ code: "not_found" });
+    const nowhere = world.engine.putCursor("public", "/nothing", "greeter", at(0, null));
+    expect(await world.refusal(nowhere)).toEqual({ code: "not_found" });
+    expect(await world.refusal(world.engine.state("public", "/nothing"))).toEqual({ code: "not_found" });
+  });
+
+  test.each(["", "x".repeat(256), ".", "..", "\ud800"])("has a slug that a URL can name, not %j", async (slug) => {
+    const world = await worldWith(2);
+    const refusal = { code: "invalid_request", field: "slug" };
+    expect(await world.refusal(put(world, at(1, null), slug))).toEqual(refusal);
+    expect(await world.refusal(get(world, slug))).toEqual(refusal);
+  });
+
+  test("has a slug of any characters", async () => {
+    const world = await worldWith(2);
+    for (const slug of ["a/b", "%2F", "grüße 🎉", "cursor", "x".repeat(255), "__proto__"]) {
+      await put(world, at(1, null), slug);
+    }
+    const again = createWorld({ directory: world.directory });
+    for (const slug of ["a/b", "%2F", "grüße 🎉", "cursor", "x".repeat(255), "__proto__"]) {
+      expect(await get(again, slug)).toMatchObject({ slug, offset: 1 });
+    }
+  });
+
+  test("keeps up to 64 KiB beside it", async () => {
+    const world = await worldWith(2);
+    // Two bytes each, and what stands around them.
+    const text = (bytes: number) => ({ text: "ü".repeat((bytes - '{"text":""}'.length - 1) / 2) });
+    const limit = 64 * 1024;
+    await put(world, at(1, null, { progress: text(limit - 4), interrupted: null }));
+    const refusal = await world.refusal(put(world, at(1, 1, { progress: text(limit - 2), interrupted: null })));
+    expect(refusal).toEqual({ code: "too_large", limit, unit: "bytes" });
+  });
+
+  test("is one of at most 100 of a stream, and all of them go on moving", async () => {
+    const world = await worldWith(3);
+    await Promise.all(upTo(100).map((n) => put(world, at(1, null), `s${n}`)));
+    const refusal = { code: "rate_limited", limit: 100, unit: "cursors of this stream" };
+    expect(await world.refusal(put(world, at(1, null), "one-more"))).toEqual(refusal);
+    expect((await put(world, at(2, 1), "s100")).offset).toBe(2);
+  });
+
+  test("takes turns with what waits before it, up to a limit", async () => {
+    const world = await worldWith(3, { limits: { cursorsPerStream: 2 } });
+    const puts = upTo(5).map((n) => world.refusal(Promise.resolve().then(() => put(world, at(1, n, byTwo)))));
+    const codes = (await Promise.all(puts)).map(({ code }) => code);
+    expect(codes).toContain("rate_limited");
+    expect(codes.filter((code) => code === "cursor_conflict").length).toBeGreaterThanOrEqual(3);
+  });
+});
+
+describe("two runtimes", () => {
+  test("that come at once: one has it, the other is told who", async () => {
+    const world = await worldWith(3);
+    const outcomes = await Promise.allSettled([put(world, at(1, null)), put(world, at(2, null, byTwo))]);
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+    expect((outcomes[1] as PromiseRejectedResult).reason.data.holder).toEqual({
+      runtimeId: "one",
+      offset: 1,
+      silentMs: 0,
+    });
+    expect(await get(world)).toMatchObject({ runtimeId: "one", offset: 1 });
+  });
+
+  test("the second takes over when the first was silent for 30 s, and not before", async () => {
+    const world = await worldWith(5);
+    await put(world, at(2, null));
+    world.clock.advance(29_999);
+    const early = await world.refusal(put(world, at(2, 2, byTwo)));
+    expect(early).toMatchObject({ holder: { runtimeId: "one", silentMs: 29_999 } });
+    world.clock.advance(1);
+    expect(await world.refusal(put(world, at(3, 1, byTwo))), "what it replaces has to be right").toMatchObject({
+      holder: { runtimeId: "one", silentMs: 30_000 },
+    });
+    expect(await put(world, at(2, 2, byTwo))).toMatchObject({ runtimeId: "two", offset: 2, silentMs: 0 });
+    const late = await world.refusal(put(world, at(3, 2)));
+    expect(late).toEqual({ code: "cursor_conflict", holder: { runtimeId: "two", offset: 2, silentMs: 0 } });
+  });
+
+  test("a sign of life keeps it, also one that is refused; a read, or a call of the other, does not", async () => {
+    const world = await worldWith(5);
+    await put(world, at(2, null));
+    world.clock.advance(20_000);
+    await put(world, at(2, 2));
+    world.clock.advance(20_000);
+    expect(await world.refusal(put(world, at(2, 2, byTwo)))).toMatchObject({ holder: { silentMs: 20_000 } });
+    expect(await world.refusal(put(world, at(9, 2)))).toMatchObject({ code: "offset_conflict" });
+    world.clock.advance(20_000);
+    expect((await get(world)).silentMs).toBe(20_000);
+    expect(await world.refusal(put(world, at(2, 2, byTwo)))).toMatchObject({ holder: { silentMs: 20_000 } });
+    world.clock.advance(10_000);
+    expect(await put(world, at(2, 2, byTwo))).toMatchObject({ runtimeId: "two" });
+  });
+
+  test("a clock that is set takes it from nobody", async () => {
+    const world = await worldWith(5);
+    await put(world, at(2, null));
+    world.clock.jump(3_600_000);
+    expect(await world.refusal(put(world, at(2, 2, byTwo)))).toMatchObject({ holder: { silentMs: 0 } });
+    world.clock.jump(-7_200_000);
+    world.clock.advance(30_000);
+    expect(await put(world, at(2, 2, byTwo))).toMatchObject({ runtimeId: "two" });
+  });
+
+  test("of streams that leave memory are heard all the same", async () => {
+    const world = await worldWith(5, { limits: { openStreams: 2 } });
+    await put(world, at(2, null));
+    world.clock.advance(25_000);
+    await put(world, at(2, 2));
+    for (const n of upTo(20)) await world.append(`/s${n}`, { type: "a" });
+    world.clock.advance(25_000);
+    expect(await world.refusal(put(world, at(2, 2, byTwo)))).toMatchObject({ holder: { silentMs: 25_000 } });
+  });
+});
+
+describe("what is written", () => {
+  test("a sign of life writes nothing, nor does a repetition whose answer was lost, in whatever order its keys come", async () => {
+    const { intercept, commits } = counting();
+    const world = await worldWith(5, { intercept });
+    await put(world, at(2, null));
+    const moved = await put(world, at(4, 2, { progress: { a: 1, b: 2 } }));
+    const written = commits.length;
+    world.clock.advance(5_000);
+    for (const input of [at(4, 4), at(4, 2), at(4, null)]) {
+      expect(await put(world, { ...input, progress: { b: 2, a: 1 } })).toEqual(moved);
+    }
+    expect(commits.length).toBe(written);
+    await put(world, at(4, 4, { progress: { a: 2 } }));
+    expect(commits.length).toBe(written + 1);
+  });
+
+  test("a move is one commit without events, which no reader sees", async () => {
+    const { intercept, commits } = counting();
+    const world = await worldWith(3, { intercept });
+    await put(world, at(2, null));
+    expect(commits.at(-1)).toMatchObject({ first: 4, records: [], progress: [{ consumer: "cursor/greeter" }] });
+    expect((await world.events(path)).length).toBe(3);
+    expect((await world.append(path, { type: "next" }))[0]?.offset).toBe(4);
+  });
+
+  test("moves that wait together, and an append, share a commit", async () => {
+    const { intercept, commits } = counting();
+    const world = await worldWith(3, { intercept });
+    const before = commits.length;
+    await Promise.all([
+      put(world, at(1, null)),
+      world.append(path, { type: "a" }),
+      put(world, at(1, null), "b"),
+      put(world, at(2, 1)),
+    ]);
+    expect(commits.length).toBeLessThanOrEqual(before + 2);
+    expect([(await get(world)).offset, (await get(world, "b")).offset]).toEqual([2, 1]);
+  });
+
+  test("what cannot be committed is refused, and was not", async () => {
+    let failing = false;
+    const world = await worldWith(5, {
+      intercept: (call, proceed) =>
+        failing && call.operation === "append" ? Promise.reject(new Error("full")) : proceed(),
+    });
+    await put(world, at(2, null));
+    failing = true;
+    expect(await world.refusal(put(world, at(3, 2)))).toMatchObject({ code: "unavailable" });
+    expect(await get(world)).toMatchObject({ offset: 2 });
+    failing = false;
+    expect(await put(world, at(3, 2))).toMatchObject({ offset: 3 });
+  });
+
+  test("what was committed though the answer was lost may be sent again", async () => {
+    let failing = false;
+    const world = await worldWith(5, {
+      async intercept(call, proceed) {
+        const done = await proceed();
+        if (failing && call.operation === "append") throw new Error("who knows");
+        return done;
+      },
+    });
+    await put(world, at(2, null));
+    failing = true;
+    expect(await world.refusal(put(world, at(3, 2)))).toMatchObject({ code: "unavailable" });
+    failing = false;
+    expect(await put(world, at(3, 2))).toMatchObject({ offset: 3 });
+  });
+
+  test("a take-over that could not be committed does not make the old holder heard", async () => {
+    let failing = false;
+    const world = await worldWith(5, {
+      intercept: (call, proceed) =>
+        failing && call.operation === "append" ? Promise.reject(new Error("full")) : proceed(),
+    });
+    await put(world, at(2, null));
+    world.clock.advance(30_000);
+    failing = true;
+    expect(await world.refusal(put(world, at(2, 2, byTwo)))).toMatchObject({ code: "unavailable" });
+    failing = false;
+    expect(await put(world, at(2, 2, byTwo))).toMatchObject({ runtimeId: "two" });
+  });
+
+  test("what the log cannot be read for is refused too", async () => {
+    const world = await worldWith(2);
+    const unreadable = createWorld({
+      directory: world.directory,
+      intercept: ({ operation }, proceed) =>
+        operation === "load" ? Promise.reject(new Error("EIO")) : (proceed() as Promise<unknown>),
+    });
+    expect(await unreadable.refusal(put(unreadable, at(1, null)))).toMatchObject({ code: "unavailable" });
+  });
+});
+
+describe("restarts and lives", () => {
+  test("a crash loses nothing that was answered; every holder counts as heard at the start", async () => {
+    const clock = createManualClock();
+    const first = await worldWith(5, { clock });
+    const kept = { interrupted: [1], progress: { work: { a: 1 } } };
+    const cursor = await put(first, at(3, null, kept));
+    clock.advance(60_000);
+    const second = createWorld({ directory: first.directory, clock });
+    expect(await get(second)).toEqual({ ...cursor, silentMs: 0 });
+    clock.advance(29_999);
+    expect(await second.refusal(put(second, at(3, 3, byTwo)))).toMatchObject({ holder: { silentMs: 29_999 } });
+    expect(await put(second, at(4, 3))).toMatchObject({ offset: 4 });
+    clock.advance(30_000);
+    expect(await put(second, at(4, 4, byTwo))).toMatchObject({ runtimeId: "two" });
+  });
+
+  test("a deletion ends it; the next life has none", async () => {
+    const world = await worldWith(5);
+    await put(world, at(3, null));
+    await world.engine.delete("public", path, { children: false });
+    expect(await world.refusal(get(world))).toEqual({ code: "not_found" });
+    expect(await world.refusal(put(world, at(3, 3)))).toEqual({ code: "not_found" });
+    await world.append(path, { type: "reborn" });
+    expect(await world.refusal(get(world))).toEqual({ code: "not_found" });
+    expect(await world.refusal(put(world, at(4, 3)))).toEqual({ code: "cursor_conflict", holder: null });
+    expect(await put(world, at(6, null, byTwo))).toMatchObject({ runtimeId: "two", offset: 6 });
+  });
+
+  test("a paused stream does not hold it up", async () => {
+    const world = await worldWith(3);
+    await world.append(path, { type: "https://events.iterate.com/events/stream/paused" });
+    expect(await put(world, at(4, null))).toMatchObject({ offset: 4 });
+  });
+
+  test("consumers of the stream leave it alone, and it leaves them alone", async () => {
+    const scripts = { greeter: acting("greeter", "a", () => {}) };
+    const world = worldOf(scripts);
+    await world.append(path, [{ type: "a" }, configured("greeter"), { type: "a" }]);
+    await put(world, at(2, null));
+    await pass(world, 3_000);
+    const rows = async () => (await world.directory.log("public", path).load()).progress;
+    const names = async () => (await rows()).map(({ consumer }) => consumer).sort();
+    expect(await names()).toEqual(["cursor/greeter", "processor/greeter"]);
+    const restarted = after(world, scripts);
+    await restarted.append(path, removed("greeter"));
+    await pass(restarted, 3_000);
+    expect(await names()).toEqual(["cursor/greeter"]);
+    expect(await get(restarted)).toMatchObject({ offset: 2, runtimeId: "one" });
+  });
+});
+
+describe("the state", () => {
+  test("lists them among the consumers", async () => {
+    const world = await worldWith(5);
+    await put(world, at(2, null));
+    await put(world, at(5, null), "tree");
+    expect((await world.engine.state("public", path)).consumers).toMatchObject({
+      tree: { kind: "builtin" },
+      greeter: { kind: "remote", cursor: 2, lag: 3 },
+      "cursor/tree": { kind: "remote", cursor: 5, lag: 0 },
+    });
+  });
+});
