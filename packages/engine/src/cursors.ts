@@ -5,6 +5,7 @@
  */
 import {
   type CursorHolder,
+  consumerName,
   type JsonValue,
   type Limits,
   type RemoteCursor,
@@ -13,7 +14,7 @@ import {
   slugCharactersMax,
   sortedJson,
 } from "@millrace/protocol";
-import { consumerName } from "./consumer/spec.ts";
+
 import type { Holders } from "./holders.ts";
 import type { Head, ProgressRow } from "./ports/log.ts";
 

@@ -1,7 +1,14 @@
 /** What `GET /api/state` shows of a stream: always of committed state. */
 
-import type { Consumer } from "@millrace/protocol";
-import { admit, type JsonObject, type JsonValue, StreamError, type StreamEvent } from "@millrace/protocol";
+import {
+  admit,
+  type Consumer,
+  consumerName,
+  type JsonObject,
+  type JsonValue,
+  StreamError,
+  type StreamEvent,
+} from "@millrace/protocol";
 import { lifecycle } from "./builtin/lifecycle.ts";
 import { pause } from "./builtin/pause.ts";
 import { nextTime, scheduleList, schedules } from "./builtin/schedules.ts";
