@@ -67,7 +67,7 @@ export class StreamRun {
   #paused: boolean;
   /** What came and was not asked for yet, and behind which offset that is everything there is for this processor. */
   #ahead: { after: number; events: StreamEvent[] } = { after: 0, events: [] };
-  #waiting: { offset: number; failures: number; resolve(): void; reject(error: Error): void }[] = [];
+  #waiting: { offset: number; resolve(): void; reject(error: Error): void }[] = [];
   #halted: string | undefined;
   #snapshot: StoredCursor["snapshot"];
   #saving: Promise<void> = Promise.resolve();
@@ -135,14 +135,21 @@ export class StreamRun {
     this.#consumer.away(head);
   }
 
-  /** Resolves when everything up to here was acted on, and that is saved. @throws Error when an attempt failed */
-  async taken(offset: number): Promise<void> {
+  /**
+   * Resolves when everything up to here was acted on, and that is saved.
+   * @throws Error when it goes no further, or not within this time: then why it waits
+   */
+  async taken(offset: number, patienceMs: number): Promise<void> {
     const { progress, halted } = this.#consumer.driver;
     if (halted) throw new Error(this.#halted ?? "It goes no further.");
     if (progress.cursor < offset) {
-      await new Promise<void>((resolve, reject) => {
-        this.#waiting.push({ offset, failures: progress.begun, resolve, reject });
+      let cancel = () => {};
+      const taken = new Promise<void>((resolve, reject) => {
+        this.#waiting.push({ offset, resolve, reject });
+        const late = () => reject(new Error(this.#consumer.driver.progress.lastError ?? "It is still at work on it."));
+        cancel = this.#needs.clock.setTimer(patienceMs, late);
       });
+      await taken.finally(cancel);
     }
     await this.#save();
   }
@@ -150,10 +157,9 @@ export class StreamRun {
   #answer({ driver }: Consumer): void {
     const { progress, halted, fault } = driver;
     if (halted || fault !== undefined) this.#halted ??= fault?.message ?? progress.lastError;
-    this.#waiting = this.#waiting.filter(({ offset, failures, resolve, reject }) => {
+    this.#waiting = this.#waiting.filter(({ offset, resolve, reject }) => {
       if (progress.cursor >= offset) resolve();
       else if (halted) reject(new Error(this.#halted ?? "It goes no further."));
-      else if (progress.begun > failures && progress.lastError !== undefined) reject(new Error(progress.lastError));
       else return true;
       return false;
     });

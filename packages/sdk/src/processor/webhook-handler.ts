@@ -34,6 +34,8 @@ export interface WebhookHandler {
 /** Streams that are kept in memory; who was not heard of for longest leaves, and is read again when it is. */
 const streamsMax = 1_000;
 const historyReadsAtOnce = 8;
+/** Before the server gives up waiting, which is after 15 s. Until then another attempt may succeed. */
+const patienceMs = 10_000;
 
 export function createWebhookHandler(options: WebhookHandlerOptions): WebhookHandler {
   const { client, processor, observer = {}, concurrency = 16 } = options;
@@ -90,7 +92,7 @@ export function createWebhookHandler(options: WebhookHandlerOptions): WebhookHan
     const run = await runOf(event, streamId);
     run.hear(event, after);
     try {
-      await run.taken(event.offset);
+      await run.taken(event.offset, patienceMs);
       return new Response(null, { status: 204 });
     } catch (error) {
       const message = `${processor.slug} at ${event.streamPath}@${event.offset}: ${(error as Error).message}`;

@@ -1,0 +1,83 @@
+/** One behaviour, three places: in the server, on a laptop that pulls, in a web service that is pushed to. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { processorKind } from "@millrace/engine";
+import { createWebhookHandler, runProcessor } from "@millrace/sdk/processor";
+import { type RunningServer, serve } from "millrace";
+import { afterAll, beforeAll, describe } from "vitest";
+import { type AnyProcessor, behaviour, type Place } from "./behaviour.ts";
+
+const builtin = (name: string) => `https://events.iterate.com/events/stream/${name}`;
+/** What a configuration in the server refers to: code stands in no event here. */
+const scripts = new Map<string, AnyProcessor>();
+let server: RunningServer;
+
+beforeAll(async () => {
+  const load = async ({ path, slug }: { path: string; slug: string }) => scripts.get(`${path} ${slug}`) as AnyProcessor;
+  server = await serve({
+    port: 0,
+    host: "127.0.0.1",
+    data: ":memory:",
+    allowPrivateDestinations: true,
+    consumers: [processorKind(load)],
+    onFatal: (message) => {
+      throw new Error(message);
+    },
+  });
+});
+afterAll(() => server.close());
+
+const inServer: Place = {
+  async start(client, processor, path) {
+    const { slug } = processor;
+    scripts.set(`${path} ${slug}`, processor);
+    await client.append(path, { type: builtin("dynamic-worker/configured"), payload: { slug, script: slug } });
+    return {
+      async stop() {
+        await client.append(path, { type: builtin("dynamic-worker/removed"), payload: { slug } });
+      },
+    };
+  },
+};
+
+const pulled: Place = {
+  async start(client, processor, path) {
+    const run = runProcessor({ client, processor, path });
+    await run.ready;
+    return run;
+  },
+};
+
+const pushed: Place = {
+  async start(client, processor, path) {
+    const { slug } = processor;
+    let handler: ReturnType<typeof createWebhookHandler> | undefined;
+    const receiver = createServer(async (incoming, outgoing) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of incoming) chunks.push(chunk as Buffer);
+      const headers = Object.entries(incoming.headers).map(([name, value]): [string, string] => [name, String(value)]);
+      const request = new Request("http://receiver/", { method: "POST", headers, body: Buffer.concat(chunks) });
+      const response = await handler?.(request);
+      outgoing.writeHead(response?.status ?? 503).end(await response?.text());
+    });
+    await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+    const callbackUrl = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`;
+    const payload = { slug, type: "webhook", callbackUrl };
+    const appended = await client.append(path, { type: builtin("subscription/configured"), payload });
+    handler = createWebhookHandler({ client, processor, path, signingSecret: appended.signingSecret as string });
+    return {
+      async stop() {
+        await client.append(path, { type: builtin("subscription/removed"), payload: { slug } });
+        await handler?.stop();
+        receiver.closeAllConnections();
+        receiver.close();
+      },
+    };
+  },
+};
+
+describe.each([
+  ["in the server", inServer],
+  ["pulled", pulled],
+  ["pushed to by webhook", pushed],
+])("%s", (_, place) => behaviour(place, () => server.url));
