@@ -1,0 +1,78 @@
+/**
+ * Cursors that the server keeps, one for each slug and stream, held by one runtime at a time: a second one with the
+ * same slug is told who holds it, and may go on when that has been silent for 30 s.
+ */
+import type { EventsClient } from "../client.ts";
+import { isMillraceError } from "../errors.ts";
+import type { Cursors, StoredCursor } from "./cursors.ts";
+import { hostRandom } from "./host.ts";
+
+export interface ServerCursorsOptions {
+  client: EventsClient;
+  slug: string;
+  /** Who this is, in what others are told; made up without it. */
+  runtimeId?: string;
+}
+
+export interface ServerCursors extends Cursors {
+  /** Says nothing more of itself: after 30 s others may take over. */
+  release(): void;
+}
+
+/** The server forgets a holder after 30 s. */
+const signOfLifeMs = 10_000;
+/** Keys hold no epoch yet: who begins anew takes another slug. */
+const epoch = "0";
+
+export function serverCursors(options: ServerCursorsOptions): ServerCursors {
+  const { client, slug, runtimeId = hostRandom.id() } = options;
+  /** What the server has of each path that is held. */
+  const held = new Map<string, { offset: number; progress: { streamId: string; progress: string } }>();
+  let timer: ReturnType<typeof setInterval> | undefined;
+
+  async function put(path: string, cursor: StoredCursor): Promise<void> {
+    const { cursor: offset } = JSON.parse(cursor.progress) as { cursor: number };
+    const replaces = held.get(path)?.offset ?? null;
+    const progress = { streamId: cursor.streamId, progress: cursor.progress };
+    await client.cursors.put(slug, path, { offset, epoch, runtimeId, replaces, progress });
+    held.set(path, { offset, progress });
+    timer ??= setInterval(giveSigns, signOfLifeMs);
+  }
+
+  /** A repetition of what is stored writes nothing. */
+  function giveSigns(): void {
+    for (const [path, { offset, progress }] of held) {
+      client.cursors.put(slug, path, { offset, epoch, runtimeId, replaces: offset, progress }).catch(() => {
+        // Whoever is held by another, or has no contact, hears of it when it saves.
+      });
+    }
+  }
+
+  return {
+    async load(path) {
+      let found: Awaited<ReturnType<typeof client.cursors.get>>;
+      try {
+        found = await client.cursors.get(slug, path);
+      } catch (error) {
+        if (isMillraceError(error, "not_found")) return undefined;
+        throw error;
+      }
+      const stored = found.progress as { streamId?: string; progress?: string } | undefined;
+      if (typeof stored?.streamId !== "string" || typeof stored.progress !== "string") return undefined;
+      const cursor: StoredCursor = { streamId: stored.streamId, progress: stored.progress };
+      held.set(path, { offset: found.offset, progress: { streamId: cursor.streamId, progress: cursor.progress } });
+      // From here on it is this runtime's, or it is refused before anything is acted on.
+      await put(path, cursor);
+      return cursor;
+    },
+    paths: async () => [...held.keys()],
+    save: put,
+    // It ends with the life of the stream.
+    forget: async (path) => void held.delete(path),
+    release() {
+      clearInterval(timer);
+      timer = undefined;
+      held.clear();
+    },
+  };
+}
