@@ -12,7 +12,7 @@ export {
   type StandardSchema,
   type StreamEvent,
 } from "@millrace/protocol";
-export { createEventsClient } from "../client.ts";
+export { createEventsClient, type EventsClient } from "../client.ts";
 export { type Cursors, memoryCursors, type StoredCursor } from "./cursors.ts";
 export type { ProcessorObserver } from "./observed.ts";
 export { type ProcessorRun, type RunOptions, runProcessor } from "./run-processor.ts";
