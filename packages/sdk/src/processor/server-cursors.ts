@@ -4,6 +4,7 @@
  */
 import type { EventsClient } from "../client.ts";
 import { isMillraceError } from "../errors.ts";
+import { pause } from "../retry.ts";
 import type { Cursors, StoredCursor } from "./cursors.ts";
 import { hostRandom } from "./host.ts";
 
@@ -12,6 +13,11 @@ export interface ServerCursorsOptions {
   slug: string;
   /** Who this is, in what others are told; made up without it. */
   runtimeId?: string;
+  /**
+   * Whether a start waits, up to half a minute, for a holder that says nothing any more: mostly the run before this one.
+   * One that is heard meanwhile is at work, and the start is refused. True without it.
+   */
+  waits?: boolean;
 }
 
 export interface ServerCursors extends Cursors {
@@ -21,13 +27,15 @@ export interface ServerCursors extends Cursors {
 
 /** The server forgets a holder after 30 s. */
 const signOfLifeMs = 10_000;
+const askAgainMs = 1_000;
 /** Keys hold no epoch yet: who begins anew takes another slug. */
 const epoch = "0";
 
 export function serverCursors(options: ServerCursorsOptions): ServerCursors {
-  const { client, slug, runtimeId = hostRandom.id() } = options;
+  const { client, slug, runtimeId = hostRandom.id(), waits = true } = options;
   /** What the server has of each path that is held. */
   const held = new Map<string, { offset: number; progress: { streamId: string; progress: string } }>();
+  let released = false;
   let timer: ReturnType<typeof setInterval> | undefined;
 
   async function put(path: string, cursor: StoredCursor): Promise<void> {
@@ -37,6 +45,22 @@ export function serverCursors(options: ServerCursorsOptions): ServerCursors {
     await client.cursors.put(slug, path, { offset, epoch, runtimeId, replaces, progress });
     held.set(path, { offset, progress });
     timer ??= setInterval(giveSigns, signOfLifeMs);
+  }
+
+  /** @throws MillraceError `cursor_conflict` when another one is at work, or is not waited for */
+  async function claim(path: string, cursor: StoredCursor): Promise<void> {
+    for (let silentMs = -1; ; ) {
+      try {
+        return await put(path, cursor);
+      } catch (error) {
+        if (!isMillraceError(error, "cursor_conflict") || !waits || released) throw error;
+        const { holder } = error.data;
+        // Heard since it was asked the last time: it is alive.
+        if (holder === null || holder.silentMs < silentMs) throw error;
+        silentMs = holder.silentMs;
+      }
+      await pause(askAgainMs, undefined);
+    }
   }
 
   /** A repetition of what is stored writes nothing. */
@@ -62,7 +86,7 @@ export function serverCursors(options: ServerCursorsOptions): ServerCursors {
       const cursor: StoredCursor = { streamId: stored.streamId, progress: stored.progress };
       held.set(path, { offset: found.offset, progress: { streamId: cursor.streamId, progress: cursor.progress } });
       // From here on it is this runtime's, or it is refused before anything is acted on.
-      await put(path, cursor);
+      await claim(path, cursor);
       return cursor;
     },
     paths: async () => [...held.keys()],
@@ -70,6 +94,7 @@ export function serverCursors(options: ServerCursorsOptions): ServerCursors {
     // It ends with the life of the stream.
     forget: async (path) => void held.delete(path),
     release() {
+      released = true;
       clearInterval(timer);
       timer = undefined;
       held.clear();
