@@ -69,6 +69,7 @@ export {
   type LoadedProcessor,
   nameOfSlug,
 } from "./delivery/spec.ts";
+export { encodeProgress } from "./delivery/progress-row.ts";
 export { type Progress, progressAt } from "./progress.ts";
 
 // Paths and projects

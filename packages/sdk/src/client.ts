@@ -30,6 +30,10 @@ export interface EventsClient {
   projects(options?: CallOptions): AsyncGenerator<{ slug: string }, void, undefined>;
   /** Values that leave the server towards the hosts to which they are pinned, and never come back. */
   secrets: SecretsClient;
+  /** The whole path on the server of a path of this client. */
+  pathOf(path: string): string;
+  /** The same client with whole paths, such as those in events and answers. */
+  withoutPrefix(): EventsClient;
 }
 
 /** Of the client's project; `pathPrefix` means nothing here. */
@@ -188,6 +192,8 @@ export function createEventsClient(options: ClientOptions): EventsClient {
     },
     projects: ({ signal } = {}) => listPages(connection, "/api/projects", "projects", {}, signal),
     secrets: secretsOf(connection),
+    pathOf: connection.pathOf,
+    withoutPrefix: () => createEventsClient({ ...options, pathPrefix: "" }),
   };
 }
 
