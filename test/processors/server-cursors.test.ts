@@ -40,7 +40,6 @@ test("a hundred inputs while nobody ran are folded, and decided on once", async 
   await client.append(path, { type: "number", payload: 0 });
   await expect.poll(() => acted, patience).toEqual([0]);
   await run.stop();
-  first.release();
   await client.append(
     path,
     Array.from({ length: 90 }, (_, i) => ({ type: "number", payload: i + 1 })),
@@ -54,7 +53,6 @@ test("a hundred inputs while nobody ran are folded, and decided on once", async 
   await expect.poll(() => acted, patience).toEqual([0, 91]);
   expect((await client.state(path)).consumers.kept).toMatchObject({ kind: "remote" });
   await again.stop();
-  second.release();
 });
 
 test("a second runtime with the same slug is refused, and told who holds the cursor", async () => {
@@ -72,6 +70,4 @@ test("a second runtime with the same slug is refused, and told who holds the cur
   await expect(second.done).rejects.toMatchObject({ code: "cursor_conflict", data: { holder: expect.anything() } });
   expect(await eventsOf(client, path, "number")).toHaveLength(1);
   await run.stop();
-  cursors.release();
-  other.release();
 });

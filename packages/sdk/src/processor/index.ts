@@ -16,5 +16,5 @@ export { createEventsClient, type EventsClient } from "../client.ts";
 export { type Cursors, memoryCursors, type StoredCursor } from "./cursors.ts";
 export type { ProcessorObserver } from "./observed.ts";
 export { type ProcessorRun, type RunOptions, runProcessor } from "./run-processor.ts";
-export { type ServerCursors, type ServerCursorsOptions, serverCursors } from "./server-cursors.ts";
+export { type ServerCursorsOptions, serverCursors } from "./server-cursors.ts";
 export { createWebhookHandler, type WebhookHandler, type WebhookHandlerOptions } from "./webhook-handler.ts";

@@ -20,10 +20,8 @@ export interface ServerCursorsOptions {
   waits?: boolean;
 }
 
-export interface ServerCursors extends Cursors {
-  /** Says nothing more of itself: after 30 s others may take over. */
-  release(): void;
-}
+/** States may be large: they are folded again. */
+type KeptProgress = Omit<StoredCursor, "snapshot">;
 
 /** The server forgets a holder after 30 s. */
 const signOfLifeMs = 10_000;
@@ -31,17 +29,20 @@ const askAgainMs = 1_000;
 /** Keys hold no epoch yet: who begins anew takes another slug. */
 const epoch = "0";
 
-export function serverCursors(options: ServerCursorsOptions): ServerCursors {
+/** What a run notes of itself, such as which pattern it followed, has no stream to stand at. */
+const isStream = (path: string) => path.startsWith("/");
+
+export function serverCursors(options: ServerCursorsOptions): Cursors {
   const { client, slug, runtimeId = hostRandom.id(), waits = true } = options;
   /** What the server has of each path that is held. */
-  const held = new Map<string, { offset: number; progress: { streamId: string; progress: string } }>();
+  const held = new Map<string, { offset: number; progress: KeptProgress }>();
   let released = false;
   let timer: ReturnType<typeof setInterval> | undefined;
 
   async function put(path: string, cursor: StoredCursor): Promise<void> {
     const { cursor: offset } = JSON.parse(cursor.progress) as { cursor: number };
     const replaces = held.get(path)?.offset ?? null;
-    const progress = { streamId: cursor.streamId, progress: cursor.progress };
+    const { snapshot: _, ...progress } = cursor;
     await client.cursors.put(slug, path, { offset, epoch, runtimeId, replaces, progress });
     held.set(path, { offset, progress });
     timer ??= setInterval(giveSigns, signOfLifeMs);
@@ -74,6 +75,7 @@ export function serverCursors(options: ServerCursorsOptions): ServerCursors {
 
   return {
     async load(path) {
+      if (!isStream(path)) return undefined;
       let found: Awaited<ReturnType<typeof client.cursors.get>>;
       try {
         found = await client.cursors.get(slug, path);
@@ -81,19 +83,22 @@ export function serverCursors(options: ServerCursorsOptions): ServerCursors {
         if (isMillraceError(error, "not_found")) return undefined;
         throw error;
       }
-      const stored = found.progress as { streamId?: string; progress?: string } | undefined;
+      const stored = found.progress as Partial<KeptProgress> | undefined;
       if (typeof stored?.streamId !== "string" || typeof stored.progress !== "string") return undefined;
-      const cursor: StoredCursor = { streamId: stored.streamId, progress: stored.progress };
-      held.set(path, { offset: found.offset, progress: { streamId: cursor.streamId, progress: cursor.progress } });
+      const cursor = stored as KeptProgress;
+      held.set(path, { offset: found.offset, progress: cursor });
       // From here on it is this runtime's, or it is refused before anything is acted on.
       await claim(path, cursor);
       return cursor;
     },
     paths: async () => [...held.keys()],
-    save: put,
+    save: async (path, cursor) => {
+      if (isStream(path)) await put(path, cursor);
+    },
     // It ends with the life of the stream.
     forget: async (path) => void held.delete(path),
-    release() {
+    // It says nothing more of itself: after 30 s others may take over.
+    async close() {
       released = true;
       clearInterval(timer);
       timer = undefined;

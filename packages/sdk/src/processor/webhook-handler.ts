@@ -2,26 +2,16 @@
  * Runs a processor as a web service that is pushed to: a fetch handler for the deliveries of a webhook subscription. An
  * event is answered with 200 when the processor has acted on it and that is saved, so the server delivers until then.
  */
-import type { Processor, StreamEvent } from "@millrace/protocol";
+import type { StreamEvent } from "@millrace/protocol";
 import { Webhook } from "standardwebhooks";
-import type { EventsClient } from "../client.ts";
-import { memoryCursors } from "./cursors.ts";
-import { consoleLogger, hostClock, hostRandom } from "./host.ts";
 import { matchingOf } from "./matching.ts";
-import { createObserver } from "./observed.ts";
-import type { RunOptions } from "./run-processor.ts";
-import { type RunNeeds, StreamRun } from "./stream-run.ts";
-import { createTurns } from "./turns.ts";
+import { type NeedsOptions, needsOf } from "./needs.ts";
+import { StreamRun } from "./stream-run.ts";
 
-export interface WebhookHandlerOptions
-  extends Pick<RunOptions, "concurrency" | "cursors" | "logger" | "fetch" | "env" | "observer" | "clock" | "random"> {
-  /** To read what it has not seen, and to append. */
-  client: EventsClient;
-  // biome-ignore lint/suspicious/noExplicitAny: whatever its state is, it is made and read by the processor alone
-  processor: Processor<any>;
+export interface WebhookHandlerOptions extends NeedsOptions {
   /** The stream, or a pattern of streams, whose deliveries it takes; any without it. */
   path?: string;
-  /** As the first answer to `subscription/configured` showed it, or as it was stored. Without one nobody is believed. */
+  /** As the first answer to `subscription/configured` showed it, or as it was stored. Without it nobody is believed. */
   signingSecret: string;
 }
 
@@ -33,32 +23,18 @@ export interface WebhookHandler {
 
 /** Streams that are kept in memory; who was not heard of for longest leaves, and is read again when it is. */
 const streamsMax = 1_000;
-const historyReadsAtOnce = 8;
 /** Before the server gives up waiting, which is after 15 s. Until then another attempt may succeed. */
 const patienceMs = 10_000;
 
 export function createWebhookHandler(options: WebhookHandlerOptions): WebhookHandler {
-  const { client, processor, observer = {}, concurrency = 16 } = options;
+  const { processor } = options;
   const verifier = new Webhook(options.signingSecret);
   const matching = options.path === undefined ? undefined : matchingOf(options.path, false);
   const ending = new AbortController();
+  const closing = new AbortController();
   const runs = new Map<string, Promise<StreamRun>>();
-  const logger = options.logger ?? consoleLogger;
-
-  const needs: RunNeeds = {
-    client,
-    processor,
-    cursors: options.cursors ?? memoryCursors(),
-    clock: options.clock ?? hostClock,
-    random: options.random ?? hostRandom,
-    meter: { hooks: 0, hookMs: 0, hookFailures: 0, halts: 0 },
-    surroundings: { logger, env: options.env ?? {}, fetch: options.fetch ?? ((...args) => fetch(...args)) },
-    readTurns: createTurns(historyReadsAtOnce),
-    // A delivery that was not answered in time comes again, so a repetition says nothing about others.
-    observer: createObserver(observer, createTurns(concurrency), () => {}),
-    signal: ending.signal,
-    onResumed: () => () => {},
-  };
+  // A delivery that was not answered in time comes again, here or elsewhere: a repetition says nothing about others.
+  const needs = needsOf(options, { signal: ending.signal, closing: closing.signal });
 
   /** The run of the stream's present life. */
   async function runOf({ streamPath: path, offset }: StreamEvent, streamId: string): Promise<StreamRun> {
@@ -71,7 +47,15 @@ export function createWebhookHandler(options: WebhookHandlerOptions): WebhookHan
       return known;
     }
     await known?.stop("The stream was deleted.");
-    const stream = { path, streamId, head: offset - 1, paused: false, startAfter: offset - 1, pushed: true };
+    const stream = {
+      path,
+      streamId,
+      head: offset - 1,
+      paused: false,
+      startAfter: offset - 1,
+      pushed: true,
+      missedAll: false,
+    };
     const beginning = needs.cursors.load(path).then((stored) => new StreamRun(needs, stream, stored));
     runs.set(path, beginning);
     void makeRoom();
@@ -115,6 +99,8 @@ export function createWebhookHandler(options: WebhookHandlerOptions): WebhookHan
     async stop() {
       ending.abort();
       for (const run of runs.values()) await (await run).stop("The processor was stopped.");
+      closing.abort();
+      await needs.cursors.close?.();
     },
   });
 }
