@@ -9,9 +9,14 @@ export function authorLine(error: unknown, files: ReadonlySet<string>): string |
     /^\s+at .*?\(?((?:file:\/\/)?\/[^()]*?):(\d+):(\d+)\)?$/gm,
   )) {
     const file = place.startsWith("file:") ? fileURLToPath(place) : place;
-    if (files.has(file)) return `${path.relative(process.cwd(), file)}:${line}:${column}`;
+    if (files.has(file)) return `${shown(file)}:${line}:${column}`;
   }
   return undefined;
+}
+
+function shown(file: string): string {
+  const relative = path.relative(process.cwd(), file);
+  return relative.startsWith("..") ? file : relative;
 }
 
 /** The message of whatever was thrown, with the author's line where it has one. */

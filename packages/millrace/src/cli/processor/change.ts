@@ -1,5 +1,6 @@
 /** What an event changed in a state, and values, each short enough for a line. */
 import { isDeepStrictEqual } from "node:util";
+import { escapeControls } from "../escape-controls.ts";
 
 const charactersMax = 60;
 const changesMax = 4;
@@ -28,7 +29,7 @@ function transition(before: unknown, after: unknown): string {
 }
 
 export function shortJson(value: unknown): string {
-  const text = JSON.stringify(value) ?? "undefined";
+  const text = escapeControls(JSON.stringify(value) ?? "undefined");
   return text.length <= charactersMax ? text : `${text.slice(0, charactersMax - 3)}...`;
 }
 

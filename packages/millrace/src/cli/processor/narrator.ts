@@ -42,19 +42,22 @@ export function createNarrator(
     tell({ kind: "event", path, offset, type, payload, attempt });
   }
 
-  function sayReduced({ event, before, after }: Reduced): void {
+  function sayReduced({ event, before, after }: Reduced, attempt: number): void {
     const { streamPath: path, offset } = event;
-    sayEvent(event, 1);
+    sayEvent(event, attempt);
     const change = changeText(before, after);
     if (change !== undefined) tell({ kind: "state", path, offset, change });
   }
 
+  function sayFolded(reduced: Reduced): void {
+    const { event, earlier } = reduced;
+    if (earlier === 0) sayReduced(reduced, 1);
+    else tell({ kind: "folded", path: event.streamPath, offset: event.offset, events: earlier + 1 });
+  }
+
   function sayHeld(): void {
     timer = undefined;
-    for (const [path, reduced] of held) {
-      if (reduced.earlier === 0) sayReduced(reduced);
-      else tell({ kind: "folded", path, offset: reduced.event.offset, events: reduced.earlier + 1 });
-    }
+    for (const reduced of held.values()) sayFolded(reduced);
     held.clear();
   }
 
@@ -70,10 +73,9 @@ export function createNarrator(
       if (reduced !== undefined && reduced.event.offset === event?.offset) {
         const { earlier } = reduced;
         if (earlier > 0) tell({ kind: "folded", path, offset: event.offset - 1, events: earlier });
-        sayReduced(reduced);
-      } else if (reduced !== undefined) {
-        tell({ kind: "folded", path, offset: reduced.event.offset, events: reduced.earlier + 1 });
+        return sayReduced(reduced, attempt);
       }
+      if (reduced !== undefined) sayFolded(reduced);
       if (event !== undefined) sayEvent(event, attempt);
     },
     onActed(path, event, milliseconds, error) {
@@ -109,6 +111,7 @@ export function createNarrator(
         } catch (error) {
           const { streamPath: path, offset } = args.event;
           const message = messageOf(error);
+          sayHeld();
           sayEvent(args.event, 1);
           tell({ kind: "failed", path, offset, message, line: authorLine(error, files()) });
           throw error;

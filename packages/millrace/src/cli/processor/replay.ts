@@ -44,9 +44,9 @@ export async function replayAll(
   const paths = [...streams.keys()].sort();
   for (const streamPath of paths) await output.item({ streamPath, ...streams.get(streamPath) });
   if (passedOver > 0) note(`passed over ${counted(passedOver)} that do not parse; the first: ${firstFault}`);
-  note(
-    `${processor.slug}: ${counted(count)} events of ${counted(paths.length)} streams in ${counted(milliseconds)} ms`,
-  );
+  const folded = count === 1 ? "1 event" : `${counted(count)} events`;
+  const from = paths.length === 1 ? "1 stream" : `${counted(paths.length)} streams`;
+  note(`${processor.slug}: ${folded} of ${from} in ${counted(milliseconds)} ms`);
   return 0;
 }
 
