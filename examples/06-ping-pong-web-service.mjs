@@ -48,10 +48,11 @@ async function answer({ streamPath, offset, payload }, headers) {
 
 service.listen(0, "127.0.0.1");
 await once(service, "listening");
-const callbackUrl = `http://127.0.0.1:${service.address().port}/`;
+const origin = `http://127.0.0.1:${service.address().port}`;
+const callbackUrl = `${origin}/`;
 
 // A new key with each start: nothing has to be remembered here.
-await client.secrets.set({ name: "PING_PONG_SIGNING", value: signingKey, hosts: ["127.0.0.1"] });
+await client.secrets.set({ name: "PING_PONG_SIGNING", value: signingKey, hosts: [origin] });
 await client.append(path, {
   type: "https://events.iterate.com/events/stream/subscription/configured",
   payload: {
