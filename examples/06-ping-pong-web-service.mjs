@@ -8,58 +8,38 @@
  * and in another terminal: npx millrace append /examples/called ping --payload '{"n":1}'
  */
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { createServer } from "node:http";
-import { text } from "node:stream/consumers";
-import { createEventsClient } from "@millrace/sdk";
-import { Webhook } from "standardwebhooks";
+import { serve } from "@hono/node-server";
+import { createEventsClient, createWebhookHandler, defineProcessor } from "@millrace/sdk/processor";
 
 const [path = "/examples/called"] = process.argv.slice(2);
 const client = createEventsClient({ baseUrl: process.env.MILLRACE_URL ?? "http://127.0.0.1:4040" });
-const slug = "ping-pong-service";
-const signingKey = randomBytes(24).toString("base64");
-const webhook = new Webhook(signingKey);
+const signingSecret = randomBytes(24).toString("base64");
 
-const service = createServer(async (request, response) => {
-  let event;
-  try {
-    event = webhook.verify(await text(request), request.headers);
-  } catch {
-    response.writeHead(401).end("The signature is not that of the server.");
-    return;
-  }
-  try {
-    await answer(event, request.headers);
-    response.writeHead(204).end();
-  } catch (error) {
-    // It comes again, later and later.
-    console.error(error);
-    response.writeHead(503).end();
-  }
+const pingPong = defineProcessor({
+  slug: "ping-pong-service",
+  initialState: { pings: 0 },
+  reduce: ({ state, event }) => (event.type === "ping" ? { pings: state.pings + 1 } : state),
+  async afterAppend({ event, state, append }) {
+    if (event.type !== "ping") return;
+    await append({ type: "pong", payload: { n: event.payload.n, count: state.pings } });
+    console.log(`pong ${event.payload.n}`);
+  },
 });
 
-async function answer({ streamPath, offset, payload }, headers) {
-  const cause = { streamPath, offset, depth: Number(headers["millrace-depth"]), slug };
-  // An event may be delivered twice: with this key the second pong is the first one.
-  const idempotencyKey = `pong/${headers["webhook-id"]}`;
-  await client.append(streamPath, { type: "pong", payload: { n: payload.n } }, { cause, idempotencyKey });
-  console.log(`pong ${payload.n}`);
-}
-
-service.listen(0, "127.0.0.1");
-await once(service, "listening");
-const origin = `http://127.0.0.1:${service.address().port}`;
+// Web standards, Request in and Response out: the same line serves Workers, Next and Hono.
+const handler = createWebhookHandler({ client, processor: pingPong, path, signingSecret });
+const { port } = await new Promise((resolve) => serve({ fetch: handler, port: 0, hostname: "127.0.0.1" }, resolve));
+const origin = `http://127.0.0.1:${port}`;
 const callbackUrl = `${origin}/`;
 
 // A new key with each start: nothing has to be remembered here.
-await client.secrets.set({ name: "PING_PONG_SIGNING", value: signingKey, hosts: [origin] });
+await client.secrets.set({ name: "PING_PONG_SIGNING", value: signingSecret, hosts: [origin] });
 await client.append(path, {
   type: "https://events.iterate.com/events/stream/subscription/configured",
   payload: {
-    slug,
+    slug: pingPong.slug,
     type: "webhook",
     callbackUrl,
-    jsonataFilter: 'type = "ping"',
     signingSecret: "{{secret:PING_PONG_SIGNING}}",
   },
 });
