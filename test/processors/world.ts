@@ -13,6 +13,9 @@ const patienceMs = 60_000;
 export interface World {
   client: EventsClient;
   proxy: CuttingProxy;
+  /** A client past the proxy. */
+  direct(): EventsClient;
+  serverUrl(): string;
   data: string;
   /** What the processors said about themselves. */
   log: string[];
@@ -62,6 +65,8 @@ export async function startWorld(): Promise<World> {
   return {
     client,
     proxy,
+    direct,
+    serverUrl: () => server.url,
     data,
     log,
     run,
