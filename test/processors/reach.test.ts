@@ -168,14 +168,10 @@ test("a client with a pathPrefix: the path is below it, and so are patterns", as
 });
 
 test("a wrong token ends the run: done and ready reject, and the log says why", async () => {
-  const world = await startWorld();
-  const client = createEventsClient({
-    baseUrl: "http://127.0.0.1:9",
-    fetch: async () =>
-      Response.json({ type: "about:blank", status: 401, code: "unauthorized", detail: "no" }, { status: 401 }),
-  });
+  const world = await startWorld({ token: "a token of sixteen characters" });
+  const client = createEventsClient({ baseUrl: world.proxy.url, token: "another of sixteen characters" });
   const run = world.run(echo, "/x", { client });
-  await expect(run.done).rejects.toMatchObject({ status: 401 });
-  await expect(run.ready).rejects.toMatchObject({ status: 401 });
+  await expect(run.done).rejects.toMatchObject({ code: "unauthorized" });
+  await expect(run.ready).rejects.toMatchObject({ code: "unauthorized" });
   expect(world.log.join()).toContain("echo on /x ends");
 });

@@ -13,6 +13,9 @@ const patienceMs = 60_000;
 export interface World {
   client: EventsClient;
   proxy: CuttingProxy;
+  /** A client past the proxy. */
+  direct(): EventsClient;
+  serverUrl(): string;
   data: string;
   /** What the processors said about themselves. */
   log: string[];
@@ -27,10 +30,10 @@ export interface World {
 }
 
 /** For one test: all that it started ends with it. */
-export async function startWorld(): Promise<World> {
+export async function startWorld(access: { token?: string } = {}): Promise<World> {
   const { directory: data, remove } = temporaryDirectory();
   const onFault = (error: unknown) => console.error(error);
-  const launch = () => serve({ port: 0, host: "127.0.0.1", data, access: {}, onFault, onFatal: onFault });
+  const launch = () => serve({ port: 0, host: "127.0.0.1", data, access, onFault, onFatal: onFault });
   let server = await launch();
   let stopped = false;
   const proxy = await startCuttingProxy(server.url);
@@ -62,6 +65,8 @@ export async function startWorld(): Promise<World> {
   return {
     client,
     proxy,
+    direct,
+    serverUrl: () => server.url,
     data,
     log,
     run,

@@ -41,6 +41,8 @@ export class Consumer {
   /** Since when something is owed that is not done, or not on disk as done. */
   #owedSince: number | undefined;
   #awayTo: number | undefined;
+  /** What lies up to here is missed, where it was not acted on before; what comes while the code is loaded is not. */
+  #missedThrough: number;
   #looping = false;
   #stopped = false;
   #whenStill: (() => void)[] = [];
@@ -70,6 +72,7 @@ export class Consumer {
     const { start, progress } = startFrom(spec, from.row);
     const head = house.head();
     this.#start = start;
+    this.#missedThrough = kind.misses === true && start !== "first" ? head : 0;
     this.#stir = from.stir;
     this.#from = from;
     this.#driver = startDriver(
@@ -284,6 +287,7 @@ export class Consumer {
         if (this.#awayTo !== undefined) {
           const head = this.#awayTo;
           this.#awayTo = undefined;
+          if (this.kind.misses) this.#missedThrough = head;
           this.#hear({ is: "away", head });
         }
         if (this.#untold !== undefined) {
@@ -356,9 +360,19 @@ export class Consumer {
     // Whatever was heard while the code was loaded counts.
     const { progress, head, paused, halted, uncertain, saveFirst } = this.#driver;
     const known: Progress = uncertain ? progress : { ...progress, exact: true };
-    const start = { start: this.#start, progress: known, head, folded: offset };
-    // A first start is on disk when it is over: the next one is a mere restart.
-    this.#turnTo({ ...startDriver(settings, start), saveFirst, paused, halted, dirty: this.#start !== "again" });
+    const misses = progress.cursor < this.#missedThrough;
+    const from = { start: this.#start, progress: known, head: misses ? this.#missedThrough : head, folded: offset };
+    const started = hear(startDriver({ ...settings, misses }, from), { is: "head", head });
+    // A first start is on disk when it is over: the next one is a mere restart. Whether or not this start missed
+    // anything, an absence after it may.
+    this.#turnTo({
+      ...started,
+      settings: { ...settings, misses: this.kind.misses === true },
+      saveFirst,
+      paused,
+      halted,
+      dirty: this.#start !== "again",
+    });
     this.#start = "again";
   }
 

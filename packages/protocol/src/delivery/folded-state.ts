@@ -48,9 +48,34 @@ export async function loadState(consumer: Consumer, processor: LoadedProcessor, 
     snapshot() {
       if (offset - snapshotOffset < snapshotEvents) return undefined;
       snapshotOffset = offset;
-      return { offset, state: JSON.stringify({ version, value }) };
+      const fault = notJson(value, "it");
+      if (fault === undefined) return { offset, state: JSON.stringify({ version, value }) };
+      const where = `The state of ${spec.slug} on ${house.path} at offset ${offset}`;
+      house.onFailure(
+        new Error(`${where} is not JSON: ${fault}. It is not kept, so the next start reads all of history.`),
+      );
+      return undefined;
     },
   };
+}
+
+const depthMax = 100;
+
+/** What of a state would be another one after it was written as JSON and read again. */
+function notJson(value: unknown, where: string, depth = 0): string | undefined {
+  if (value === null || ["string", "boolean", "undefined"].includes(typeof value)) return undefined;
+  if (typeof value === "number") return Number.isFinite(value) ? undefined : `${where} is ${value}`;
+  if (typeof value !== "object") return `${where} is a ${typeof value}`;
+  if (depth > depthMax) return `${where} is nested deeper than ${depthMax}`;
+  const kind = (value as { constructor?: { name?: string } }).constructor?.name;
+  if (!Array.isArray(value) && kind !== undefined && kind !== "Object") {
+    return `${where} is a ${kind}`;
+  }
+  for (const [key, item] of Object.entries(value)) {
+    const fault = notJson(item, `${where}.${key}`, depth + 1);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
 }
 
 function isThenable(value: unknown): boolean {
