@@ -1,7 +1,7 @@
 /** `millrace run`: what it prints, what it takes for a processor, how it follows a file that changes, how it ends. */
 import { existsSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { append, follow, readAll } from "../processes/http.ts";
+import { append, breakerOff, follow, readAll } from "../processes/http.ts";
 import { type ServerProcess, startServer } from "../processes/server-process.ts";
 import { luck, pingPong, written } from "./processor-files.ts";
 import { lines, run, start, until } from "./run.ts";
@@ -193,6 +193,23 @@ describe("--watch", () => {
     running.child.kill("SIGTERM");
     expect((await running.exited).code).toBe(0);
   });
+});
+
+test("while versions change under load nothing is lost and nothing is answered twice", async () => {
+  const at = written({ "p.ts": pingPong, "luck.ts": "export function unlucky(): void {}" });
+  await append(server.url, "/load/a", breakerOff);
+  const running = await started(at("p.ts"), "--path", "/load", "--children", "--watch", "--json");
+  let sent = 0;
+  for (let version = 1; version <= 3; version++) {
+    const seen = () => running.stderr().split("runs in a new version").length - 1;
+    writeFileSync(at("luck.ts"), `export function unlucky(): void {} // ${version}`);
+    while (seen() < version) await append(server.url, "/load/a", ping(++sent));
+  }
+  await append(server.url, "/load/a", ping(++sent));
+  await pong("/load/a", sent);
+  const pongs = (await readAll(server.url, "/load/a")).filter(({ type }) => type === "pong");
+  const expected = Array.from({ length: sent }, (_, i) => ({ n: i + 1, count: i + 1 }));
+  expect(pongs.map(({ payload }) => payload)).toEqual(expected);
 });
 
 describe("how it ends", () => {
