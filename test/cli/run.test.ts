@@ -1,7 +1,7 @@
 /** `millrace run`: what it prints, what it takes for a processor, how it follows a file that changes, how it ends. */
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { append, follow, readAll } from "../processes/http.ts";
+import { append, breakerOff, follow, readAll } from "../processes/http.ts";
 import { type ServerProcess, startServer } from "../processes/server-process.ts";
 import { luck, pingPong, written } from "./processor-files.ts";
 import { lines, run, start, until } from "./run.ts";
@@ -11,6 +11,10 @@ beforeAll(async () => {
   server = await startServer({ data: ":memory:" });
 });
 afterAll(async () => void (await server.stop("SIGTERM")));
+
+/** What keeps cursors in a file is a part of the SDK for Node alone. */
+const keepsCursors = existsSync(new URL("../../packages/sdk/dist/node/index.js", import.meta.url));
+if (!keepsCursors) console.log("not built: @millrace/sdk/node (left out: `millrace run --cursor`)");
 
 type Told = { kind: string; path: string; offset?: number } & Record<string, unknown>;
 
@@ -82,6 +86,29 @@ info: answering {"who":"you"}
   });
 });
 
+test("a state that is no JSON, and a log that is none, are shown as they are and end nothing", async () => {
+  const odd = `const self: any = { n: 1n }; self.self = self;
+export default {
+  slug: "odd", initialState: self,
+  reduce: ({ state }: any) => ({ ...state, n: state.n + 1n, self: { ...state.self } }),
+  afterAppend({ logger }: any) { logger.warn("round", self); logger.error("wrong", new Error("said")); },
+};`;
+  const at = written({ "p.ts": odd });
+  const running = await started(at("p.ts"), "--path", "/odd");
+  await append(server.url, "/odd", ping(1));
+  await until(() => running.stdout().split("acted in").length > 2);
+  expect(running.stdout()).toMatch(/\/odd@2 {3}state: n 2n -> 3n/);
+  expect(running.stdout()).toContain("warn: round <ref *1> { n: 1n, self: [Circular *1] }");
+  expect(running.stdout()).toContain("error: wrong said");
+  const json = await started(at("p.ts"), "--path", "/odd", "--json");
+  await append(server.url, "/odd", ping(2));
+  await until(() => json.told("log").length > 1);
+  expect(json.told("log").map(({ details }) => details)).toEqual([
+    "<ref *1> { n: 1n, self: [Circular *1] }",
+    "Error: said",
+  ]);
+});
+
 test("packages of the author's directory, CommonJS too, and files beside its own are found", async () => {
   const at = written({
     "node_modules/modern/package.json": '{"name":"modern","exports":{"import":"./i.mjs"}}',
@@ -107,6 +134,30 @@ export const finder = {
   await follow(server.url, "/found", "", ({ type }) => type === "found");
   expect((await readAll(server.url, "/found")).at(-1)?.payload).toEqual(["modern", "old", "be brief"]);
 });
+
+test.skipIf(!keepsCursors)(
+  "--cursor FILE: the next start goes on there, and a file that is in use is said",
+  async () => {
+    const at = written({
+      "p.ts": pingPong.replace("initialState", 'catchUp: "act",\n  initialState'),
+      "luck.ts": luck,
+    });
+    const args = [at("p.ts"), "--path", "/kept", "--cursor", at("kept.jsonl")] as const;
+    const first = await started(...args);
+    await append(server.url, "/kept", ping(1));
+    await pong("/kept", 1);
+    const second = await run(["run", ...args, "--url", server.url]);
+    expect(second.code).toBe(1);
+    expect(second.stderr).toContain("kept.jsonl");
+    first.child.kill("SIGINT");
+    await first.exited;
+    await append(server.url, "/kept", [ping(2), ping(3)]);
+    await started(...args);
+    await pong("/kept", 3);
+    const pongs = (await readAll(server.url, "/kept")).filter(({ type }) => type === "pong");
+    expect(pongs.map(({ payload }) => payload)).toEqual([1, 2, 3].map((n) => ({ n, count: n })));
+  },
+);
 
 describe("--watch", () => {
   test("another version takes the place, and what came meanwhile is acted on", async () => {
@@ -142,6 +193,23 @@ describe("--watch", () => {
     running.child.kill("SIGTERM");
     expect((await running.exited).code).toBe(0);
   });
+});
+
+test("while versions change under load nothing is lost and nothing is answered twice", async () => {
+  const at = written({ "p.ts": pingPong, "luck.ts": "export function unlucky(): void {}" });
+  await append(server.url, "/load/a", breakerOff);
+  const running = await started(at("p.ts"), "--path", "/load", "--children", "--watch", "--json");
+  let sent = 0;
+  for (let version = 1; version <= 3; version++) {
+    const seen = () => running.stderr().split("runs in a new version").length - 1;
+    writeFileSync(at("luck.ts"), `export function unlucky(): void {} // ${version}`);
+    while (seen() < version) await append(server.url, "/load/a", ping(++sent));
+  }
+  await append(server.url, "/load/a", ping(++sent));
+  await pong("/load/a", sent);
+  const pongs = (await readAll(server.url, "/load/a")).filter(({ type }) => type === "pong");
+  const expected = Array.from({ length: sent }, (_, i) => ({ n: i + 1, count: i + 1 }));
+  expect(pongs.map(({ payload }) => payload)).toEqual(expected);
 });
 
 describe("how it ends", () => {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { commands } from "./commands.ts";
 import { escapeControls } from "./escape-controls.ts";
 import { helpOf, overview } from "./help.ts";
-import { endQuietlyWithoutReader } from "./output.ts";
+import { endQuietlyWithoutReader, leaveWith } from "./output.ts";
 import { UsageError } from "./usage.ts";
 
 async function main([name, ...args]: string[]): Promise<number> {
@@ -44,7 +44,7 @@ main(process.argv.slice(2)).then(
   (error: unknown) => {
     const { message, exitCode } = error instanceof Error ? (error as Error & { exitCode?: number }) : failed(error);
     process.stderr.write(`millrace: ${escapeControls(message)}\n`);
-    process.exitCode = exitCode ?? 1;
+    return leaveWith(exitCode ?? 1);
   },
 );
 

@@ -2,6 +2,7 @@
 import type { Logger } from "@millrace/protocol";
 import { escapeControls } from "../escape-controls.ts";
 import { wantsColours } from "../output.ts";
+import { printable } from "./change.ts";
 import { type Told, toldText } from "./told.ts";
 
 export interface Lines {
@@ -22,7 +23,7 @@ export function createLines(json: boolean | undefined, now: () => Date = () => n
   }
 
   const log = (level: keyof Logger) => (message: string, details?: unknown) =>
-    write({ kind: "log", level, message, ...(details === undefined ? {} : { details }) }, () => {
+    write({ kind: "log", level, message, ...(details === undefined ? {} : { details: printable(details) }) }, () => {
       const more = details === undefined ? "" : ` ${detailsText(details)}`;
       return `${level === "error" ? red(level) : level}: ${escapeControls(`${message}${more}`)}`;
     });
@@ -40,5 +41,7 @@ function clockTime(time: Date): string {
 }
 
 function detailsText(details: unknown): string {
-  return details instanceof Error ? details.message : (JSON.stringify(details) ?? String(details));
+  if (details instanceof Error) return details.message;
+  const plain = printable(details);
+  return typeof plain === "string" ? plain : JSON.stringify(plain);
 }
