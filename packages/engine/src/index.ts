@@ -47,7 +47,7 @@ export {
   type OutboundRequest,
   type OutboundResponse,
 } from "./ports/outbound.ts";
-export { isSecretError, SecretError, type SecretInput, type SecretNote, type Secrets } from "./ports/secrets.ts";
+export { isSecretError, SecretError, type Secrets } from "./ports/secrets.ts";
 export type { ReadItem, ReadRequest } from "./read.ts";
 export type { SubtreeCursor, SubtreeEvent, SubtreeItem, SubtreeRequest } from "./read-subtree.ts";
 export { continuesBatch, decodeRecord, linePrefix, toLine, typeOfRecord } from "./record.ts";

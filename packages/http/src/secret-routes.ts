@@ -2,7 +2,8 @@
  * `/api/secrets`: values come in and never go out. A refusal repeats nothing of a body but a host, because anything
  * else may be the value, or hold it.
  */
-import type { SecretInput, Secrets } from "@millrace/engine";
+import type { Secrets } from "@millrace/engine";
+import type { SecretInput } from "@millrace/protocol";
 import { StreamError, secretNamePattern } from "@millrace/protocol";
 import { type Incoming, type Outgoing, toJson } from "./exchange.ts";
 import { allow } from "./parameters.ts";

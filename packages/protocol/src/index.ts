@@ -96,6 +96,8 @@ export {
   mayBeSentTo,
   parseSecretHost,
   type SecretHost,
+  type SecretInput,
+  type SecretNote,
   secretNamePattern,
   secretNames,
   withSecrets,

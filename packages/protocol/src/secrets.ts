@@ -3,6 +3,25 @@
  * it may be sent.
  */
 
+export interface SecretInput {
+  /** Events refer to it as `{{secret:NAME}}`. */
+  name: string;
+  value: string;
+  /** Where it may be sent, as `parseSecretHost` reads it. At least one. */
+  hosts: readonly string[];
+  description?: string;
+}
+
+/** All that is ever shown of a secret. */
+export interface SecretNote {
+  name: string;
+  hosts: readonly string[];
+  description?: string;
+  /** ISO 8601. */
+  createdAt: string;
+  updatedAt: string;
+}
+
 /** 1 to 255 of these; not dots alone, which no URL can name. */
 export const secretNamePattern: RegExp = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}$/;
 

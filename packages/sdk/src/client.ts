@@ -1,5 +1,14 @@
 /** The client of a Millrace server: what each method asks, in one object. Needs nothing but `fetch`. */
-import type { JsonObject, JsonValue, RemoteCursor, RemoteCursorInput, Schedule, StreamEvent } from "@millrace/protocol";
+import type {
+  JsonObject,
+  JsonValue,
+  RemoteCursor,
+  RemoteCursorInput,
+  Schedule,
+  SecretInput,
+  SecretNote,
+  StreamEvent,
+} from "@millrace/protocol";
 import { type Append, createAppend } from "./append.ts";
 import { type Call, type ClientOptions, type Connection, createConnection, readJson } from "./connection.ts";
 import { createEventStream, type EventStream } from "./event-stream.ts";
@@ -58,23 +67,6 @@ export interface SecretsClient {
   list(options?: CallOptions): Promise<SecretNote[]>;
   /** Sent once. @throws MillraceError `not_found` */
   remove(name: string, options?: CallOptions): Promise<void>;
-}
-
-export interface SecretInput {
-  /** Events refer to it as `{{secret:NAME}}`. */
-  name: string;
-  value: string;
-  /** Such as `api.example.com`, `*.example.com`, `api.example.com:8443`. */
-  hosts: readonly string[];
-  description?: string;
-}
-
-export interface SecretNote {
-  name: string;
-  hosts: string[];
-  description?: string;
-  createdAt: string;
-  updatedAt: string;
 }
 
 export type OnEvent = (event: StreamEvent) => void | Promise<void>;

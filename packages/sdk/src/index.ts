@@ -11,6 +11,8 @@ export type {
   RemoteCursor,
   RemoteCursorInput,
   Schedule,
+  SecretInput,
+  SecretNote,
   StreamEvent,
 } from "@millrace/protocol";
 export type { Append, Appended, AppendedBatch, AppendMany, AppendOne, AppendOptions } from "./append.ts";
@@ -27,8 +29,6 @@ export {
   type ProcessorState,
   type ProcessorStateOptions,
   type ScheduleState,
-  type SecretInput,
-  type SecretNote,
   type SecretsClient,
   type StreamState,
   type StreamSummary,

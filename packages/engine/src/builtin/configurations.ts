@@ -5,6 +5,7 @@
  */
 import {
   type BuiltinProcessor,
+  type ConsumerSpec,
   type EventInput,
   isJsonObject,
   type JsonValue,
@@ -13,21 +14,8 @@ import {
   type StreamEvent,
 } from "@millrace/protocol";
 
-export interface Configured {
-  slug: string;
-  /** Offset of the event that started the cursor: a hot swap keeps it. */
-  epoch: number;
-  /** Offset of the newest configuration. */
-  configuredAt: number;
-  /** Where the cursor of this epoch begins. */
-  startAfter: number;
-  /** Offset of the event that last let it go on after a halt; 0 without one. */
-  resumedAt: number;
-  /** Offset of the first of the configurations, up to the newest, that all leave a secret to the server. */
-  secretAt?: number;
-  /** Set while it is halted. */
-  halted?: { at: number; offset: number; message: string };
-}
+/** What must be known of one of them to run it; everything else stays in its event. */
+export type Configured = Omit<ConsumerSpec, "types">;
 
 export interface ConfigurationsState {
   bySlug: Readonly<Record<string, Configured>>;

@@ -2,23 +2,7 @@
  * Values that are written and never read back by anybody outside: they leave only towards the hosts to which they are
  * pinned. Each project has its own.
  */
-export interface SecretInput {
-  name: string;
-  value: string;
-  /** Where it may be sent: see `parseSecretHost` of @millrace/protocol. At least one. */
-  hosts: readonly string[];
-  description?: string;
-}
-
-/** All that is ever shown of a secret. */
-export interface SecretNote {
-  name: string;
-  hosts: readonly string[];
-  description?: string;
-  /** ISO 8601. */
-  createdAt: string;
-  updatedAt: string;
-}
+import type { SecretInput, SecretNote } from "@millrace/protocol";
 
 export interface Secrets {
   /** Stores it, or replaces the one of this name whole. Resolves when it is on disk. */

@@ -1,5 +1,5 @@
 /** What a secret has to be before it is stored. No message holds a value, nor a name, which may be a value by mistake. */
-import type { SecretInput } from "@millrace/engine";
+import type { SecretInput } from "@millrace/protocol";
 import {
   type Limits,
   parseSecretHost,

@@ -2,7 +2,8 @@
  * The port Secrets over entries that are sealed: who may have a value, how many there may be. Both adapters are this,
  * and differ in where the key comes from and where the entries go.
  */
-import { type Clock, SecretError, type SecretInput, type SecretNote, type Secrets } from "@millrace/engine";
+import { type Clock, SecretError, type Secrets } from "@millrace/engine";
+import type { SecretInput, SecretNote } from "@millrace/protocol";
 import { type Limits, mayBeSentTo, StreamError } from "@millrace/protocol";
 import { checkSecret } from "./check-secret.ts";
 import type { Vault } from "./vault.ts";
