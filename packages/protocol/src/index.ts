@@ -61,6 +61,7 @@ export type {
   ReadOptions,
   StoredState,
 } from "./delivery/house.ts";
+export { encodeProgress } from "./delivery/progress-row.ts";
 export {
   type ConsumerSpec,
   consumerName,
@@ -69,7 +70,6 @@ export {
   type LoadedProcessor,
   nameOfSlug,
 } from "./delivery/spec.ts";
-export { encodeProgress } from "./delivery/progress-row.ts";
 export { type Progress, progressAt } from "./progress.ts";
 
 // Paths and projects
