@@ -25,6 +25,7 @@ export function createPopulation(needs: RunNeeds, matching: Matching): Populatio
   const { client, cursors, processor, signal, observer } = needs;
   const runs = new Map<string, StreamRun>();
   const followed = `followed:${matching.pattern}`;
+  let marked: Promise<void> | undefined;
   const find = () => findStreams(client, matching, signal, observer.failed);
 
   /** @param unseen it was born while this processor was there, or should have been: then nothing of it is history */
@@ -49,7 +50,7 @@ export function createPopulation(needs: RunNeeds, matching: Matching): Populatio
     const marking = Promise.all(begun.map((run) => run.begun)).then(() =>
       cursors.save(followed, { streamId: "", progress: "" }),
     );
-    marking.catch(observer.failed);
+    marked = marking.catch(observer.failed);
   }
 
   /** A stream that is born while it is followed is acted on from its first event. */
@@ -102,6 +103,7 @@ export function createPopulation(needs: RunNeeds, matching: Matching): Populatio
     },
     async stop() {
       await Promise.all([...runs.values()].map((run) => run.stop("The processor was stopped.")));
+      await marked;
     },
   };
 }
