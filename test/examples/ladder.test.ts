@@ -93,7 +93,7 @@ test("04 counts, answers, and decides once about what it missed", async () => {
   first.child.kill("SIGINT");
   expect((await first.exited).code).toBe(130);
   await append(server.url, path, [ping(2), ping(3)]);
-  await start("04").said("decided on what was missed");
+  await start("04").said("decided (afterCatchUp)");
   const pongs = (await readAll(server.url, path)).filter(ofType("pong"));
   expect(pongs.map(({ payload }) => payload)).toEqual([
     { n: 1, count: 1 },

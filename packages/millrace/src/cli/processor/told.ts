@@ -32,7 +32,7 @@ export function toldText(told: Told, emphasise: (text: string) => string, alarm:
       return `${place}   ${verb} ${escapeControls(told.to)}@${told.at} ${shortType(told.type)} ${shortJson(told.payload)}`;
     }
     case "acted":
-      return `${place}   ${offset === undefined ? "decided on what was missed" : "acted"} in ${shown(told.milliseconds)}`;
+      return `${place}   ${offset === undefined ? "decided (afterCatchUp)" : "acted"} in ${shown(told.milliseconds)}`;
     case "failed": {
       const after = told.milliseconds === undefined ? "" : ` after ${shown(told.milliseconds)}`;
       return `${place}   ${alarm(`failed${after}`)}: ${escapeControls(told.message)}${told.line === undefined ? "" : ` (${told.line})`}`;
