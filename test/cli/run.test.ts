@@ -1,5 +1,5 @@
 /** `millrace run`: what it prints, what it takes for a processor, how it follows a file that changes, how it ends. */
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { append, breakerOff, follow, readAll } from "../processes/http.ts";
 import { type ServerProcess, startServer } from "../processes/server-process.ts";
@@ -11,10 +11,6 @@ beforeAll(async () => {
   server = await startServer({ data: ":memory:" });
 });
 afterAll(async () => void (await server.stop("SIGTERM")));
-
-/** What keeps cursors in a file is a part of the SDK for Node alone. */
-const keepsCursors = existsSync(new URL("../../packages/sdk/dist/node/index.js", import.meta.url));
-if (!keepsCursors) console.log("not built: @millrace/sdk/node (left out: `millrace run --cursor`)");
 
 type Told = { kind: string; path: string; offset?: number } & Record<string, unknown>;
 
@@ -135,29 +131,26 @@ export const finder = {
   expect((await readAll(server.url, "/found")).at(-1)?.payload).toEqual(["modern", "old", "be brief"]);
 });
 
-test.skipIf(!keepsCursors)(
-  "--cursor FILE: the next start goes on there, and a file that is in use is said",
-  async () => {
-    const at = written({
-      "p.ts": pingPong.replace("initialState", 'catchUp: "act",\n  initialState'),
-      "luck.ts": luck,
-    });
-    const args = [at("p.ts"), "--path", "/kept", "--cursor", at("kept.jsonl")] as const;
-    const first = await started(...args);
-    await append(server.url, "/kept", ping(1));
-    await pong("/kept", 1);
-    const second = await run(["run", ...args, "--url", server.url]);
-    expect(second.code).toBe(1);
-    expect(second.stderr).toContain("kept.jsonl");
-    first.child.kill("SIGINT");
-    await first.exited;
-    await append(server.url, "/kept", [ping(2), ping(3)]);
-    await started(...args);
-    await pong("/kept", 3);
-    const pongs = (await readAll(server.url, "/kept")).filter(({ type }) => type === "pong");
-    expect(pongs.map(({ payload }) => payload)).toEqual([1, 2, 3].map((n) => ({ n, count: n })));
-  },
-);
+test("--cursor FILE: the next start goes on there, and a file that is in use is said", async () => {
+  const at = written({
+    "p.ts": pingPong.replace("initialState", 'catchUp: "act",\n  initialState'),
+    "luck.ts": luck,
+  });
+  const args = [at("p.ts"), "--path", "/kept", "--cursor", at("kept.jsonl")] as const;
+  const first = await started(...args);
+  await append(server.url, "/kept", ping(1));
+  await pong("/kept", 1);
+  const second = await run(["run", ...args, "--url", server.url]);
+  expect(second.code).toBe(1);
+  expect(second.stderr).toContain("kept.jsonl");
+  first.child.kill("SIGINT");
+  await first.exited;
+  await append(server.url, "/kept", [ping(2), ping(3)]);
+  await started(...args);
+  await pong("/kept", 3);
+  const pongs = (await readAll(server.url, "/kept")).filter(({ type }) => type === "pong");
+  expect(pongs.map(({ payload }) => payload)).toEqual([1, 2, 3].map((n) => ({ n, count: n })));
+});
 
 describe("--watch", () => {
   test("another version takes the place, and what came meanwhile is acted on", async () => {

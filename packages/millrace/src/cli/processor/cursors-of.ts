@@ -3,7 +3,6 @@ import { type Cursors, memoryCursors } from "@millrace/sdk/processor";
 
 export async function cursorsOf(file: string | undefined): Promise<Cursors> {
   if (file === undefined) return memoryCursors();
-  const node: string = "@millrace/sdk/node";
-  const { fileCursors } = (await import(node)) as { fileCursors(file: string): Cursors | Promise<Cursors> };
+  const { fileCursors } = await import("@millrace/sdk/node");
   return fileCursors(file);
 }
