@@ -13,7 +13,10 @@ const rooms: Record<string, { imports: string[]; node: boolean }> = {
   engine: { imports: ["@millrace/protocol"], node: false },
   testing: { imports: ["@millrace/protocol", "@millrace/engine"], node: false },
   http: { imports: ["@millrace/protocol", "@millrace/engine"], node: false },
-  millrace: { imports: ["@millrace/protocol", "@millrace/engine", "@millrace/http", "@millrace/sdk"], node: true },
+  millrace: {
+    imports: ["@millrace/protocol", "@millrace/engine", "@millrace/http", "@millrace/sdk", "@millrace/sdk/processor"],
+    node: true,
+  },
 };
 
 const sources = Object.keys(rooms).flatMap((room) =>

@@ -12,6 +12,7 @@ import { liveReaders, manyReaders } from "./live-readers.mjs";
 import { longStream } from "./long-stream.mjs";
 import { manyStreams } from "./many-streams.mjs";
 import { opening } from "./opening.mjs";
+import { processorPull } from "./processor-pull.mjs";
 import { readers10000 } from "./readers-10000.mjs";
 import { schedules } from "./schedules.mjs";
 import { subscriptions100 } from "./subscriptions-100.mjs";
@@ -30,6 +31,7 @@ export const scenarios = [
   schedules,
   idleConsumers,
   consumerThroughput,
+  processorPull,
   expressions,
   transformers,
   deliveries,

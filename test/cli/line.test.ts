@@ -13,7 +13,7 @@ import { run } from "./run.ts";
 const names = [
   ...["serve", "append", "tail", "read", "state", "streams", "delete", "pause", "resume"],
   ...["schedule", "schedules", "cancel", "subscribe", "subscriptions", "unsubscribe", "redeliver"],
-  ...["transform", "transformers", "untransform", "why", "secrets", "export", "import", "completion"],
+  ...["transform", "transformers", "untransform", "why", "run", "replay", "secrets", "export", "import", "completion"],
 ];
 
 const flagsIn = (help: string) => [...help.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag as string);

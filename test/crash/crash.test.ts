@@ -1,11 +1,12 @@
 /**
  * Never a lost acknowledgement, never an effect twice in the log: SIGKILL in the middle of keyed appends, readers,
- * schedules, hooks, expressions and deliveries, round after round.
+ * cursors, schedules, hooks, expressions and deliveries, round after round.
  */
 import { expect, test } from "vitest";
 import { withProcessors } from "../processes/server-process.ts";
 import { busyPaths, createAppendWorkload } from "./append-workload.ts";
 import { createConsumerWorkload } from "./consumer-workload.ts";
+import { createCursorWorkload } from "./cursor-workload.ts";
 import { crash } from "./harness.ts";
 import { createPushWorkload } from "./push-workload.ts";
 import { createReadWorkload } from "./read-workload.ts";
@@ -21,12 +22,17 @@ test(
   async () => {
     const appends = createAppendWorkload();
     const readers = createReadWorkload("public", busyPaths);
-    await crash({ workloads: [appends, readers], rounds, seed, args: ["--log-level", "error"] });
+    const cursors = createCursorWorkload();
+    await crash({ workloads: [appends, readers, cursors], rounds, seed, args: ["--log-level", "error"] });
     const { intents, acknowledgedAtOnce } = appends.counts();
     // A kill that came too early or too late everywhere would prove nothing.
     expect(acknowledgedAtOnce).toBeGreaterThan(rounds);
     expect(intents - acknowledgedAtOnce).toBeGreaterThan(rounds / 2);
     expect(readers.counts().seenLive).toBeGreaterThan(rounds / 2);
+    const { moves, repeated, refused } = cursors.counts();
+    expect(moves).toBeGreaterThan(rounds);
+    expect(refused).toBeGreaterThan(rounds / 2);
+    expect(repeated).toBeGreaterThan(0);
   },
   rounds * 15_000 + 60_000,
 );

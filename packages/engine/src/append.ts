@@ -37,8 +37,7 @@ export async function commitNext(stream: Stream): Promise<void> {
     //             how far remote processors say they have come
     const cursors = puts.length === 0 ? undefined : judgeCursors(stream, forming.now, puts);
     //   4 commit    events, keys, progress, claims: one self-contained record for one stream
-    const saves = forming.born && (errands.length > 0 || waiting.some(isOfHook));
-    const saving = saves ? stream.consumers?.saving() : undefined;
+    const saving = forming.born ? savingOf(stream, waiting, errands.length > 0) : undefined;
     const rows = [...(saving?.rows ?? []), ...(cursors?.rows ?? [])];
     forming.dueAt = nextDue(forming.slices, forming.now);
     forming.wakeAt = wakeAfter(stream, forming, saving);
@@ -63,8 +62,10 @@ export async function commitNext(stream: Stream): Promise<void> {
   }
 }
 
-function isOfHook({ request }: Waiting): boolean {
-  return request.fence !== undefined;
+/** Progress rides on commits that were asked for, and on those of hooks. */
+function savingOf(stream: Stream, waiting: readonly Waiting[], hasErrands: boolean): Saving | undefined {
+  const isOfHook = ({ request }: Waiting) => request.fence !== undefined;
+  return hasErrands || waiting.some(isOfHook) ? stream.consumers?.saving() : undefined;
 }
 
 function takeWaiting(stream: Stream): Waiting[] {

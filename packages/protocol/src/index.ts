@@ -61,6 +61,7 @@ export type {
   ReadOptions,
   StoredState,
 } from "./delivery/house.ts";
+export { encodeProgress } from "./delivery/progress-row.ts";
 export {
   type ConsumerSpec,
   consumerName,

@@ -33,6 +33,10 @@ export interface EventsClient {
   cursors: CursorsClient;
   /** Values that leave the server towards the hosts to which they are pinned, and never come back. */
   secrets: SecretsClient;
+  /** The whole path on the server of a path of this client. */
+  pathOf(path: string): string;
+  /** The same client with whole paths, such as those in events and answers. */
+  withoutPrefix(): EventsClient;
 }
 
 /** For whoever runs a processor: a cursor on a stream, by the slug of the processor, held by one runtime at a time. */
@@ -203,6 +207,8 @@ export function createEventsClient(options: ClientOptions): EventsClient {
     projects: ({ signal } = {}) => listPages(connection, "/api/projects", "projects", {}, signal),
     cursors: cursorsOf(connection),
     secrets: secretsOf(connection),
+    pathOf: connection.pathOf,
+    withoutPrefix: () => createEventsClient({ ...options, pathPrefix: "" }),
   };
 }
 

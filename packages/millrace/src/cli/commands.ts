@@ -87,6 +87,14 @@ export const commands: Record<string, CommandEntry> = {
     summary: "show what led to an event, back to its origin",
     load: async () => (await import("./why-command.ts")).whyCommand,
   },
+  run: {
+    summary: "run a processor from a file, and see what it does",
+    load: async () => (await import("./run-command.ts")).runCommand,
+  },
+  replay: {
+    summary: "fold a history with a processor, without effects",
+    load: async () => (await import("./replay-command.ts")).replayCommand,
+  },
   secrets: {
     summary: "set, list and remove what may be sent to named hosts only",
     load: async () => (await import("./secrets-command.ts")).secretsCommand,

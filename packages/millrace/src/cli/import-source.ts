@@ -7,6 +7,7 @@ import { access, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { ancestors, isBelow, isCanonicalPath, type JsonObject, type JsonValue } from "@millrace/protocol";
 import { parseJson } from "./input.ts";
@@ -35,9 +36,7 @@ export interface ImportSource {
 export async function openSource(file: string): Promise<ImportSource> {
   const { name, remove } = file === "-" ? await spooled() : { name: file, remove: async () => {} };
   try {
-    await access(name).catch((error: Error) => {
-      throw new UsageError(`${file} cannot be read (${error.message}).`);
-    });
+    if (file !== "-") await mustBeReadable(name);
     const events = () => eventsIn(name, file === "-" ? "stdin" : file);
     let count = 0;
     let root: string | undefined;
@@ -65,9 +64,25 @@ async function spooled(): Promise<{ name: string; remove(): Promise<void> }> {
   }
 }
 
-async function* eventsIn(name: string, called: string): AsyncGenerator<StoredEvent> {
+/** Read once, line by line; `-` is stdin. @throws UsageError naming the line that is no stored event */
+export async function* storedEventsIn(file: string): AsyncGenerator<StoredEvent> {
+  if (file === "-") return yield* eventsOf(process.stdin, "stdin");
+  await mustBeReadable(file);
+  yield* eventsIn(file, file);
+}
+
+async function mustBeReadable(file: string): Promise<void> {
+  await access(file).catch((error: Error) => {
+    throw new UsageError(`${file} cannot be read (${error.message}).`);
+  });
+}
+
+const eventsIn = (name: string, called: string): AsyncGenerator<StoredEvent> =>
+  eventsOf(createReadStream(name), called);
+
+async function* eventsOf(input: Readable, called: string): AsyncGenerator<StoredEvent> {
   let number = 0;
-  const input = createReadStream(name, "utf8");
+  input.setEncoding("utf8");
   try {
     for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
       number++;

@@ -49,3 +49,9 @@ export function endQuietlyWithoutReader(): void {
     });
   }
 }
+
+/** The author's code may hold the process open, with timers or connections of its own: the command is over. */
+export async function leaveWith(code: number): Promise<never> {
+  for (const stream of [process.stdout, process.stderr]) await new Promise((done) => stream.write("", done));
+  process.exit(code);
+}

@@ -115,17 +115,21 @@ function upgrading({ client }: Connection, failure: Failure): Dispatcher {
   return client.compose((dispatch) => (options, handler) => {
     const headers = Object.entries((options.headers ?? {}) as Record<string, string>);
     const offered = headers.filter(([name]) => name.toLowerCase() !== "sec-websocket-extensions");
-    const { onResponseStart, onResponseError } = handler;
-    const noting: Dispatcher.DispatchHandler = Object.assign(Object.create(handler), {
-      onResponseStart(...[controller, status, ...rest]: Parameters<NonNullable<typeof onResponseStart>>) {
+    // Not by inheritance: the handlers of undici have private fields.
+    const noting: Dispatcher.DispatchHandler = {
+      onRequestStart: (...started) => handler.onRequestStart?.(...started),
+      onRequestUpgrade: (...upgraded) => handler.onRequestUpgrade?.(...upgraded),
+      onResponseStart(controller, status, ...rest) {
         failure.status = status;
-        onResponseStart?.call(this as never, controller, status, ...rest);
+        handler.onResponseStart?.(controller, status, ...rest);
       },
-      onResponseError(...[controller, error]: Parameters<NonNullable<typeof onResponseError>>) {
+      onResponseData: (...received) => handler.onResponseData?.(...received),
+      onResponseEnd: (...ended) => handler.onResponseEnd?.(...ended),
+      onResponseError(controller, error) {
         failure.error ??= error;
-        onResponseError?.call(this as never, controller, error);
+        handler.onResponseError?.(controller, error);
       },
-    });
+    };
     return dispatch({ ...options, headers: Object.fromEntries(offered) }, noting);
   });
 }

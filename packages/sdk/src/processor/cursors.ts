@@ -7,15 +7,20 @@ export interface StoredCursor {
   progress: string;
   /** A state that was folded up to an offset, so that history need not be read again. */
   snapshot?: { offset: number; state: string };
+  /** How often it was halted here. */
+  halts?: number;
 }
 
 export interface Cursors {
+  /** By path; and by `followed:<pattern>`, which says that the pattern was followed before. */
   load(path: string): Promise<StoredCursor | undefined>;
   /** Every path that has one: who was there before may have missed something. */
   paths(): Promise<readonly string[]>;
   /** Resolves when it is as durable as it will ever be. Of one path never called again before that. */
   save(path: string, cursor: StoredCursor): Promise<void>;
   forget(path: string): Promise<void>;
+  /** The run is over: what was taken for it is given back. It may be used again. */
+  close?(): Promise<void>;
 }
 
 /** For as long as the process lives: the next one begins like the first, at the end of each stream. */

@@ -12,8 +12,16 @@ export {
   type StandardSchema,
   type StreamEvent,
 } from "@millrace/protocol";
-export { createEventsClient } from "../client.ts";
+export { createEventsClient, type EventsClient } from "../client.ts";
 export { type Cursors, memoryCursors, type StoredCursor } from "./cursors.ts";
 export type { ProcessorObserver } from "./observed.ts";
 export { type ProcessorRun, type RunOptions, runProcessor } from "./run-processor.ts";
+export { type ServerCursorsOptions, serverCursors } from "./server-cursors.ts";
+export {
+  type AcceptedSocket,
+  createSocketHandler,
+  type SocketHandler,
+  type SocketHandlerOptions,
+  type UpgradeHeaders,
+} from "./socket-handler.ts";
 export { createWebhookHandler, type WebhookHandler, type WebhookHandlerOptions } from "./webhook-handler.ts";

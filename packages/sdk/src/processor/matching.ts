@@ -1,6 +1,8 @@
 /** Which streams a processor runs on: one, one and everything below, or all that a pattern names. */
 
 export interface Matching {
+  /** All of it in one: another pattern is another text. */
+  pattern: string;
   /** The stream that is followed: the one itself, or the root of a subtree that has all of them. */
   root: string;
   includeChildren: boolean;
@@ -15,6 +17,7 @@ export function matchingOf(path: string, includeChildren: boolean): Matching {
     const root = `/${segments.join("/")}`;
     const prefix = root === "/" ? "/" : `${root}/`;
     return {
+      pattern: includeChildren ? `${prefix}**` : root,
       root,
       includeChildren,
       matches: (candidate) => candidate === root || (includeChildren && candidate.startsWith(prefix)),
@@ -22,6 +25,7 @@ export function matchingOf(path: string, includeChildren: boolean): Matching {
   }
   const pattern = new RegExp(`^${segments.map(patternOf).join("")}${includeChildren ? "(/.*)?" : ""}$`);
   return {
+    pattern: `/${segments.join("/")}${includeChildren ? "/**" : ""}`,
     root: `/${segments.slice(0, first).join("/")}`,
     includeChildren: true,
     matches: (candidate) => pattern.test(candidate),

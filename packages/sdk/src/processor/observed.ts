@@ -1,5 +1,5 @@
 /** What a processor does, told while it does it: for a log, a terminal, a test. It never changes what happens. */
-import type { EventInput, HouseAppend, LoadedProcessor, StreamEvent } from "@millrace/protocol";
+import type { EventInput, HouseAppend, LoadedProcessor, Logger, StreamEvent } from "@millrace/protocol";
 import type { Turns } from "./turns.ts";
 
 export interface ProcessorObserver {
@@ -18,35 +18,51 @@ export interface ProcessorObserver {
 export interface Observer {
   /** The processor with its calls observed, and its hooks in turn with those of other streams. */
   watched(processor: LoadedProcessor, path: string): LoadedProcessor;
-  appended(
-    path: string,
-    append: Pick<HouseAppend, "source">,
-    appended: { event: StreamEvent; replayed: boolean },
-    isRepetition: boolean,
-  ): void;
+  /** @param mayRepeat this run or the one before it may have appended the same before */
+  appended(path: string, append: Pick<HouseAppend, "source">, appended: Appended, mayRepeat: boolean): void;
   told(path: string, event: EventInput): void;
   failed(error: unknown): void;
 }
 
-export function createObserver(
-  observer: ProcessorObserver,
-  hookTurns: Turns,
-  onRival: (path: string, offset: number) => void,
-): Observer {
-  async function observed(path: string, event: StreamEvent | undefined, attempt: number, hook: () => unknown) {
+interface Appended {
+  event: StreamEvent;
+  replayed: boolean;
+}
+
+export interface Observing {
+  observer: ProcessorObserver;
+  slug: string;
+  logger: Logger;
+  hookTurns: Turns;
+  /** Of the run: what fails because of its end is no news. */
+  signal: AbortSignal;
+  onRival(path: string, offset: number): void;
+}
+
+export function createObserver({ observer, slug, logger, hookTurns, signal, onRival }: Observing): Observer {
+  /** Whoever watches changes nothing, also if it throws. */
+  function show(what: () => void): void {
+    try {
+      what();
+    } catch (error) {
+      logger.error(`The observer of ${slug} failed: ${String(error)}`);
+    }
+  }
+
+  async function observed(path: string, { event, attempt, signal: ended }: Observed, hook: () => unknown) {
     let error: unknown;
     await hookTurns(async () => {
       const began = performance.now();
-      observer.onActing?.(path, event, attempt);
+      show(() => observer.onActing?.(path, event, attempt));
       try {
         await hook();
       } catch (thrown) {
         error = thrown;
         throw thrown;
       } finally {
-        observer.onActed?.(path, event, performance.now() - began, error);
+        show(() => observer.onActed?.(path, event, performance.now() - began, error));
       }
-    });
+    }, ended);
   }
 
   return {
@@ -56,22 +72,41 @@ export function createObserver(
         ...processor,
         reduce(args) {
           const after = reduce.call(processor, args);
-          observer.onReduced?.(path, args.event, args.state, after === undefined ? args.state : after);
+          show(() => observer.onReduced?.(path, args.event, args.state, after === undefined ? args.state : after));
           return after;
         },
         ...(afterAppend && {
-          afterAppend: (args) => observed(path, args.event, args.attempt, () => afterAppend.call(processor, args)),
+          afterAppend: (args) => observed(path, args, () => afterAppend.call(processor, args)),
         }),
         ...(afterCatchUp && {
-          afterCatchUp: (args) => observed(path, undefined, 1, () => afterCatchUp.call(processor, args)),
+          afterCatchUp: (args) =>
+            observed(path, { attempt: 1, signal: args.signal }, () => afterCatchUp.call(processor, args)),
         }),
       };
     },
-    appended(path, { source }, { event, replayed }, isRepetition) {
-      observer.onAppended?.(path, event, replayed);
-      if (replayed && !isRepetition) onRival(path, source.cause.offset);
+    appended(path, { source }, { event, replayed }, mayRepeat) {
+      show(() => observer.onAppended?.(path, event, replayed));
+      if (replayed && !mayRepeat) onRival(path, source.cause.offset);
     },
-    told: (path, event) => observer.onTold?.(path, event),
-    failed: (error) => observer.onFailure?.(error),
+    told(path, event) {
+      const { message, about } = event.payload as { message: string; about?: { offset?: number } };
+      logger.error(`${slug} on ${path} at offset ${about?.offset}: ${message}`);
+      show(() => observer.onTold?.(path, event));
+    },
+    failed(error) {
+      if (signal.aborted && isAbort(error)) return;
+      logger.warn(`${slug}: ${error instanceof Error ? error.message : String(error)}`);
+      show(() => observer.onFailure?.(error));
+    },
   };
+}
+
+interface Observed {
+  event?: StreamEvent;
+  attempt: number;
+  signal: AbortSignal;
+}
+
+function isAbort(error: unknown): boolean {
+  return (error as { name?: unknown } | undefined)?.name === "AbortError";
 }

@@ -6,28 +6,38 @@ import { isMillraceError, isTransient } from "../errors.ts";
 const invalidType = "https://events.iterate.com/events/stream/invalid-event-appended";
 const keyCharactersMax = 255;
 
+export interface RemotelyAppended {
+  event: StreamEvent;
+  /** It stood there before. */
+  replayed: boolean;
+  /** The answer to the first request was lost: what stood there before may be what that one appended. */
+  resent: boolean;
+}
+
 /** Rejects with StreamError: `unavailable` whenever the same may succeed later. */
 export async function appendRemotely(
   client: EventsClient,
   { path, event, key, source }: Omit<HouseAppend, "fence">,
   signal: AbortSignal,
-): Promise<{ event: StreamEvent; replayed: boolean }> {
+): Promise<RemotelyAppended> {
   const { cause, depth, slug = "" } = source;
   const { idempotencyKey: own, ...input } = event;
   const idempotencyKey = own ?? remoteKey(key);
+  const options = { idempotencyKey, cause: { ...cause, depth: depth - 1, slug }, signal };
+  let resent = false;
   try {
-    const appended = await client.append(path, input, {
-      idempotencyKey,
-      cause: { ...cause, depth: depth - 1, slug },
-      signal,
+    const appended = await client.append(path, input, { ...options, retry: false }).catch((error) => {
+      if (!isTransient(error)) throw error;
+      resent = true;
+      return client.append(path, input, options);
     });
     if (appended.event.type === invalidType && input.type !== invalidType) throw refused(appended.event);
-    return appended;
+    return { ...appended, resent };
   } catch (error) {
-    if (!isMillraceError(error)) throw error;
+    if (!isMillraceError(error)) throw signal.aborted ? over() : error;
     // A hook that is not deterministic: what an earlier call of it appended here stands.
     if (isMillraceError(error, "idempotency_conflict") && own === undefined) {
-      return { event: await eventAt(client, path, error.data.offset, signal), replayed: true };
+      return { event: await eventAt(client, path, error.data.offset, signal), replayed: true, resent };
     }
     throw toStreamError(error);
   }
@@ -38,6 +48,11 @@ export function remoteKey(key: string): string {
   const own = key.replace(/^d:[^/]*\//, "");
   if (own.length <= keyCharactersMax) return own;
   throw new StreamError("invalid_request", "The slug, or the name of the work, is too long for a key.", {});
+}
+
+/** The process ends: whether it was appended, the next one finds out. */
+function over(): StreamError {
+  return new StreamError("unavailable", "The run is over.", { retryAfterSeconds: 1 });
 }
 
 async function eventAt(client: EventsClient, path: string, offset: number, signal: AbortSignal): Promise<StreamEvent> {

@@ -5,20 +5,23 @@
 import {
   type Clock,
   Consumer,
-  type ConsumerSpec,
   type DeliveryHouse,
-  type DeliveryKind,
+  encodeProgress,
   type Fact,
   type HookMeter,
   type HookSurroundings,
   isStreamError,
   type LoadedProcessor,
   type Page,
+  progressAt,
   type Random,
+  type StreamError,
   type StreamEvent,
 } from "@millrace/protocol";
 import type { EventsClient } from "../client.ts";
 import type { Cursors, StoredCursor } from "./cursors.ts";
+import { kindOf, specOf } from "./kind.ts";
+import type { FoundStream } from "./look-up.ts";
 import type { Observer } from "./observed.ts";
 import { appendRemotely, parseLoosely, toStreamError } from "./remote-append.ts";
 import type { Turns } from "./turns.ts";
@@ -34,20 +37,22 @@ export interface RunNeeds {
   /** So many read history at once. */
   readTurns: Turns;
   observer: Observer;
-  /** Of the whole run. */
+  /** Of the whole run: nothing new is begun. */
   signal: AbortSignal;
+  /** What had begun has had its time: nothing is appended any more. */
+  closing: AbortSignal;
+  /** Whoever waits for this stream need not any longer. */
+  resumed(path: string): void;
   onResumed: DeliveryHouse["onResumed"];
 }
 
-export interface FollowedStream {
-  path: string;
-  streamId: string;
-  head: number;
-  paused: boolean;
+export interface FollowedStream extends FoundStream {
   /** Where its cursor begins, if there is none yet. */
   startAfter: number;
   /** Every event behind its cursor counts: somebody delivers them, and waits until each is taken. */
   pushed?: boolean;
+  /** Without a cursor everything up to its head is missed. */
+  missedAll: boolean;
 }
 
 /** Progress that changed is saved after this time. */
@@ -55,7 +60,6 @@ const saveAfterMs = 1_000;
 const pageEvents = 1_000;
 /** So many events are kept that came and were not looked at; what is more is read again. */
 const aheadMax = 1_000;
-const failuresMax = 5;
 const prefix = "https://events.iterate.com/events/stream/";
 
 export class StreamRun {
@@ -69,25 +73,37 @@ export class StreamRun {
   #ahead: { after: number; events: StreamEvent[] } = { after: 0, events: [] };
   #waiting: { offset: number; resolve(): void; reject(error: Error): void }[] = [];
   #halted: string | undefined;
-  #snapshot: StoredCursor["snapshot"];
+  /** As it is on disk. */
+  #stored: Omit<StoredCursor, "streamId"> | undefined;
+  readonly #haltsBefore: number;
+  /** What lies up to here an earlier run may have acted on. */
+  #seenThrough: number;
   #saving: Promise<void> = Promise.resolve();
+  #discarded = false;
   #cancelSave: (() => void) | undefined;
   #cancelCall: (() => void) | undefined;
+  #saved: () => void = () => {};
+  /** Resolves when it has a cursor on disk, or needs none any more. */
+  readonly begun: Promise<void>;
 
   constructor(needs: RunNeeds, stream: FollowedStream, stored: StoredCursor | undefined) {
-    this.path = stream.path;
-    this.streamId = stream.streamId;
+    const { path, streamId, head, paused } = stream;
+    this.path = path;
+    this.streamId = streamId;
     this.#needs = needs;
-    this.#head = stream.head;
-    this.#paused = stream.paused;
-    const own = stored?.streamId === stream.streamId ? stored : undefined;
-    this.#snapshot = own?.snapshot;
+    this.#head = head;
+    this.#paused = paused;
+    this.#seenThrough = head;
+    this.#stored = stored?.streamId === streamId ? stored : undefined;
+    this.#haltsBefore = this.#stored?.halts ?? 0;
+    this.begun = this.#stored === undefined ? new Promise((resolve) => (this.#saved = resolve)) : Promise.resolve();
     const { processor } = needs;
-    const kind = kindOf(processor, stream.pushed === true);
-    this.#consumer = new Consumer(kind, specOf(processor, stream.startAfter), this.#house(), {
-      row: own?.progress,
+    const spec = specOf(processor, stream.startAfter, this.#haltsBefore);
+    const unseen = stream.missedAll ? encodeProgress(spec, progressAt(0), true) : undefined;
+    this.#consumer = new Consumer(kindOf(processor, stream.pushed === true), spec, this.#house(), {
+      row: this.#stored?.progress ?? unseen,
       resting: false,
-      load: async () => needs.observer.watched(processor, stream.path),
+      load: async () => needs.observer.watched(processor, path),
       stir: (consumer) => this.#answer(consumer),
     });
     this.#consumer.wake();
@@ -132,6 +148,7 @@ export class StreamRun {
   away(head: number): void {
     if (head > this.#head) this.#ahead = { after: head, events: [] };
     this.#head = Math.max(this.#head, head);
+    this.#seenThrough = this.#head;
     this.#consumer.away(head);
   }
 
@@ -168,9 +185,25 @@ export class StreamRun {
   /** Ends what runs, and saves where it stands. */
   async stop(reason: string): Promise<void> {
     await this.#consumer.stop(reason);
+    this.#cancelTimers();
+    await this.#save().catch(this.#needs.observer.failed);
+    this.#saved();
+  }
+
+  /** The stream is no more. Resolves when nothing of it is saved any longer; what runs ends by itself. */
+  async discard(reason: string, refusal: StreamError): Promise<void> {
+    this.#discarded = true;
+    this.#saved();
+    this.#consumer
+      .stop(reason, refusal)
+      .then(() => this.#cancelTimers())
+      .catch(this.#needs.observer.failed);
+    await this.#saving;
+  }
+
+  #cancelTimers(): void {
     this.#cancelCall?.();
     this.#cancelSave?.();
-    await this.#save().catch(this.#needs.observer.failed);
   }
 
   #pause(paused: boolean, now: number): void {
@@ -180,7 +213,7 @@ export class StreamRun {
   }
 
   #house(): DeliveryHouse {
-    const { client, clock, random, meter, surroundings, observer, signal, onResumed } = this.#needs;
+    const { client, clock, random, meter, surroundings, observer, closing, onResumed } = this.#needs;
     return {
       path: this.path,
       clock,
@@ -192,12 +225,12 @@ export class StreamRun {
       head: () => this.#head,
       paused: () => this.#paused,
       read: (after, through) => this.#read(after, through),
-      consumerSnapshot: async () => this.#snapshot,
+      consumerSnapshot: async () => this.#stored?.snapshot,
       parse: parseLoosely,
       append: async ({ fence, ...append }) => {
         fence();
-        const appended = await appendRemotely(client, append, signal);
-        observer.appended(this.path, append, appended, this.#consumer.driver.progress.begun > 0);
+        const appended = await appendRemotely(client, append, closing);
+        observer.appended(this.path, append, appended, appended.resent || this.#mayRepeat(append.source.cause));
         return appended;
       },
       state: (fact) => this.#tell(fact),
@@ -214,6 +247,10 @@ export class StreamRun {
       },
       onFailure: observer.failed,
     };
+  }
+
+  #mayRepeat({ offset }: { offset: number }): boolean {
+    return this.#consumer.driver.progress.begun > 0 || offset <= this.#seenThrough;
   }
 
   async #read(after: number, through: number): Promise<Page> {
@@ -240,7 +277,7 @@ export class StreamRun {
     const told = { path: this.path, event, key, source: { kind: "remote" as const, slug, cause, depth: 1 } };
     this.#needs.observer.told(this.path, event);
     try {
-      await appendRemotely(this.#needs.client, told, this.#needs.signal);
+      await appendRemotely(this.#needs.client, told, this.#needs.closing);
     } catch (error) {
       if (isStreamError(error, "unavailable")) throw error;
       // A paused stream takes no news. Whoever runs the processor was told.
@@ -250,49 +287,23 @@ export class StreamRun {
 
   /** One after the other, since each has to be on disk before the next is made. */
   #save(): Promise<void> {
-    const saving = this.#saving.then(async () => {
-      const row = this.#consumer.row();
-      if (row === undefined) return;
-      const snapshot = this.#consumer.snapshot();
-      if (snapshot !== undefined) this.#snapshot = { offset: snapshot.offset, state: snapshot.state };
-      await this.#needs.cursors.save(this.path, {
-        streamId: this.streamId,
-        progress: row.text,
-        ...(this.#snapshot === undefined ? {} : { snapshot: this.#snapshot }),
-      });
-      row.saved();
-    });
+    const saving = this.#saving.then(() => this.#saveNow());
     this.#saving = saving.catch(() => {});
     return saving;
   }
-}
 
-const errorType = `${prefix}error-occurred`;
-
-function kindOf({ slug, catchUp }: LoadedProcessor, pushed: boolean): DeliveryKind {
-  return {
-    kind: "processor",
-    sourceKind: "remote",
-    failuresMax,
-    misses: !pushed && catchUp !== "act",
-    aboutTypes: new Set(),
-    haltedType: errorType,
-    halted: (_, { offset, message, attempts }) => ({
-      payload: {
-        message: `${slug} goes no further here after ${attempts} ${attempts === 1 ? "attempt" : "attempts"}: ${message} Start it again to go on.`,
-        about: { kind: "processor", slug, offset },
-      },
-    }),
-  };
-}
-
-function specOf({ slug, version = "1" }: LoadedProcessor, startAfter: number): ConsumerSpec {
-  return { slug, epoch: 0, configuredAt: numberOf(version), startAfter, resumedAt: 0 };
-}
-
-/** Versions are compared, and nothing else is done with them: 32 bits of FNV-1a, never 0. */
-function numberOf(version: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < version.length; i++) hash = Math.imul(hash ^ version.charCodeAt(i), 0x01000193);
-  return (hash >>> 0) + 1;
+  async #saveNow(): Promise<void> {
+    if (this.#discarded) return;
+    const row = this.#consumer.row();
+    const halts = this.#haltsBefore + (this.#consumer.driver.halted ? 1 : 0);
+    const progress = row?.text ?? this.#stored?.progress;
+    if (progress === undefined || (row === undefined && halts === (this.#stored?.halts ?? 0))) return;
+    const made = this.#consumer.snapshot();
+    const snapshot = made === undefined ? this.#stored?.snapshot : { offset: made.offset, state: made.state };
+    const stored = { progress, ...(snapshot && { snapshot }), ...(halts > 0 && { halts }) };
+    await this.#needs.cursors.save(this.path, { streamId: this.streamId, ...stored });
+    this.#stored = stored;
+    row?.saved();
+    this.#saved();
+  }
 }

@@ -1,0 +1,75 @@
+/** The pure half of a processor, over a history: each stream's events folded in order, nothing done because of them. */
+import { admit, type LoadedProcessor, type StreamEvent } from "@millrace/protocol";
+import { note, type Output } from "../output.ts";
+import { counted, createProgress } from "../progress.ts";
+import { errorText } from "./author-line.ts";
+import type { Loaded } from "./load.ts";
+
+interface Replayed {
+  offset: number;
+  events: number;
+  state: unknown;
+}
+
+/** Prints a state for each stream. Resolves with the exit code; rejects when the reducer throws. */
+export async function replayAll(
+  { processor, files }: Loaded,
+  events: AsyncIterable<StreamEvent>,
+  output: Output,
+): Promise<number> {
+  const began = performance.now();
+  const streams = new Map<string, Replayed>();
+  const progress = createProgress();
+  let count = 0;
+  let passedOver = 0;
+  let firstFault = "";
+  try {
+    for await (const event of events) {
+      const replayed = replayedOf(streams, event, processor);
+      const judging = admit(processor, event);
+      const admitted = judging instanceof Promise ? await judging : judging;
+      if (admitted !== undefined && "fault" in admitted) {
+        firstFault ||= admitted.fault;
+        passedOver++;
+      } else if (admitted !== undefined) fold(processor, replayed, admitted.event, files);
+      replayed.offset = event.offset;
+      replayed.events++;
+      count++;
+      progress.update(() => `${counted(count)} events`);
+    }
+  } finally {
+    progress.end();
+  }
+  const milliseconds = Math.round(performance.now() - began);
+  const paths = [...streams.keys()].sort();
+  for (const streamPath of paths) await output.item({ streamPath, ...streams.get(streamPath) });
+  if (passedOver > 0) note(`passed over ${counted(passedOver)} that do not parse; the first: ${firstFault}`);
+  const folded = count === 1 ? "1 event" : `${counted(count)} events`;
+  const from = paths.length === 1 ? "1 stream" : `${counted(paths.length)} streams`;
+  note(`${processor.slug}: ${folded} of ${from} in ${counted(milliseconds)} ms`);
+  return 0;
+}
+
+function replayedOf(streams: Map<string, Replayed>, event: StreamEvent, processor: LoadedProcessor): Replayed {
+  const { streamPath, offset } = event;
+  let replayed = streams.get(streamPath);
+  if (replayed === undefined) {
+    replayed = { offset: 0, events: 0, state: processor.initialState };
+    streams.set(streamPath, replayed);
+  }
+  if (offset > replayed.offset) return replayed;
+  throw new Error(
+    `${streamPath}@${offset} stands behind ${streamPath}@${replayed.offset}: expected each event once, in order.`,
+  );
+}
+
+function fold(processor: LoadedProcessor, replayed: Replayed, event: StreamEvent, files: ReadonlySet<string>): void {
+  try {
+    const next: unknown = processor.reduce({ state: replayed.state, event });
+    if (next instanceof Promise) throw new Error("reduce returned a promise; it has to be synchronous.");
+    if (next !== undefined) replayed.state = next;
+  } catch (error) {
+    const { streamPath, offset, type } = event;
+    throw new Error(`${processor.slug} failed at ${streamPath}@${offset} (${type}): ${errorText(error, files)}`);
+  }
+}
