@@ -29,7 +29,8 @@ export interface Line {
 
 /** Of the peer's frames, and of answers that it has not read. */
 const unansweredMax = 100;
-const policyViolation = 1008;
+/** "Policy violation" among the codes that a program may use. */
+const policyViolation = 4008;
 
 export function openLine({ host, clock, connect, answerAppend, redact }: LineNeeds): Line {
   let waiting: { offset: number; settle(failure?: Error): void } | undefined;

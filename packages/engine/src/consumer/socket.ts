@@ -19,7 +19,6 @@ const idleMs = 60_000;
 /** What a frame has around its event. */
 const frameBytes = 8 * 1024;
 const normal = 1000;
-const goingAway = 1001;
 const ended = "the subscription has ended";
 
 export function createSocket(
@@ -86,7 +85,7 @@ export function createSocket(
       taken = true;
     } finally {
       place.meter[taken ? "deliveries" : "deliveryFailures"]++;
-      if (closed) line?.close(goingAway, ended);
+      if (closed) line?.close(normal, ended);
       else cancelIdle = place.clock.setTimer(idleMs, () => line?.close(normal, "idle"));
     }
   }
@@ -97,7 +96,7 @@ export function createSocket(
     close() {
       closed = true;
       cancelIdle();
-      line?.close(goingAway, ended);
+      line?.close(normal, ended);
     },
   };
 }

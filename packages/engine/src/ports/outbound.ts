@@ -39,7 +39,10 @@ export interface OutboundSocket {
    * closes it where the other side does not read what it is sent.
    */
   send(text: string): Promise<void>;
-  /** The other side has a moment to answer, then it is cut. Again, or after the end, it does nothing. */
+  /**
+   * With 1000, or 4000 to 4999, which are a program's own. The other side has a moment to answer, then it is cut. Again,
+   * or after the end, it does nothing.
+   */
   close(code: number, reason: string): void;
   /** Resolves at its end, however that came: the code and the reason that were given, 1006 where none was. */
   readonly closed: Promise<{ code: number; reason: string }>;

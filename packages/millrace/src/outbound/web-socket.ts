@@ -17,7 +17,8 @@ export interface Opening extends Pick<SocketRequest, "onMessage"> {
 const unreadBytesMax = 16 * 1024 * 1024;
 /** For the other side to say good-bye as well. */
 const closingMs = 2_000;
-const unsupportedData = 1003;
+/** "Unsupported data" among the codes that a program may use. */
+const unsupportedData = 4003;
 
 /** Rejects with the signal's reason, with OutboundError, or with what Node says. */
 export async function openWebSocket(connection: Connection, opening: Opening): Promise<OutboundSocket> {

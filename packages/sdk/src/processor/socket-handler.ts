@@ -32,8 +32,9 @@ export interface SocketHandler {
   stop(): Promise<void>;
 }
 
-const goingAway = 1001;
-const policyViolation = 1008;
+const normal = 1000;
+/** "Unauthorized" among the codes that a program may use. */
+const unauthorized = 4401;
 /** As many bytes as the reason of a close may have. */
 const reasonCharactersMax = 40;
 
@@ -54,7 +55,7 @@ export function createSocketHandler(options: SocketHandlerOptions): SocketHandle
   function accept(socket: AcceptedSocket, headers: UpgradeHeaders): void {
     const refused = refusal(headers);
     if (refused === undefined) listen(socket, headers);
-    else socket.close(policyViolation, refused.slice(0, reasonCharactersMax));
+    else socket.close(unauthorized, refused.slice(0, reasonCharactersMax));
   }
 
   function listen(socket: AcceptedSocket, headers: UpgradeHeaders): void {
@@ -92,7 +93,7 @@ export function createSocketHandler(options: SocketHandlerOptions): SocketHandle
     refusal,
     async stop() {
       await runs.stop();
-      for (const socket of sockets) socket.close(goingAway, "The processor was stopped.");
+      for (const socket of sockets) socket.close(normal, "The processor was stopped.");
     },
   });
 }
