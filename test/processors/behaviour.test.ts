@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { processorKind } from "@millrace/engine";
-import { type AcceptedSocket, createSocketHandler, createWebhookHandler, runProcessor } from "@millrace/sdk/processor";
+import { createSocketHandler, createWebhookHandler, runProcessor } from "@millrace/sdk/processor";
 import { type RunningServer, serve } from "millrace";
 import { afterAll, beforeAll, describe } from "vitest";
 import { WebSocketServer } from "ws";
@@ -84,7 +84,7 @@ const pushedBySocket: Place = {
     let handler: ReturnType<typeof createSocketHandler> | undefined;
     const receiver = new WebSocketServer({ port: 0, host: "127.0.0.1" });
     await once(receiver, "listening");
-    receiver.on("connection", (socket, request) => handler?.(socket as unknown as AcceptedSocket, request.headers));
+    receiver.on("connection", (socket, request) => handler?.(socket, request.headers));
     const callbackUrl = `ws://127.0.0.1:${(receiver.address() as AddressInfo).port}/`;
     const payload = { slug, type: "websocket", callbackUrl };
     const appended = await client.append(path, { type: builtin("subscription/configured"), payload });
