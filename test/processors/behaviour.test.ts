@@ -1,10 +1,12 @@
 /** One behaviour, three places: in the server, on a laptop that pulls, in a web service that is pushed to. */
+import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { processorKind } from "@millrace/engine";
-import { createWebhookHandler, runProcessor } from "@millrace/sdk/processor";
+import { createSocketHandler, createWebhookHandler, runProcessor } from "@millrace/sdk/processor";
 import { type RunningServer, serve } from "millrace";
 import { afterAll, beforeAll, describe } from "vitest";
+import { WebSocketServer } from "ws";
 import { type AnyProcessor, behaviour, type Place } from "./behaviour.ts";
 
 const builtin = (name: string) => `https://events.iterate.com/events/stream/${name}`;
@@ -76,8 +78,31 @@ const pushed: Place = {
   },
 };
 
+const pushedBySocket: Place = {
+  async start(client, processor, path) {
+    const { slug } = processor;
+    let handler: ReturnType<typeof createSocketHandler> | undefined;
+    const receiver = new WebSocketServer({ port: 0, host: "127.0.0.1" });
+    await once(receiver, "listening");
+    receiver.on("connection", (socket, request) => handler?.(socket, request.headers));
+    const callbackUrl = `ws://127.0.0.1:${(receiver.address() as AddressInfo).port}/`;
+    const payload = { slug, type: "websocket", callbackUrl };
+    const appended = await client.append(path, { type: builtin("subscription/configured"), payload });
+    handler = createSocketHandler({ client, processor, path, signingSecret: appended.signingSecret as string });
+    return {
+      async stop() {
+        await client.append(path, { type: builtin("subscription/removed"), payload: { slug } });
+        await handler?.stop();
+        for (const socket of receiver.clients) socket.terminate();
+        receiver.close();
+      },
+    };
+  },
+};
+
 describe.each([
   ["in the server", inServer],
   ["pulled", pulled],
   ["pushed to by webhook", pushed],
+  ["pushed to by WebSocket", pushedBySocket],
 ])("%s", (_, place) => behaviour(place, () => server.url));

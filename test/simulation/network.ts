@@ -58,6 +58,9 @@ export function createNetwork({ random, deliveries, now }: NetworkNeeds): Networ
           throw new OutboundError("refused", `${origin} may not be sent to.`);
         return new Promise((resolve, reject) => sendOff(server, request, underWay, resolve, reject));
       },
+      connect: async ({ url }) => {
+        throw new OutboundError("unreachable", `${new URL(url).origin}: nobody accepts a WebSocket in this network.`);
+      },
       async close() {
         for (const fail of [...underWay]) fail(new OutboundError("aborted", "The way out is closed."));
       },

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createReceivers } from "../../packages/millrace/test/receivers.ts";
 import { append, builtin } from "../processes/http.ts";
 import { type ServerProcess, startServer } from "../processes/server-process.ts";
-import { appendNumbers, consumerOf, patience, payloadsOf, subscribeWebhook } from "./pushing.ts";
+import { appendNumbers, consumerOf, patience, payloadsOf, subscribeWebhook, waitingOf } from "./pushing.ts";
 
 const receivers = createReceivers();
 const path = "/private-destinations";
@@ -59,6 +59,20 @@ test("loopback in every form, link-local and private addresses are refused", asy
   }
   expect(receiver.connections()).toBe(0);
 });
+
+test.each(["ws://127.0.0.1", "ws://localhost", "ws://[::1]", "http://127.0.0.1", "wss://10.0.0.1"])(
+  "no WebSocket is opened to %s",
+  async (host) => {
+    const receiver = await receivers.listenRaw(() => undefined);
+    const socketPath = `${path}/${host.replaceAll(/[^a-z0-9.:]/g, "")}`;
+    const callbackUrl = `${host}:${receiver.port}/`;
+    await subscribeWebhook(url, socketPath, "socket", callbackUrl, { type: "websocket" });
+    await appendNumbers(url, socketPath, 1);
+    const { lastError } = await waitingOf(url, socketPath, "socket");
+    expect(lastError).toMatch(/ is not a public address/);
+    expect(receiver.connections()).toBe(0);
+  },
+);
 
 test.each(["file:///etc/passwd", "ftp://example.com/", "data:text/plain,x", "http://user:password@example.com/"])(
   "%s is no place to deliver to",

@@ -46,6 +46,8 @@ export {
   OutboundError,
   type OutboundRequest,
   type OutboundResponse,
+  type OutboundSocket,
+  type SocketRequest,
 } from "./ports/outbound.ts";
 export { isSecretError, SecretError, type Secrets } from "./ports/secrets.ts";
 export type { ReadItem, ReadRequest } from "./read.ts";

@@ -34,6 +34,7 @@ export const breakerOff = {
 /** For subscriptions that never leave the server. */
 export const noOutbound: Outbound = {
   send: () => Promise.reject(new Error("nothing may leave the server here")),
+  connect: () => Promise.reject(new Error("nothing may leave the server here")),
   close: async () => {},
 };
 /** Secrets that are kept from nobody, pinned all the same. */

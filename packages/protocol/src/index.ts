@@ -67,6 +67,7 @@ export {
   consumerName,
   type DeliveryKind,
   type Halt,
+  type Holding,
   type LoadedProcessor,
   nameOfSlug,
 } from "./delivery/spec.ts";
@@ -74,7 +75,7 @@ export { type Progress, progressAt } from "./progress.ts";
 
 // Paths and projects
 
-export { ancestors, isBelow, isCanonicalPath, parsePath, parseProject } from "./paths.ts";
+export { ancestors, isBelow, isCanonicalPath, parsePath, parseProject, resolvePath } from "./paths.ts";
 
 // JSON
 

@@ -91,3 +91,20 @@ function invalid(message: string): StreamError<"invalid_request"> {
 function quote(text: string): string {
   return JSON.stringify(text.length > 120 ? `${text.slice(0, 117)}...` : text);
 }
+
+/** Absolute, or relative to the own stream: `./boris`, `../`. */
+export function resolvePath(own: string, path: string): string {
+  if (typeof path !== "string" || !/^(\/|\.\.?(\/|$))/.test(path)) {
+    throw new StreamError("invalid_request", `"${path}" is no path: it begins with "/", "./" or "../".`, {});
+  }
+  if (path.startsWith("/")) return parsePath(path);
+  const segments = own === "/" ? [] : own.slice(1).split("/");
+  for (const segment of path.split("/")) {
+    if (segment === "." || segment === "") continue;
+    if (segment !== "..") segments.push(segment);
+    else if (segments.pop() === undefined) {
+      throw new StreamError("invalid_request", `"${path}" leads above the root from ${own}.`, {});
+    }
+  }
+  return parsePath(`/${segments.join("/")}`);
+}

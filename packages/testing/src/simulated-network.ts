@@ -120,6 +120,10 @@ function createWayOut(world: World, { clock, random, latencyMsMax = 20 }: Networ
       });
     },
 
+    connect: async ({ url }) => {
+      throw new OutboundError("unreachable", `${new URL(url).origin}: nobody accepts a WebSocket in this network.`);
+    },
+
     async close() {
       closed = true;
       for (const fail of [...underWay]) fail(new OutboundError("aborted", "The way out is closed."));

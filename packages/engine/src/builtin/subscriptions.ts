@@ -10,5 +10,5 @@ export const subscriptions: BuiltinProcessor<ConfigurationsState> = createConfig
   resumed: "https://events.iterate.com/events/stream/subscription/resumed",
   limit: "subscriptionsPerStream",
   unit: "subscriptions",
-  wantsSecret: (payload) => isJsonObject(payload) && payload.type === "webhook" && payload.signingSecret === undefined,
+  wantsSecret: (payload) => isJsonObject(payload) && payload.type !== "stream" && payload.signingSecret === undefined,
 });

@@ -4,6 +4,7 @@ import type { ConsumerPlace, Fact } from "./spec.ts";
 
 export interface ConsumerHouse extends DeliveryHouse, ConsumerPlace {
   readonly meter: ConsumerPlace["meter"];
+  append: ConsumerPlace["append"];
   state(fact: Fact): Promise<void>;
   /** Whether what is committed is to be kept in memory for a while, because somebody acts on it. */
   follow(following: boolean): void;

@@ -1,4 +1,4 @@
-/** Which signing secrets an append made: those of webhooks that leave theirs to the server, and did not before. */
+/** Which signing secrets an append made: those of subscriptions that leave theirs to the server, and did not before. */
 import { subscriptions } from "../builtin/subscriptions.ts";
 import type { Secrets } from "../ports/secrets.ts";
 import { sliceOf } from "../state.ts";

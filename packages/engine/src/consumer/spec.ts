@@ -7,6 +7,9 @@ import type {
   ConsumerSpec,
   Fact as DeliveryFact,
   DeliveryKind,
+  EventInput,
+  EventSource,
+  HouseAppend,
   Limits,
   LoadedProcessor,
   StreamEvent,
@@ -34,8 +37,20 @@ export interface ConsumerPlace {
   streamId(): string;
   /** One stored event; undefined when this life of the stream has none there. */
   eventAt(offset: number): Promise<StreamEvent | undefined>;
+  /** @throws StreamError what is no event, and would not be stored as one */
+  parse(input: unknown): EventInput;
+  /** To any stream of the project. Rejects with StreamError. */
+  append(append: PlaceAppend): Promise<{ event: StreamEvent; replayed: boolean }>;
   /** A fact about a consumer, on the own stream, once for each key. */
   state(fact: Fact): Promise<void>;
+}
+
+/** Without a key, and without one of the event, every append is another one. */
+export interface PlaceAppend extends Omit<HouseAppend, "key" | "source"> {
+  key?: string;
+  source: EventSource;
+  /** Size as received. */
+  bytes?: number;
 }
 
 export interface Fact extends DeliveryFact {

@@ -73,13 +73,15 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
       stream.tail.followed = following;
     },
     parse: (input) => parseHookInput(input, needs.limits),
-    async append({ path, event, key, source, fence }) {
+    async append({ path, event, key, source, fence, bytes = 0 }) {
       // A key of its own is the author's word on when two appends are the same one.
       const own = event.idempotencyKey;
       const keyed =
-        own === undefined ? { key, digest: "" } : { key: `c:${own}`, digest: contentDigest(event, undefined) };
+        own === undefined
+          ? { ...(key === undefined ? {} : { key }), digest: "" }
+          : { key: `c:${own}`, digest: contentDigest(event, undefined) };
       const entries = [{ event, source, ...keyed }];
-      const [appended] = await needs.appendTo(path, { entries, fromServer: false, bytes: 0, fence });
+      const [appended] = await needs.appendTo(path, { entries, fromServer: false, bytes, fence });
       const { offset, record, replayed } = appended as Appended;
       return { event: decodeRecord(path, offset, record), replayed };
     },

@@ -1,8 +1,8 @@
 /**
  * Subscriptions: consumers that push the events of a stream to somebody, in order and at least once. Which events and
- * what is sent for each is decided here; `webhook.ts` and `forward.ts` bring it there.
+ * what is sent for each is decided here; `webhook.ts`, `socket.ts` and `forward.ts` bring it there.
  */
-import type { ConsumerSpec, HookArguments, StreamEvent } from "@millrace/protocol";
+import type { ConsumerSpec, Holding, HookArguments, StreamEvent } from "@millrace/protocol";
 import { subscriptions } from "../builtin/subscriptions.ts";
 import type { Expressions } from "../ports/expressions.ts";
 import type { Outbound } from "../ports/outbound.ts";
@@ -10,6 +10,7 @@ import type { Secrets } from "../ports/secrets.ts";
 import { configurationOf, haltPayload, specsOf } from "./configured.ts";
 import { createForward } from "./forward.ts";
 import { applyRule } from "./rules.ts";
+import { createSocket } from "./socket.ts";
 import type { ConsumerKind, ConsumerPlace } from "./spec.ts";
 import { createWebhook } from "./webhook.ts";
 
@@ -44,6 +45,9 @@ export interface Delivery {
 
 export type Deliver = (delivery: Delivery) => Promise<void>;
 
+/** Who brings it there, and what is held open for that. */
+export type Deliverer = { deliver: Deliver } & Partial<Holding>;
+
 /** A receiver that is away for hours must not lose an event: the ladder reaches an hour. */
 const failuresMax = 15;
 const prefix = "https://events.iterate.com/events/stream/subscription/";
@@ -65,12 +69,13 @@ export function subscriptionKind(ports: SubscriptionPorts): ConsumerKind {
 
     async load(spec, place, cursor) {
       const payload = await configurationOf<SubscriptionPayload>(spec, place);
-      const deliver = delivererOf(payload, spec, place, cursor, ports);
+      const { deliver, ...holding } = delivererOf(payload, spec, place, cursor, ports);
       return {
         slug: spec.slug,
         initialState: null,
         reduce: () => null,
         afterAppend: (hook) => act(hook, payload, place, ports.expressions, deliver),
+        ...holding,
       };
     },
   };
@@ -82,14 +87,14 @@ function delivererOf(
   place: ConsumerPlace,
   cursor: number,
   ports: SubscriptionPorts,
-): Deliver {
+): Deliverer {
   switch (payload.type) {
     case "webhook":
-      return createWebhook(payload, spec, place, cursor, ports);
-    case "stream":
-      return createForward(payload, place);
+      return { deliver: createWebhook(payload, spec, place, cursor, ports) };
     case "websocket":
-      throw new Error("WebSocket subscriptions are not served by this version.");
+      return createSocket(payload, spec, place, cursor, ports);
+    case "stream":
+      return { deliver: createForward(payload, place) };
   }
 }
 

@@ -475,14 +475,3 @@ test.each(["__proto__", "constructor", "\ud800", "a/b%c\n\u{1f600}", "tree"])(
     ]);
   },
 );
-
-test("a WebSocket subscription says that it is not served yet", async () => {
-  const world = postingWorld(taken);
-  await world.append("/s", subscription("socket", { type: "websocket", callbackUrl: "wss://receiver.example/" }));
-  await pass(world, 1_000);
-  expect(await payloads(world, halts)).toEqual([
-    expect.objectContaining({
-      message: "The subscription could not be loaded: WebSocket subscriptions are not served by this version.",
-    }),
-  ]);
-});

@@ -2,21 +2,13 @@
  * Delivery to a webhook: one signed POST for each event, with the headers that the subscription names. What the answer
  * means is decided here; when another attempt is made is the driver's business.
  */
-import {
-  type ConsumerSpec,
-  consumerName,
-  isReport,
-  LaterError,
-  nameOfSlug,
-  type StreamEvent,
-  secretNames,
-  withSecrets,
-} from "@millrace/protocol";
+import { type ConsumerSpec, consumerName, isReport, LaterError, type StreamEvent } from "@millrace/protocol";
 import { subscriptions } from "../builtin/subscriptions.ts";
 import type { Slices } from "../state.ts";
 import { isConfiguredBy } from "./configured.ts";
+import { excerpt, filledHeaders, hostOf, ownHeaders } from "./push-headers.ts";
 import { textOf } from "./rules.ts";
-import { type Sign, signer } from "./signing.ts";
+import { signer } from "./signing.ts";
 import type { ConsumerPlace } from "./spec.ts";
 import type { Deliver, Delivery, SubscriptionPayload, SubscriptionPorts } from "./subscriptions.ts";
 
@@ -25,7 +17,6 @@ const defaultTimeoutSeconds = 15;
 const refusalStatuses: ReadonlySet<number> = new Set([400, 413, 422]);
 const refusalsMax = 3;
 const gone = 410;
-const excerptCharactersMax = 200;
 const prefix = "https://events.iterate.com/events/stream/subscription/";
 
 export function createWebhook(
@@ -111,56 +102,6 @@ export function createWebhook(
   return counted;
 }
 
-/** What no configuration can set otherwise. */
-async function ownHeaders(event: StreamEvent, slug: string, place: ConsumerPlace, body: string, sign: Sign) {
-  const { streamPath, offset, source } = event;
-  // A header takes no more than Latin letters, and a slug any.
-  const name = nameOfSlug(slug);
-  const id = `${place.streamId()}.${offset}.${name}`;
-  return {
-    ...(await sign(id, body)),
-    "millrace-cause": `${encodeURIComponent(streamPath)}@${offset}`,
-    "millrace-depth": String(source?.depth ?? 0),
-    "millrace-processor": name,
-    "millrace-project": place.project,
-  };
-}
-
-/** The configured headers with their secrets, and how to take those out of a text again. */
-async function filledHeaders(
-  configured: Readonly<Record<string, string>>,
-  url: string,
-  project: string,
-  secrets: SubscriptionPorts["secrets"],
-): Promise<{ headers: Record<string, string>; redact(text: string): string }> {
-  const values = new Map<string, string>();
-  for (const name of Object.values(configured).flatMap(secretNames)) {
-    values.set(name, await secrets.reveal(project, name, url));
-  }
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(configured)) {
-    headers[name.toLowerCase()] = withSecrets(value, (secret) => values.get(secret) as string);
-  }
-  return { headers, redact: (text) => withoutValues(text, values) };
-}
-
-/** A receiver may repeat what it was sent, as it is or escaped; a message is an event that anybody can read. */
-function withoutValues(text: string, values: ReadonlyMap<string, string>): string {
-  const forms = [...values].flatMap(([name, value]) => formsOf(value).map((form) => ({ name, form })));
-  // The longest first: a short secret may be the beginning of a longer one, whose rest would stay.
-  forms.sort((a, b) => b.form.length - a.form.length);
-  let redacted = text;
-  for (const { name, form } of forms) redacted = redacted.replaceAll(form, () => `{{secret:${name}}}`);
-  return redacted;
-}
-
-function formsOf(stored: string): string[] {
-  // A header keeps no blanks around its value.
-  const value = stored.trim();
-  const json = JSON.stringify(value).slice(1, -1);
-  return [value, json, json.replaceAll("/", "\\/"), encodeURIComponent(value)].filter((form) => form !== "");
-}
-
 function failure(status: number, message: string, retryAfter: string | undefined, now: number): Error {
   const redirected = status >= 300 && status < 400;
   const explained = redirected
@@ -176,19 +117,4 @@ function waitOf(retryAfter: string | undefined, now: number): number | undefined
   if (/^\s*\d{1,9}\s*$/.test(retryAfter)) return Number(retryAfter) * 1_000;
   const at = Date.parse(retryAfter);
   return Number.isNaN(at) ? undefined : Math.max(at - now, 0);
-}
-
-function hostOf(url: string): string {
-  return new URL(url).origin;
-}
-
-/** The beginning of an answer, on one line. */
-function excerpt(body: string): string {
-  // What an answer holds must not steer a terminal.
-  const line = body
-    .slice(0, 4 * excerptCharactersMax)
-    .replace(/[\s\p{Cc}]+/gu, " ")
-    .trim();
-  if (line === "") return ".";
-  return `: ${line.length > excerptCharactersMax ? `${line.slice(0, excerptCharactersMax)}…` : line}`;
 }

@@ -8,6 +8,8 @@ export interface Connection {
   readonly client: Client;
   readonly origin: string;
   readonly openedAtMs: number;
+  /** Once it is being opened. */
+  readonly socket: Socket | undefined;
   /** Cuts it, also while it is being opened. */
   destroy(): Promise<void>;
 }
@@ -17,12 +19,14 @@ export interface ConnectionOptions {
   rule: DestinationRule;
   idleMs: number;
   headerBytesMax: number;
+  /** Of one message, where it becomes a WebSocket. */
+  messageBytesMax?: number;
   /** The other side closed it, or it lay idle for too long. */
   onClosed(connection: Connection): void;
 }
 
 export function openConnection(destination: URL, options: ConnectionOptions): Connection {
-  const { lookup, rule, idleMs, headerBytesMax, onClosed } = options;
+  const { lookup, rule, idleMs, headerBytesMax, messageBytesMax = 0, onClosed } = options;
   // undici does not give up a socket that is still connecting, so it is kept here.
   let socket: Socket | undefined;
 
@@ -31,6 +35,7 @@ export function openConnection(destination: URL, options: ConnectionOptions): Co
     keepAliveTimeout: idleMs,
     keepAliveMaxTimeout: idleMs,
     maxHeaderSize: headerBytesMax,
+    webSocket: { maxPayloadSize: messageBytesMax },
     // One deadline covers everything; whoever sends keeps it.
     headersTimeout: 0,
     bodyTimeout: 0,
@@ -53,6 +58,9 @@ export function openConnection(destination: URL, options: ConnectionOptions): Co
     client,
     origin: destination.origin,
     openedAtMs: performance.now(),
+    get socket() {
+      return socket;
+    },
     async destroy() {
       const destroyed = client.destroy();
       socket?.destroy();

@@ -4,14 +4,22 @@
  */
 import { lookup as lookUp } from "node:dns/promises";
 import { setMaxListeners } from "node:events";
-import { type Outbound, OutboundError, type OutboundRequest, type OutboundResponse } from "@millrace/engine";
-import { openConnection } from "./connection.ts";
+import {
+  type Outbound,
+  OutboundError,
+  type OutboundRequest,
+  type OutboundResponse,
+  type OutboundSocket,
+  type SocketRequest,
+} from "@millrace/engine";
+import { type Connection, openConnection } from "./connection.ts";
 import { createConnections } from "./connections.ts";
 import { toDestination } from "./destination.ts";
 import { exchange } from "./exchange.ts";
 import { toOutboundError } from "./failure.ts";
 import type { Lookup } from "./open-socket.ts";
 import { toRequestHeaders } from "./request-headers.ts";
+import { openWebSocket } from "./web-socket.ts";
 
 export interface OutboundOptions {
   /** Lets requests go to this machine and to private networks too. */
@@ -22,6 +30,8 @@ export interface OutboundOptions {
   connectionsPerOrigin?: number;
   /** At the same time to all. */
   connections?: number;
+  /** WebSockets at the same time; one more is "unreachable". */
+  sockets?: number;
   /** Requests that wait for a connection; one more is "unreachable". */
   waitingMax?: number;
   /** After which an unused connection is closed. */
@@ -50,6 +60,9 @@ export function createOutbound(options: OutboundOptions = {}): Outbound {
     open: (destination, onClosed) => openConnection(destination, { ...connectionOptions, onClosed }),
   });
   const underWay = new Set<AbortController>();
+  const socketsMax = options.sockets ?? 1_000;
+  /** Open, or being opened. */
+  const sockets = new Set<Connection>();
   let closed = false;
 
   async function send(request: OutboundRequest): Promise<OutboundResponse> {
@@ -87,11 +100,44 @@ export function createOutbound(options: OutboundOptions = {}): Outbound {
     }
   }
 
+  async function connect(request: SocketRequest): Promise<OutboundSocket> {
+    const destination = toDestination(request.url, rule);
+    const headers = toRequestHeaders(request.headers);
+    if (closed) throw closing();
+    if (sockets.size >= socketsMax) {
+      throw new OutboundError("unreachable", `${socketsMax} WebSockets are open already; no more may.`);
+    }
+    const { messageBytesMax, onMessage } = request;
+    const connection = openConnection(destination, { ...connectionOptions, messageBytesMax, onClosed: () => {} });
+    const leave = () => {
+      sockets.delete(connection);
+      void connection.destroy();
+    };
+    sockets.add(connection);
+    const deadline = startDeadline(request, destination);
+    deadline.onStage("open WebSocket");
+    underWay.add(deadline.cut);
+    const { signal } = deadline.cut;
+    try {
+      const socket = await openWebSocket(connection, { destination, headers, signal, onMessage });
+      void socket.closed.then(leave);
+      return socket;
+    } catch (error) {
+      leave();
+      throw toOutboundError(error, destination);
+    } finally {
+      underWay.delete(deadline.cut);
+      deadline.stop();
+    }
+  }
+
   return {
     send,
+    connect,
     async close() {
       closed = true;
       for (const cut of underWay) cut.abort(closing());
+      await Promise.all([...sockets].map((connection) => connection.destroy()));
       await connections.close();
     },
   };
@@ -105,7 +151,10 @@ interface Deadline {
 }
 
 /** One for the whole of a request: a connection to be free, the name, the connection, TLS, headers, body. */
-function startDeadline({ timeoutMs, signal }: OutboundRequest, { origin }: URL): Deadline {
+function startDeadline(
+  { timeoutMs, signal }: Pick<OutboundRequest, "timeoutMs" | "signal">,
+  { origin }: URL,
+): Deadline {
   const cut = new AbortController();
   let missing = "connection was free";
   const timer = setTimeout(() => {

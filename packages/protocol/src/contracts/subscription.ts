@@ -19,7 +19,7 @@ const anyReference = /\{\{secret:[^{}\s]{1,255}\}\}/g;
 const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Of the connection, of the signature, and of the event that a delivery is for. */
 const ownHeader =
-  /^(host|connection|content-length|expect|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|webhook-.*|millrace-.*)$/i;
+  /^(host|connection|content-length|expect|keep-alive|proxy-.*|sec-websocket-.*|te|trailer|transfer-encoding|upgrade|webhook-.*|millrace-.*)$/i;
 const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 const headers = stringRecord.superRefine((fields, context) => {
@@ -74,7 +74,8 @@ const configured = defineContract({
     'Standard Webhooks describes, with `signingSecret: "{{secret:NAME}}"` or with a secret that the server makes and ' +
     "shows in the first answer only. `stream` needs the `path` of another stream of the project, so that a parent " +
     "wakes on a child's result; events of built-in types are forwarded only by a `jsonataTransform`, because they " +
-    "would act there. `websocket` is not served yet. Headers may refer to secrets; a literal `authorization` is " +
+    "would act there. `websocket` needs a `callbackUrl`, to which the server opens a WebSocket, signed in the same way: " +
+    "each event is a frame that the peer acknowledges, and the peer may append over it. Headers may refer to secrets; a literal `authorization` is " +
     "refused, because events can be read. What the stream says about a subscription is not delivered to it. The same " +
     "slug again replaces the subscription and keeps its cursor unless `startFrom` is given.",
 });

@@ -7,7 +7,7 @@
 import { isStreamError, StreamError } from "../errors.ts";
 import type { EventInput, StreamEvent } from "../event.ts";
 import type { HookAppend } from "../hook.ts";
-import { parsePath } from "../paths.ts";
+import { resolvePath } from "../paths.ts";
 import type { Consumer } from "./consumer.ts";
 
 export interface CallPurpose {
@@ -103,21 +103,4 @@ export class Call {
     const path = aimed ? resolvePath(house.path, input.path) : house.path;
     return { path, event: house.parse(aimed ? input.event : input) };
   }
-}
-
-/** Absolute, or relative to the own stream: `./boris`, `../`. */
-function resolvePath(own: string, path: string): string {
-  if (typeof path !== "string" || !/^(\/|\.\.?(\/|$))/.test(path)) {
-    throw new StreamError("invalid_request", `"${path}" is no path: it begins with "/", "./" or "../".`, {});
-  }
-  if (path.startsWith("/")) return parsePath(path);
-  const segments = own === "/" ? [] : own.slice(1).split("/");
-  for (const segment of path.split("/")) {
-    if (segment === "." || segment === "") continue;
-    if (segment !== "..") segments.push(segment);
-    else if (segments.pop() === undefined) {
-      throw new StreamError("invalid_request", `"${path}" leads above the root from ${own}.`, {});
-    }
-  }
-  return parsePath(`/${segments.join("/")}`);
 }

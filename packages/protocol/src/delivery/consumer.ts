@@ -98,6 +98,7 @@ export class Consumer {
    */
   get idle(): boolean {
     if (this.#untold !== undefined || (this.#owes() && !this.#driver.paused)) return false;
+    if (this.#folded?.processor.isHolding?.() === true) return false;
     return !this.#looping && this.#hooks.works.size === 0 && !this.#driver.dirty && this.#stopWaiting === undefined;
   }
 
@@ -151,6 +152,7 @@ export class Consumer {
     this.#hear({ is: "halted" });
     this.#hooks.abort("The consumer was halted.");
     void this.#hooks.works.stop("The consumer was halted.", undefined);
+    this.#folded?.processor.close?.();
   }
 
   /** Contact was lost for so long that what came meanwhile, up to this head, is missed. */
@@ -190,6 +192,7 @@ export class Consumer {
     this.#stopWaiting?.();
     this.#stopWaiting = undefined;
     await Promise.all([this.#still(), this.#hooks.works.stop(reason, refusal)]);
+    this.#folded?.processor.close?.();
     // At an orderly end it is written down that nobody needs to wonder what had begun.
     if (this.#owes()) this.#turnTo({ ...this.#driver, dirty: true });
   }

@@ -43,7 +43,15 @@ export interface DeliveryKind {
 
 // Each is called with the state that it made itself, so whoever drives it need not know its type.
 // biome-ignore lint/suspicious/noExplicitAny: a heterogeneous list
-export type LoadedProcessor = Processor<any>;
+export type LoadedProcessor = Processor<any> & Partial<Holding>;
+
+/** What is held between two calls, such as a connection. */
+export interface Holding {
+  /** While it does, its consumer is not forgotten. */
+  isHolding(): boolean;
+  /** The consumer came to its end, or was halted. */
+  close(): void;
+}
 
 export interface Halt {
   offset: number;

@@ -17,4 +17,11 @@ export { type Cursors, memoryCursors, type StoredCursor } from "./cursors.ts";
 export type { ProcessorObserver } from "./observed.ts";
 export { type ProcessorRun, type RunOptions, runProcessor } from "./run-processor.ts";
 export { type ServerCursorsOptions, serverCursors } from "./server-cursors.ts";
+export {
+  type AcceptedSocket,
+  createSocketHandler,
+  type SocketHandler,
+  type SocketHandlerOptions,
+  type UpgradeHeaders,
+} from "./socket-handler.ts";
 export { createWebhookHandler, type WebhookHandler, type WebhookHandlerOptions } from "./webhook-handler.ts";

@@ -1,0 +1,111 @@
+/**
+ * The runs of a processor that is pushed to: one for each stream of which something was delivered, made when that is
+ * first heard of. Who delivers waits until an event was acted on, and brings it again where it was not.
+ */
+import type { StreamEvent } from "@millrace/protocol";
+import { matchingOf } from "./matching.ts";
+import { type NeedsOptions, needsOf } from "./needs.ts";
+import { StreamRun } from "./stream-run.ts";
+
+export interface PushedOptions extends NeedsOptions {
+  /** The stream, or a pattern of streams, whose deliveries it takes; any without it. */
+  path?: string;
+}
+
+export interface Delivered {
+  event: StreamEvent;
+  /** The life of the stream. */
+  streamId: string;
+  /** What lies between this offset and the event is not for the processor, or was delivered. */
+  after: number;
+}
+
+export interface PushedRuns {
+  /** Why deliveries of this stream are not taken; undefined where they are. */
+  refusal(streamPath: string): string | undefined;
+  /** Resolves when the event was acted on, and that is saved. Rejects with an Error that says why not. */
+  take(delivered: Delivered): Promise<void>;
+  /** Aborts what runs, and saves. */
+  stop(): Promise<void>;
+}
+
+/** Streams that are kept in memory; who was not heard of for longest leaves, and is read again when it is. */
+const streamsMax = 1_000;
+/** Before the server gives up waiting, which is after 15 s. Until then another attempt may succeed. */
+const patienceMs = 10_000;
+
+export function createPushedRuns(options: PushedOptions): PushedRuns {
+  const { processor } = options;
+  const matching = options.path === undefined ? undefined : matchingOf(options.path, false);
+  const ending = new AbortController();
+  const closing = new AbortController();
+  const runs = new Map<string, Promise<StreamRun>>();
+  // A delivery that was not answered in time comes again, here or elsewhere: a repetition says nothing about others.
+  const needs = needsOf(options, { signal: ending.signal, closing: closing.signal });
+
+  /** The run of the stream's present life. */
+  async function runOf({ streamPath: path, offset }: StreamEvent, streamId: string): Promise<StreamRun> {
+    const known = await runs.get(path);
+    if (known !== undefined && known.streamId === streamId && !known.halted) {
+      // The last to be heard of is the last to leave.
+      const kept = runs.get(path) as Promise<StreamRun>;
+      runs.delete(path);
+      runs.set(path, kept);
+      return known;
+    }
+    await known?.stop("The stream was deleted.");
+    const stream = {
+      path,
+      streamId,
+      head: offset - 1,
+      paused: false,
+      startAfter: offset - 1,
+      pushed: true,
+      missedAll: false,
+    };
+    const beginning = needs.cursors.load(path).then((stored) => new StreamRun(needs, stream, stored));
+    runs.set(path, beginning);
+    void makeRoom();
+    return beginning;
+  }
+
+  async function makeRoom(): Promise<void> {
+    for (const [path, run] of runs) {
+      if (runs.size <= streamsMax) return;
+      const oldest = await run;
+      if (!oldest.idle) continue;
+      runs.delete(path);
+      await oldest.stop("It was not heard of for long.");
+    }
+  }
+
+  return {
+    refusal(streamPath) {
+      if (matching === undefined || matching.matches(streamPath)) return undefined;
+      return `${processor.slug} takes deliveries of ${options.path}, not of ${streamPath}.`;
+    },
+
+    async take({ event, streamId, after }) {
+      const run = await runOf(event, streamId);
+      run.hear(event, after);
+      try {
+        await run.taken(event.offset, patienceMs);
+      } catch (error) {
+        throw new Error(`${processor.slug} at ${event.streamPath}@${event.offset}: ${(error as Error).message}`);
+      }
+    },
+
+    async stop() {
+      ending.abort();
+      for (const run of runs.values()) await (await run).stop("The processor was stopped.");
+      closing.abort();
+      await needs.cursors.close?.();
+    },
+  };
+}
+
+/** As far as can be seen: what a jsonataTransform made is none. */
+export function isStreamEvent(value: unknown): value is StreamEvent {
+  const event = value as Partial<StreamEvent> | null | undefined;
+  return typeof event?.streamPath === "string" && Number.isSafeInteger(event.offset) && typeof event.type === "string";
+}
