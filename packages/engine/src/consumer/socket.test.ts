@@ -47,6 +47,19 @@ test("one connection for all that comes, closed after a minute with nothing, and
   expect(peer.frames.map(({ after }) => after)).toEqual([2, 3, 4, 5]);
 });
 
+test("a peer that appends keeps it open, until it has been silent for a minute", async () => {
+  const peer = acknowledging();
+  const world = worldWith(peer);
+  await world.append("/s", socket());
+  await world.append("/s", { type: "a" });
+  await pass(world, 50_000);
+  peer.requests[0]?.onMessage(JSON.stringify({ type: "append", id: "1", path: "/other", event: { type: "b" } }));
+  await pass(world, 59_000);
+  expect([peer.frames.at(-1)?.type, peer.open()]).toEqual(["appended", 1]);
+  await pass(world, 2_000);
+  expect([peer.open(), peer.ends]).toEqual([0, ["1000 idle"]]);
+});
+
 test("the request is signed, and its secrets are those that are pinned to the host", async () => {
   const peer = acknowledging();
   const world = worldWith(peer);

@@ -1,6 +1,6 @@
 /**
  * Delivery over a WebSocket that the server opens: one event after the other, each when the one before was
- * acknowledged. It is opened when there is something to deliver, and closed when nothing was for a while.
+ * acknowledged. It is opened when there is something to deliver, and closed when nothing went either way for a while.
  */
 import { type ConsumerSpec, nameOfSlug } from "@millrace/protocol";
 import { unavailable } from "../unavailable.ts";
@@ -45,6 +45,12 @@ export function createSocket(
     if (closed) throw unavailable("The subscription has ended.");
   }
 
+  function keep(): void {
+    cancelIdle();
+    if (closed) line?.close(normal, ended);
+    else cancelIdle = place.clock.setTimer(idleMs, () => line?.close(normal, "idle"));
+  }
+
   async function open(signal: AbortSignal): Promise<Line> {
     const { headers, redact } = await filledHeaders(payload.headers ?? {}, url, place.project, secrets);
     const name = nameOfSlug(slug);
@@ -54,11 +60,15 @@ export function createSocket(
       "millrace-project": place.project,
     };
     fence();
+    const answerAppend = createSocketAppends(slug, place, fence);
     const opened = openLine({
       host,
       redact,
       clock: place.clock,
-      answerAppend: createSocketAppends(slug, place, fence),
+      answerAppend(frame, bytes) {
+        keep();
+        return answerAppend(frame, bytes);
+      },
       connect: (onMessage) =>
         outbound.connect({
           url,
@@ -85,8 +95,7 @@ export function createSocket(
       taken = true;
     } finally {
       place.meter[taken ? "deliveries" : "deliveryFailures"]++;
-      if (closed) line?.close(normal, ended);
-      else cancelIdle = place.clock.setTimer(idleMs, () => line?.close(normal, "idle"));
+      keep();
     }
   }
 
