@@ -2,18 +2,18 @@
  * One consumer of one stream: runs the driver. The driver says what to do next; this does it and reports back. The
  * order of things is in `#loop` alone: one step at a time, until there is nothing to do.
  */
-import { type Delivered, type Driver, hear, nextStep, type Step, startDriver } from "../driver.ts";
+import { type Driver, hear, nextStep, type Step, startDriver } from "../driver.ts";
 import { isStreamError, type StreamError } from "../errors.ts";
 import type { StreamEvent } from "../event.ts";
 import type { OpenWork } from "../hook.ts";
 import type { Progress } from "../progress.ts";
-import { admit } from "./admit.ts";
-import { interruptedMessage, isAbout, isReport, tellError, tellHalt } from "./facts.ts";
+import { interruptedMessage, isReport, tellError, tellHalt } from "./facts.ts";
 import { type FoldedState, loadState } from "./folded-state.ts";
 import { messageOf, type Outcome } from "./hook-run.ts";
 import { Hooks } from "./hooks.ts";
 import type { DeliveryHouse } from "./house.ts";
-import { encodeProgress, startFrom } from "./progress-row.ts";
+import { encodeProgress, isAtRest, overHead, startFrom } from "./progress-row.ts";
+import { scan } from "./scan.ts";
 import { type ConsumerSpec, consumerName, type DeliveryKind, type LoadedProcessor } from "./spec.ts";
 
 /** When the log could not be read or written, it is looked at again after this time. */
@@ -391,29 +391,9 @@ export class Consumer {
   }
 
   async #scan(after: number, through: number): Promise<void> {
-    const page = await this.house.read(after, through, {
-      types: this.spec.types,
-      shared: this.kind.stateless === true,
-    });
-    const events: Delivered[] = [];
-    for (const event of page.events) {
-      const admitted = await this.#admitted(event);
-      if (admitted !== undefined) {
-        events.push({ event: admitted, act: !isAbout(event, this.kind, this.spec.slug) });
-      }
-    }
-    this.#hear({ is: "scanned", through: page.through, events });
-    if (this.#driver.waiting.length === 0) this.#folded?.through(page.through);
-  }
-
-  /** The event as its processor is given it; what its schema refuses is told, and passed over. */
-  async #admitted(event: StreamEvent): Promise<StreamEvent | undefined> {
-    const processor = this.#folded?.processor;
-    if (processor?.events === undefined) return event;
-    const admitted = await admit(processor, event);
-    if (admitted === undefined || "event" in admitted) return admitted?.event;
-    if (event.offset > this.#driver.progress.cursor) await this.tell(event.offset, admitted.fault);
-    return undefined;
+    const scanned = await scan(this, after, through);
+    this.#hear({ is: "scanned", ...scanned });
+    if (this.#driver.waiting.length === 0) this.#folded?.through(scanned.through);
   }
 
   #fold(event: StreamEvent): void {
@@ -505,16 +485,4 @@ export class Consumer {
     this.#driver = driver;
     this.#stir(this);
   }
-}
-
-/** It waits for no other attempt and for nobody who resumes it: then what lies behind its cursor is not for it. */
-function isAtRest({ halted }: ConsumerSpec, { begun, nextAttemptAt, work, catchUp }: Progress): boolean {
-  return (
-    halted === undefined && begun === 0 && nextAttemptAt === undefined && work.length === 0 && catchUp === undefined
-  );
-}
-
-/** A cursor that began behind the head, because somebody said so, stays where it is. */
-function overHead(progress: Progress, head: number): Progress {
-  return { ...progress, cursor: Math.max(progress.cursor, head) };
 }

@@ -34,3 +34,15 @@ export function fresh(progress: Progress): Progress {
   const { nextAttemptAt: _, lastError: __, ...rest } = progress;
   return { ...rest, failures: 0, crashes: 0, begun: Math.max(progress.begun - progress.failures, 0) };
 }
+
+/** It waits for no other attempt and for nobody who resumes it: then what lies behind its cursor is not for it. */
+export function isAtRest({ halted }: ConsumerSpec, { begun, nextAttemptAt, work, catchUp }: Progress): boolean {
+  return (
+    halted === undefined && begun === 0 && nextAttemptAt === undefined && work.length === 0 && catchUp === undefined
+  );
+}
+
+/** A cursor that began behind the head, because somebody said so, stays where it is. */
+export function overHead(progress: Progress, head: number): Progress {
+  return { ...progress, cursor: Math.max(progress.cursor, head) };
+}
