@@ -1,5 +1,5 @@
 /** What goes wrong in a processor's own code: told once with slug, path and offset, tried again, then halted. */
-import { defineProcessor, memoryCursors, type StreamEvent } from "@millrace/sdk/processor";
+import { defineProcessor, memoryCursors, type RunOptions, type StreamEvent } from "@millrace/sdk/processor";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { hurried } from "./hurried-clock.ts";
@@ -284,4 +284,31 @@ test("what waits for its turn when its stream is paused does not begin later", a
   await world.client.append("/t/b", { type: builtin("resumed"), payload: {} });
   await world.until("/t/b", ofType("went"));
   expect(acted).toEqual(["/t/a", "/t/b"]);
+});
+
+test("a timer that fires a moment before its time loses no attempt", async () => {
+  const { client, start, until } = await startWorld();
+  await client.append("/early", { type: "begun" });
+  const hasty: NonNullable<RunOptions["clock"]> = {
+    now: () => Date.now(),
+    elapsedMs: () => performance.now(),
+    setTimer(delayMs, run) {
+      const timer = setTimeout(run, Math.max(delayMs - 5, 0));
+      return () => clearTimeout(timer);
+    },
+  };
+  const failsOnce = defineProcessor({
+    slug: "once",
+    initialState: null,
+    reduce: () => undefined,
+    async afterAppend({ event, attempt, append }) {
+      if (event.type !== "try") return;
+      if (attempt === 1) throw new Error("not yet");
+      await append({ type: "done" });
+    },
+  });
+  await start(failsOnce, "/early", { clock: hasty });
+  await client.append("/early", { type: "try" });
+  const events = await until("/early", ({ type }) => type === "done");
+  expect(errors(events)).toHaveLength(1);
 });

@@ -241,12 +241,19 @@ export class StreamRun {
           this.#save().catch(observer.failed);
         });
       },
-      callMe: (at) => {
-        this.#cancelCall?.();
-        this.#cancelCall = clock.setTimer(Math.max(at - clock.now(), 0), () => this.#consumer.called(clock.now()));
-      },
+      callMe: (at) => this.#callAt(at),
       onFailure: observer.failed,
     };
+  }
+
+  /** Timers may fire a moment before the clock says so, and further away than they can count: then it is asked again. */
+  #callAt(at: number): void {
+    const { clock } = this.#needs;
+    this.#cancelCall?.();
+    this.#cancelCall = clock.setTimer(Math.max(at - clock.now(), 0), () => {
+      if (clock.now() < at) this.#callAt(at);
+      else this.#consumer.called(clock.now());
+    });
   }
 
   #mayRepeat({ offset }: { offset: number }): boolean {
