@@ -88,6 +88,7 @@ describe("what it says", () => {
       "allow-host",
       "cors-origin",
       "allow-forms-from",
+      "allow-private-destinations",
       "log-level",
       "help",
     ];

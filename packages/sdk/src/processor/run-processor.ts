@@ -59,7 +59,7 @@ export function runProcessor(options: RunOptions): ProcessorRun {
   );
   const { client, clock, cursors, processor } = needs;
   const { failed } = needs.observer;
-  const matching = matchingOf(client.pathOf(options.path), options.includeChildren === true);
+  const matching = matchingOf(options.client.pathOf(options.path), options.includeChildren === true);
   const population: Population = createPopulation(needs, matching);
   const ready = withResolvers();
   let settling: Promise<void> | undefined;

@@ -1,0 +1,2 @@
+/** What processors need of Node alone. Everything else of the SDK runs in browsers and workers too. */
+export { fileCursors } from "./file-cursors.ts";
