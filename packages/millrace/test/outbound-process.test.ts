@@ -9,16 +9,21 @@ import path from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { WebSocketServer } from "ws";
 import { certificate, key } from "./certificate.ts";
 import { createReceivers, type Receivers } from "./receivers.ts";
 
-const program = fileURLToPath(new URL("send-and-leave.mjs", import.meta.url));
+const sending = fileURLToPath(new URL("send-and-leave.mjs", import.meta.url));
+const connecting = fileURLToPath(new URL("connect-and-leave.mjs", import.meta.url));
 const directory = mkdtempSync(path.join(tmpdir(), "millrace-outbound-"));
 const trusted = path.join(directory, "certificate.pem");
 
 let receivers: Receivers;
 const secure = createServer({ key, cert: certificate }, (incoming, outgoing) => {
   incoming.resume().once("end", () => outgoing.end(`over ${incoming.httpVersion} to ${incoming.headers.host}`));
+});
+new WebSocketServer({ server: secure }).on("connection", (socket, { headers }) => {
+  socket.on("message", (data) => socket.send(`${data} over TLS to ${headers.host}`));
 });
 let port: number;
 
@@ -43,7 +48,7 @@ beforeEach(() => {
 afterEach(() => receivers.dispose());
 
 /** What it said, a line for each URL. It has to end by itself. */
-async function send(urls: string[], environment: Record<string, string> = {}) {
+async function send(urls: string[], environment: Record<string, string> = {}, program = sending) {
   const child = spawn(process.execPath, [program, ...urls], { env: { ...process.env, ...environment } });
   const exited = once(child, "exit");
   const [said, complaints] = await Promise.all([text(child.stdout), text(child.stderr)]);
@@ -61,6 +66,16 @@ test("a host whose certificate is trusted is reached, by name and by address, an
   expect(outcomes).toEqual([
     { status: 200, body: `over 1.1 to receiver.test:${port}` },
     { status: 200, body: `over 1.1 to 127.0.0.1:${port}` },
+  ]);
+  expect(complaints).toBe("");
+});
+
+test("a WebSocket is opened to a host whose certificate is trusted, to no other, and the process ends by itself", async () => {
+  const urls = [`https://receiver.test:${port}/`, `https://another.test:${port}/`];
+  const { outcomes, complaints } = await send(urls, { NODE_EXTRA_CA_CERTS: trusted }, connecting);
+  expect(outcomes).toEqual([
+    { message: `hello over TLS to receiver.test:${port}`, closed: { code: 1000, reason: "bye" } },
+    { reason: "unreachable", message: `https://another.test:${port}: its certificate is for another name.` },
   ]);
   expect(complaints).toBe("");
 });

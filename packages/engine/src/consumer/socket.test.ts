@@ -60,6 +60,20 @@ test("a peer that appends keeps it open, until it has been silent for a minute",
   expect([peer.open(), peer.ends]).toEqual([0, ["1000 idle"]]);
 });
 
+test("its stream stays in memory for as long as it is open, so that what ends the subscription ends it", async () => {
+  const peer = acknowledging();
+  const world = worldWith(peer, { limits: { openStreams: 1 } });
+  await world.append("/s", socket());
+  await world.append("/s", { type: "a" });
+  await pass(world, 5_000);
+  for (const path of ["/b", "/c", "/d"]) await world.append(path, { type: "b" });
+  await pass(world, 5_000);
+  expect(peer.open()).toBe(1);
+  await world.append("/s", subscriptionEvent("removed", { slug: "live" }));
+  await pass(world, 500);
+  expect(peer.ends).toEqual(["1000 the subscription has ended"]);
+});
+
 test("the request is signed, and its secrets are those that are pinned to the host", async () => {
   const peer = acknowledging();
   const world = worldWith(peer);
