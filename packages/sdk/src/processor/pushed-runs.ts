@@ -43,39 +43,34 @@ export function createPushedRuns(options: PushedOptions): PushedRuns {
   // A delivery that was not answered in time comes again, here or elsewhere: a repetition says nothing about others.
   const needs = needsOf(options, { signal: ending.signal, closing: closing.signal });
 
-  /** The run of the stream's present life. */
-  async function runOf({ streamPath: path, offset }: StreamEvent, streamId: string): Promise<StreamRun> {
-    const known = await runs.get(path);
-    if (known !== undefined && known.streamId === streamId && !known.halted) {
-      // The last to be heard of is the last to leave.
-      const kept = runs.get(path) as Promise<StreamRun>;
-      runs.delete(path);
-      runs.set(path, kept);
-      return known;
-    }
-    await known?.stop("The stream was deleted.");
-    const stream = {
-      path,
-      streamId,
-      head: offset - 1,
-      paused: false,
-      startAfter: offset - 1,
-      pushed: true,
-      missedAll: false,
-    };
-    const beginning = needs.cursors.load(path).then((stored) => new StreamRun(needs, stream, stored));
-    runs.set(path, beginning);
+  /** The run of the stream's present life: whoever comes meanwhile gets the same. */
+  function runOf(event: StreamEvent, streamId: string): Promise<StreamRun> {
+    const { streamPath: path } = event;
+    const before: Promise<StreamRun | undefined> = runs.get(path) ?? Promise.resolve(undefined);
+    const run = before.catch(() => undefined).then((known) => runAfter(known, event, streamId));
+    // The last to be heard of is the last to leave.
+    runs.delete(path);
+    runs.set(path, run);
     void makeRoom();
-    return beginning;
+    return run;
+  }
+
+  async function runAfter(known: StreamRun | undefined, event: StreamEvent, streamId: string): Promise<StreamRun> {
+    if (known !== undefined && known.streamId === streamId && !known.halted) return known;
+    await known?.stop("The stream was deleted.");
+    const { streamPath: path, offset } = event;
+    const before = offset - 1;
+    const stream = { path, streamId, head: before, paused: false, startAfter: before, pushed: true, missedAll: false };
+    return new StreamRun(needs, stream, await needs.cursors.load(path));
   }
 
   async function makeRoom(): Promise<void> {
     for (const [path, run] of runs) {
       if (runs.size <= streamsMax) return;
-      const oldest = await run;
-      if (!oldest.idle) continue;
+      const oldest = await run.catch(() => undefined);
+      if (oldest?.idle === false) continue;
       runs.delete(path);
-      await oldest.stop("It was not heard of for long.");
+      await oldest?.stop("It was not heard of for long.");
     }
   }
 
@@ -97,7 +92,7 @@ export function createPushedRuns(options: PushedOptions): PushedRuns {
 
     async stop() {
       ending.abort();
-      for (const run of runs.values()) await (await run).stop("The processor was stopped.");
+      for (const run of runs.values()) await (await run.catch(() => undefined))?.stop("The processor was stopped.");
       closing.abort();
       await needs.cursors.close?.();
     },

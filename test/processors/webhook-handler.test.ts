@@ -1,0 +1,146 @@
+/** A processor that is pushed to: what it believes, what it does with what comes twice, too late or with a gap. */
+import { createWebhookHandler, defineProcessor, type StreamEvent } from "@millrace/sdk/processor";
+import { Webhook } from "standardwebhooks";
+import { expect, onTestFinished, test } from "vitest";
+import { startWorld, type World } from "./world.ts";
+
+const signingSecret = "c2lnbmluZyBrZXkgb2YgdGhlIHRlc3Q=";
+
+const counting = (acted: number[], seen: number[] = []) =>
+  defineProcessor<number>({
+    slug: "counting",
+    initialState: 0,
+    reduce: ({ state, event }) => (event.type === "tick" ? state + 1 : state),
+    async afterAppend({ event, state, append }) {
+      if (event.type !== "tick") return;
+      acted.push(event.offset);
+      seen.push(state);
+      await append({ type: "counted", payload: state });
+    },
+  });
+
+/** A stream with ten ticks, offsets 2 to 11, and a handler that nobody pushes to but the test. */
+async function scene(options: { path?: string } = {}) {
+  const world = await startWorld();
+  const acted: number[] = [];
+  const seen: number[] = [];
+  const appended = await world.client.append(
+    "/pushed",
+    Array.from({ length: 10 }, () => ({ type: "tick" })),
+  );
+  const client = world.direct();
+  const handler = createWebhookHandler({ client, processor: counting(acted, seen), signingSecret, ...options });
+  onTestFinished(() => handler.stop());
+  const { streamId } = await client.state("/pushed");
+  return { world, handler, acted, seen, streamId, tick: (n: number) => appended.events[n - 1] as StreamEvent };
+}
+
+function delivery(event: unknown, streamId: string, after: number, secret = signingSecret): Request {
+  const body = JSON.stringify(event);
+  const { offset } = event as { offset: number };
+  const id = `${streamId}.${offset}.counting`;
+  const at = new Date();
+  const headers = {
+    "webhook-id": id,
+    "webhook-timestamp": String(Math.floor(at.getTime() / 1_000)),
+    "webhook-signature": new Webhook(secret).sign(id, at, body),
+    "millrace-after": String(after),
+  };
+  return new Request("http://receiver/", { method: "POST", headers, body });
+}
+
+const counted = async (world: World) => (await world.read("/pushed")).filter(({ type }) => type === "counted");
+
+test("each is acted on and answered when that is done; the state holds what came before", async () => {
+  const { handler, tick, streamId, acted, seen, world } = await scene();
+  const first = await handler(delivery(tick(3), streamId, 3));
+  expect(first.status).toBe(204);
+  expect((await handler(delivery(tick(4), streamId, 4))).status).toBe(204);
+  expect(acted).toEqual([4, 5]);
+  // It has read the two ticks before them, and acts on neither.
+  expect(seen).toEqual([3, 4]);
+  expect(await counted(world)).toHaveLength(2);
+});
+
+test("what comes twice, also at the same time, is acted on once and answered as taken", async () => {
+  const { handler, tick, streamId, acted, world } = await scene();
+  const answers = await Promise.all([1, 2, 3].map(() => handler(delivery(tick(3), streamId, 3))));
+  expect(answers.map(({ status }) => status)).toEqual([204, 204, 204]);
+  expect((await handler(delivery(tick(3), streamId, 3))).status).toBe(204);
+  expect(acted).toEqual([4]);
+  expect(await counted(world)).toHaveLength(1);
+});
+
+test("what is older than what it has acted on is taken, and not acted on", async () => {
+  const { handler, tick, streamId, acted } = await scene();
+  await handler(delivery(tick(5), streamId, 5));
+  expect((await handler(delivery(tick(3), streamId, 3))).status).toBe(204);
+  expect(acted).toEqual([6]);
+});
+
+test("a gap that the delivery does not prove to be empty is read, and acted on in order", async () => {
+  const { handler, tick, streamId, acted } = await scene();
+  await handler(delivery(tick(2), streamId, 2));
+  expect((await handler(delivery(tick(6), streamId, 6))).status).toBe(204);
+  expect(acted).toEqual([3, 4, 5, 6, 7]);
+});
+
+test("what lies in a range that is proven is not for it", async () => {
+  const { handler, tick, streamId, acted } = await scene();
+  await handler(delivery(tick(2), streamId, 2));
+  expect((await handler(delivery(tick(6), streamId, 3))).status).toBe(204);
+  expect(acted).toEqual([3, 7]);
+});
+
+test.each<[what: string, status: number, message: string, make: (s: Awaited<ReturnType<typeof scene>>) => Request]>([
+  [
+    "another key",
+    401,
+    "The signature does not hold",
+    ({ tick, streamId }) => delivery(tick(3), streamId, 3, "YW5vdGhlciBrZXkgb2YgdGhlIHRlc3Q="),
+  ],
+  [
+    "no signature",
+    401,
+    "The signature does not hold",
+    ({ tick }) => new Request("http://receiver/", { method: "POST", body: JSON.stringify(tick(3)) }),
+  ],
+  [
+    "what is no event",
+    401,
+    "no jsonataTransform",
+    ({ streamId }) => delivery({ offset: 3, text: "transformed" }, streamId, 3),
+  ],
+  [
+    "another stream",
+    404,
+    "counting takes deliveries of /pushed, not of /other",
+    ({ tick, streamId }) => delivery({ ...tick(3), streamPath: "/other" }, streamId, 3),
+  ],
+  ["a look", 405, "Deliveries are POST requests", () => new Request("http://receiver/")],
+])("%s is refused with %i: %s", async (_, status, message, make) => {
+  const made = await scene({ path: "/pushed" });
+  const response = await made.handler(make(made));
+  expect([response.status, await response.text()]).toEqual([status, expect.stringContaining(message)]);
+  expect(made.acted).toEqual([]);
+});
+
+test("a processor that goes no further says so with slug, path and offset, and does not park the event", async () => {
+  const world = await startWorld();
+  const { events } = await world.client.append("/pushed", [{ type: "tick" }]);
+  const client = world.direct();
+  const broken = defineProcessor({
+    slug: "broken",
+    initialState: null,
+    reduce({ event }) {
+      if (event.type === "tick") throw new Error("cannot fold this");
+    },
+    afterAppend() {},
+  });
+  const handler = createWebhookHandler({ client, processor: broken, signingSecret });
+  onTestFinished(() => handler.stop());
+  const { streamId } = await client.state("/pushed");
+  const response = await handler(delivery(events[0], streamId, 1));
+  expect(response.status).toBe(500);
+  expect(await response.text()).toMatch(/^broken at \/pushed@2: .*cannot fold this/);
+});
