@@ -243,7 +243,9 @@ export class StreamRun {
       },
       callMe: (at) => {
         this.#cancelCall?.();
-        this.#cancelCall = clock.setTimer(Math.max(at - clock.now(), 0), () => this.#consumer.called(clock.now()));
+        // A timer may fire a moment before the wall clock is there. It is looked at then, and called again.
+        const call = () => this.#consumer.called(Math.max(at, clock.now()));
+        this.#cancelCall = clock.setTimer(Math.max(at - clock.now(), 0), call);
       },
       onFailure: observer.failed,
     };
