@@ -24,6 +24,11 @@ export function createScheduleWorkload(): ScheduleWorkload {
     name: "schedules",
     counts: () => counts,
 
+    // Also where the first kill comes before anything was appended.
+    async prepare(server) {
+      if (!(await switchBreakersOff(server))) throw new Error("the streams could not be made");
+    },
+
     async act(server, round, signal) {
       if (!(await switchBreakersOff(server))) return;
       await Promise.all(
