@@ -196,7 +196,7 @@ test("away for longer, and nothing came: what comes afterwards is acted on", asy
   await world.start(processor, "/s", { clock: clock.clock });
   await world.client.append("/s", breakerOff);
   await absence(world, async () => clock.pass(61_000));
-  // The decision at the first start may have been appended before, or is behind.
+  // What came right before the absence may count as missed, and then a summary stands before this.
   const { event } = await world.client.append("/s", { type: "question" });
   await world.until("/s", ofType("answer"));
   expect(seen.acted).toEqual([event.offset]);
