@@ -118,7 +118,7 @@ describe("wrong usage ends with 2 and one that helps", () => {
     [["subscribe", "/a", "--webhook", "http://x"], "--slug SLUG names the subscription"],
     [
       ["subscribe", "/a", "--slug", "s", "--url", "http://x"],
-      "One of --webhook URL and --to STREAM says where; got none",
+      "One of --webhook URL, --websocket URL and --to STREAM says where; got none",
     ],
     [["subscribe", "/a", "--slug", "s", "--webhook", "http://x", "--to", "/b"], "got both"],
     [["subscribe", "/a", "--slug", "s", "--to", ""], "A path is expected"],

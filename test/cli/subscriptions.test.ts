@@ -53,6 +53,11 @@ describe("subscribe", () => {
       },
     },
     {
+      says: "a WebSocket",
+      args: ["--websocket", "ws://127.0.0.1:1/socket", "--timeout", "5"],
+      payload: { type: "websocket", callbackUrl: "ws://127.0.0.1:1/socket", timeoutSeconds: 5 },
+    },
+    {
       says: "another stream, without its slash",
       args: ["--to", "made/of", "--start-from", "end"],
       payload: { type: "stream", path: "/made/of", startFrom: "end" },

@@ -1,9 +1,13 @@
 /** One step of a fold as the server makes it: the state behind an event, and what a reducer may not return. */
-import type { Processor, StreamEvent } from "@millrace/protocol";
+import { admit, type Processor, type StreamEvent } from "@millrace/protocol";
 
 /** A reducer that returns nothing keeps the state. @throws what the reducer throws, and Error for a promise */
 export function reduceOnce<State>(processor: Processor<State>, state: State, event: StreamEvent): State {
-  const next: unknown = processor.reduce({ state, event });
+  const admitted = admit(processor, event);
+  if (admitted instanceof Promise) throw new Error("its schema is asynchronous, and can only be asked where it runs.");
+  // Of a type that it has no schema for, or not what the schema asks for: told where it runs, and passed over.
+  if (admitted === undefined || "fault" in admitted) return state;
+  const next: unknown = processor.reduce({ state, event: admitted.event });
   if (typeof (next as { then?: unknown } | null | undefined)?.then === "function") {
     (next as Promise<unknown>).then(undefined, () => {});
     throw new Error("it returned a promise, and has to be synchronous.");

@@ -2,6 +2,7 @@
 import { defineProcessor, type StreamEvent } from "@millrace/protocol";
 import { createTestStream, refold } from "@millrace/testing";
 import { expect, test } from "vitest";
+import { z } from "zod";
 import { messageOfFailure, pingPong } from "./processors-under-test.ts";
 
 /** As `millrace export --children` writes it: stream by stream. */
@@ -122,4 +123,20 @@ test("where reduce fails, the event is named", async () => {
   expect(await messageOfFailure(() => refold(strict, [event("/a", 7, "order")]))).toBe(
     "strict: reduce failed at /a@7 (order): Cannot read properties of undefined (reading 'length')",
   );
+});
+
+test("with schemas it is given what it would be given live: the types that it has, parsed", async () => {
+  const events = [
+    { type: "order", payload: { cups: "2" } },
+    { type: "order", payload: { cups: "many" } },
+    { type: "other", payload: { cups: "5" } },
+    { type: "order", payload: { cups: 3 } },
+  ].map((event, i) => ({ ...event, streamPath: "/orders", offset: i + 1, createdAt: "2026-11-21T12:00:00.000Z" }));
+  const cups = defineProcessor({
+    slug: "cups",
+    initialState: 0,
+    events: { order: z.object({ cups: z.coerce.number() }) },
+    reduce: ({ state, event }) => state + event.payload.cups,
+  });
+  expect(await refold(cups, events)).toEqual({ "/orders": 5 });
 });

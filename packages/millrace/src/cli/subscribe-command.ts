@@ -11,20 +11,21 @@ import { headersOf } from "./webhook-headers.ts";
 const options = {
   slug: { type: "string", value: "SLUG", help: "its name in the stream; the same again replaces it" },
   webhook: { type: "string", value: "URL", help: "POST each event there (--url is the Millrace server)" },
+  websocket: { type: "string", value: "URL", help: "or open a WebSocket there, and send each event over it" },
   to: { type: "string", value: "STREAM", help: "or append each event to this stream" },
   filter: { type: "string", value: "JSONATA", help: "only events for which this is true; @FILE reads it from there" },
   transform: { type: "string", value: "JSONATA", help: "what is sent for an event; @FILE reads it from there" },
-  header: { type: "string", multiple: true, value: "LINE", help: "of the POST, such as 'x-team: {{secret:TEAM}}'" },
+  header: { type: "string", multiple: true, value: "LINE", help: "of the request, such as 'x-team: {{secret:TEAM}}'" },
   "signing-secret": { type: "string", value: "NAME", help: "sign with this stored secret; else the server makes one" },
-  timeout: { type: "string", value: "SECONDS", help: "for one POST; at most 15, which is the default" },
+  timeout: { type: "string", value: "SECONDS", help: "for each event; at most 15, which is the default" },
   "start-from": { type: "string", value: "PLACE", help: "start, end (default) or the offset behind which to begin" },
   ...clientOptions,
 } as const;
 
 export const subscribeCommand: Command = {
-  usage: "subscribe <path> --slug SLUG (--webhook URL | --to STREAM) [options]",
+  usage: "subscribe <path> --slug SLUG (--webhook URL | --websocket URL | --to STREAM) [options]",
   about: `Appends "subscription/configured" and prints it: from then on the server delivers the stream's events there, in
-order and at least once, with retries. POSTs are signed as Standard Webhooks describes. Where the server makes the
+order and at least once, with retries. Requests are signed as Standard Webhooks describes. Where the server makes the
 secret for that, signingSecret shows it in this answer only; unsubscribe and subscribe again makes another.
 A subscription that is refused is stored as an invalid event that says why; then the exit code is 1.`,
   options,
@@ -48,6 +49,7 @@ A subscription that is refused is stored as an invalid event that says why; then
 interface Values {
   slug?: string | undefined;
   webhook?: string | undefined;
+  websocket?: string | undefined;
   to?: string | undefined;
   filter?: string | undefined;
   transform?: string | undefined;
@@ -73,24 +75,25 @@ async function payloadOf(values: Values): Promise<JsonObject> {
 }
 
 /** @throws UsageError */
-function destinationOf({ webhook, to, header, timeout, "signing-secret": secret }: Values): JsonObject {
-  if ((webhook === undefined) === (to === undefined)) {
-    const got = webhook === undefined ? "none" : "both";
+function destinationOf({ webhook, websocket, to, header, timeout, "signing-secret": secret }: Values): JsonObject {
+  const given = [webhook, websocket, to].filter((value) => value !== undefined).length;
+  if (given !== 1) {
     throw new UsageError(
-      `One of --webhook URL and --to STREAM says where; got ${got}.\nSee millrace subscribe --help.`,
+      `One of --webhook URL, --websocket URL and --to STREAM says where; got ${["none", "one", "both"][given] ?? given}.\nSee millrace subscribe --help.`,
     );
   }
-  if (webhook !== undefined) {
+  const callbackUrl = webhook ?? websocket;
+  if (callbackUrl !== undefined) {
     return {
-      type: "webhook",
-      callbackUrl: webhook,
+      type: webhook === undefined ? "websocket" : "webhook",
+      callbackUrl,
       ...(header === undefined ? {} : { headers: headersOf(header) }),
       ...(secret === undefined ? {} : { signingSecret: secretReference(secret) }),
       ...(timeout === undefined ? {} : { timeoutSeconds: secondsOf(timeout) }),
     };
   }
   if (header !== undefined || secret !== undefined || timeout !== undefined) {
-    throw new UsageError("--header, --signing-secret and --timeout are for --webhook.");
+    throw new UsageError("--header, --signing-secret and --timeout are for --webhook and --websocket.");
   }
   return { type: "stream", path: pathArgument(to) };
 }
