@@ -27,6 +27,17 @@ describeEach("a webhook response", (server) => {
     expect((await readAll(server(), path)).at(-1)).toMatchObject({ offset: 3, type: "verify" });
   });
 
+  test("what a stranger sent is never a page: no browser guesses at its type", async () => {
+    const path = freshPath();
+    await append(server(), path, rule("echo", "true", "payload.page"));
+    const body = JSON.stringify({ type: "a", payload: { page: "<script>alert(1)</script>" } });
+    const { headers } = await post(server(), path, body, { contentType: json });
+    expect([headers.get("content-type"), headers.get("x-content-type-options")]).toEqual([
+      "text/plain; charset=utf-8",
+      "nosniff",
+    ]);
+  });
+
   test.each([
     ["which matches nothing", "false", "'ok'"],
     ["that fails", "true", "$error('no')"],

@@ -30,9 +30,11 @@ export async function appendRoute(engine: Engine, incoming: Incoming, rawPath: s
 /** A string is plain text, as those who send a challenge expect it. */
 function asAsked(response: string): Outgoing {
   const value: unknown = JSON.parse(response);
-  if (typeof value !== "string")
-    return { status: 200, headers: { "content-type": "application/json" }, body: response };
-  return { status: 200, headers: { "content-type": "text/plain; charset=utf-8" }, body: value };
+  const isText = typeof value === "string";
+  const type = isText ? "text/plain; charset=utf-8" : "application/json";
+  // Some of it is what a stranger sent: no browser may take it for a page of this server.
+  const headers = { "content-type": type, "x-content-type-options": "nosniff" };
+  return { status: 200, headers, body: isText ? value : response };
 }
 
 function answer(
