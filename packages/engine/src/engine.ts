@@ -31,9 +31,10 @@ import type { Expressions } from "./ports/expressions.ts";
 import type { Directory, StreamSummary } from "./ports/log.ts";
 import type { Outbound } from "./ports/outbound.ts";
 import type { Secrets } from "./ports/secrets.ts";
+import { type ProcessorState, processorStateAt } from "./processor-state.ts";
 import { type ReadItem, type ReadRequest, read } from "./read.ts";
 import { readSubtree, type SubtreeItem, type SubtreeRequest } from "./read-subtree.ts";
-import { folderOf, type ProcessorState, type StreamState, stateAt, stateOf } from "./state-view.ts";
+import { type StreamState, stateOf } from "./state-view.ts";
 import type { Appended, Stream } from "./stream.ts";
 import { Streams } from "./streams.ts";
 import { unavailable } from "./unavailable.ts";
@@ -322,7 +323,7 @@ export function createEngine(options: EngineOptions): Engine {
     async processorState(project, path, slug, at) {
       expectRunning();
       const stream = await living(streams.get(project, path));
-      return stateAt(stream, await folderOf(stream, slug), at);
+      return processorStateAt(stream, slug, at);
     },
 
     async cursor(project, path, slug) {

@@ -50,8 +50,9 @@ export {
   type SocketRequest,
 } from "./ports/outbound.ts";
 export { isSecretError, SecretError, type Secrets } from "./ports/secrets.ts";
+export type { ProcessorState } from "./processor-state.ts";
 export type { ReadItem, ReadRequest } from "./read.ts";
 export type { SubtreeCursor, SubtreeEvent, SubtreeItem, SubtreeRequest } from "./read-subtree.ts";
 export { continuesBatch, decodeRecord, linePrefix, toLine, typeOfRecord } from "./record.ts";
-export type { ConsumerState, ProcessorState, StreamState } from "./state-view.ts";
+export type { ConsumerState, StreamState } from "./state-view.ts";
 export type { Appended } from "./stream.ts";

@@ -1,19 +1,9 @@
 /** What `GET /api/state` shows of a stream: always of committed state. */
 
-import {
-  admit,
-  type Consumer,
-  consumerName,
-  type JsonObject,
-  type JsonValue,
-  StreamError,
-  type StreamEvent,
-} from "@millrace/protocol";
+import { consumerName, type JsonObject, type JsonValue } from "@millrace/protocol";
 import { lifecycle } from "./builtin/lifecycle.ts";
 import { pause } from "./builtin/pause.ts";
 import { nextTime, scheduleList, schedules } from "./builtin/schedules.ts";
-import { builtins } from "./builtins.ts";
-import { continuesBatch, decodeRecord } from "./record.ts";
 import { sliceOf } from "./state.ts";
 import type { Stream } from "./stream.ts";
 
@@ -58,13 +48,6 @@ export interface ScheduleState {
   nextAt?: string;
   lastAt?: string;
   ticks: number;
-}
-
-export interface ProcessorState {
-  state: unknown;
-  /** The last event that is folded in. */
-  offset: number;
-  version: string;
 }
 
 export function stateOf(stream: Stream): StreamState {
@@ -125,72 +108,4 @@ function schedulesOf(stream: Stream): { schedules?: Record<string, ScheduleState
     return [slug, { schedule: schedule as unknown as JsonValue, missed, offset, ticks, ...next, ...last }] as const;
   });
   return { schedules: Object.fromEntries(states) };
-}
-
-/** Who folds the events of a stream, whatever it is. */
-export interface Folder {
-  version: string;
-  initialState: unknown;
-  /** Left out where it is given every event as it is. */
-  admit?(event: StreamEvent): ReturnType<typeof admit>;
-  reduce(args: { state: unknown; event: StreamEvent; continued: boolean }): unknown;
-  /** The state that is at hand, and up to where it goes. */
-  present: { state: unknown; offset: number } | undefined;
-}
-
-/** A built-in of this slug, or else a consumer that runs on this stream. @throws StreamError `not_found` */
-export async function folderOf(stream: Stream, slug: string): Promise<Folder> {
-  const builtin = builtins.find((candidate) => candidate.slug === slug);
-  if (builtin !== undefined) {
-    const present = { state: sliceOf(stream.slices, builtin), offset: stream.head.offset };
-    const { initialState, version } = builtin;
-    return { version: String(version), initialState, present, reduce: (args) => builtin.reduce(args) };
-  }
-  const consumer = foldersOf(stream).find(({ spec }) => spec.slug === slug);
-  if (consumer === undefined) throw noProcessor(stream, slug);
-  const processor = consumer.folded?.processor ?? (await consumer.code());
-  const { folded } = consumer;
-  return {
-    version: String(consumer.spec.configuredAt),
-    initialState: processor.initialState,
-    present: folded === undefined ? undefined : { state: folded.value, offset: folded.offset },
-    // As for the consumer itself: what is not for it is passed over, and a reducer that returns nothing keeps the state.
-    admit: (event) => admit(processor, event),
-    reduce: ({ state, event }) => processor.reduce({ state, event }) ?? state,
-  };
-}
-
-/** The consumers that have a state at all: what only passes events on has none. */
-function foldersOf({ consumers }: Stream): Consumer[] {
-  return [...(consumers ?? [])].filter(({ kind }) => !kind.stateless);
-}
-
-function noProcessor(stream: Stream, slug: string): StreamError<"not_found"> {
-  const consumers = foldersOf(stream).map(({ spec }) => spec.slug);
-  const known = [...builtins.map((builtin) => builtin.slug), ...consumers].join(", ");
-  return new StreamError("not_found", `This stream has no processor "${slug}"; it has ${known}.`, {});
-}
-
-/** The state of a processor at an offset, folded afresh from the log when it is not the one at hand. */
-export async function stateAt(stream: Stream, folder: Folder, at: number | undefined): Promise<ProcessorState> {
-  const { version, present } = folder;
-  const head = stream.head.offset;
-  if (at !== undefined && at > head) {
-    throw new StreamError("offset_conflict", `There is no event ${at}: the head is ${head}.`, { head, expected: at });
-  }
-  if (present !== undefined && (at === undefined || at === present.offset)) return { ...present, version };
-  let state = folder.initialState;
-  let offset = stream.birthOffset - 1;
-  const through = at ?? head;
-  while (offset < through) {
-    const page = await stream.log.read({ after: offset, through, maxEvents: 1_000, maxBytes: 1024 * 1024 });
-    if (page.records.length === 0) break;
-    for (const record of page.records) {
-      const event = decodeRecord(stream.path, ++offset, record);
-      const admitted = folder.admit === undefined ? { event } : await folder.admit(event);
-      if (admitted === undefined || !("event" in admitted)) continue;
-      state = folder.reduce({ state, event: admitted.event, continued: continuesBatch(record) });
-    }
-  }
-  return { state, offset, version };
 }

@@ -77,6 +77,8 @@ export type Heard =
    * asked to wait at least.
    */
   | { is: "failed"; message: string; now: number; jitter: number; costs: boolean; waitMs?: number }
+  /** What ran was ended from outside, and may have begun: as after a crash, in a process that goes on. */
+  | { is: "interrupted" }
   /** By a pause or an orderly stop, which cost no attempt. */
   | { is: "ended" }
   /** The hook did not do again what an earlier call had done: it counts as done, and afterCatchUp looks at it. */
@@ -223,6 +225,8 @@ export function hear(driver: Driver, heard: Heard): Driver {
       return afterReturn(driver);
     case "failed":
       return afterFailure(driver, heard);
+    case "interrupted":
+      return afterInterruption(driver);
     case "ended":
       return changed(driver, { begun: begunAfter(driver.progress) });
     case "diverged":
@@ -274,6 +278,14 @@ function afterCrash(driver: Driver, offset: number): Driver {
     uncertain: false,
     saveFirst: true,
   };
+}
+
+function afterInterruption(driver: Driver): Driver {
+  const offset = driver.waiting[0]?.event.offset;
+  const { catchUp, crashes } = driver.progress;
+  // What is owed is asked again; so that it cannot go on for ever, it counts.
+  if (catchUp !== undefined) return { ...changed(driver, { crashes: crashes + 1 }), saveFirst: true };
+  return offset === undefined ? driver : afterCrash(driver, offset);
 }
 
 /**

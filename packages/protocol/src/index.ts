@@ -44,6 +44,7 @@ export {
   type Processor,
 } from "./processor.ts";
 export type { OutputOf, SchemaIssue, SchemaResult, StandardSchema } from "./standard-schema.ts";
+export { jsonStateFault } from "./state-fault.ts";
 
 // Consumers: what runs the driver, in the engine and elsewhere
 
@@ -51,6 +52,15 @@ export type { Clock, Random } from "./clock.ts";
 export { admit } from "./delivery/admit.ts";
 export { Consumer } from "./delivery/consumer.ts";
 export { isReport } from "./delivery/facts.ts";
+export {
+  type ElsewhereProcessor,
+  FoldError,
+  type Folded,
+  InterruptedError,
+  isFoldError,
+  isInterruptedError,
+  type Opening,
+} from "./delivery/folded.ts";
 export { HopelessError, LaterError } from "./delivery/hook-run.ts";
 export type {
   DeliveryHouse,
@@ -61,6 +71,7 @@ export type {
   ReadOptions,
   StoredState,
 } from "./delivery/house.ts";
+export { openFolded } from "./delivery/load.ts";
 export { encodeProgress } from "./delivery/progress-row.ts";
 export {
   type ConsumerSpec,

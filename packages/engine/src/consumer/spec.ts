@@ -7,6 +7,7 @@ import type {
   ConsumerSpec,
   Fact as DeliveryFact,
   DeliveryKind,
+  ElsewhereProcessor,
   EventInput,
   EventSource,
   HouseAppend,
@@ -24,7 +25,7 @@ export interface ConsumerKind extends DeliveryKind {
    * The code of a consumer. Called once for each start; what it throws halts it.
    * @param cursor everything up to here was acted on, or is not for it
    */
-  load(spec: ConsumerSpec, stream: ConsumerPlace, cursor: number): Promise<LoadedProcessor>;
+  load(spec: ConsumerSpec, stream: ConsumerPlace, cursor: number): Promise<LoadedProcessor | ElsewhereProcessor>;
 }
 
 export interface ConsumerPlace {

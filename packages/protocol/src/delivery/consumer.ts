@@ -8,10 +8,11 @@ import type { StreamEvent } from "../event.ts";
 import type { OpenWork } from "../hook.ts";
 import type { Progress } from "../progress.ts";
 import { interruptedMessage, isReport, tellError, tellHalt } from "./facts.ts";
-import { type FoldedState, loadState } from "./folded-state.ts";
+import { type ElsewhereProcessor, type Folded, isFoldError } from "./folded.ts";
 import { messageOf, type Outcome } from "./hook-run.ts";
 import { Hooks } from "./hooks.ts";
 import type { DeliveryHouse } from "./house.ts";
+import { openFolded, snapshotOf } from "./load.ts";
 import { encodeProgress, isAtRest, overHead, startFrom } from "./progress-row.ts";
 import { scan } from "./scan.ts";
 import { type ConsumerSpec, consumerName, type DeliveryKind, type LoadedProcessor } from "./spec.ts";
@@ -31,10 +32,10 @@ export class Consumer {
   callAt: number | undefined;
   #driver: Driver;
   readonly #stir: (consumer: Consumer) => void;
-  readonly #from: { load(spec: ConsumerSpec, cursor: number): Promise<LoadedProcessor> };
+  readonly #from: { load(spec: ConsumerSpec, cursor: number): Promise<LoadedProcessor | ElsewhereProcessor> };
   #start: "first" | "version" | "again";
   /** Its code and state, once they are needed. */
-  #folded: FoldedState | undefined;
+  #folded: Folded | undefined;
   readonly #hooks: Hooks;
   /** What went wrong and is not on disk as an event: told before anything else is done. */
   #untold: { offset: number; message: string } | undefined;
@@ -60,7 +61,7 @@ export class Consumer {
       row: string | undefined;
       resting: boolean;
       /** Its code; what this throws halts it. */
-      load(spec: ConsumerSpec, cursor: number): Promise<LoadedProcessor>;
+      load(spec: ConsumerSpec, cursor: number): Promise<LoadedProcessor | ElsewhereProcessor>;
       stir(consumer: Consumer): void;
     },
   ) {
@@ -98,7 +99,7 @@ export class Consumer {
    */
   get idle(): boolean {
     if (this.#untold !== undefined || (this.#owes() && !this.#driver.paused)) return false;
-    if (this.#folded?.processor.isHolding?.() === true) return false;
+    if (this.#folded?.isHolding() === true) return false;
     return !this.#looping && this.#hooks.works.size === 0 && !this.#driver.dirty && this.#stopWaiting === undefined;
   }
 
@@ -152,7 +153,7 @@ export class Consumer {
     this.#hear({ is: "halted" });
     this.#hooks.abort("The consumer was halted.");
     void this.#hooks.works.stop("The consumer was halted.", undefined);
-    this.#folded?.processor.close?.();
+    this.#folded?.close();
   }
 
   /** Contact was lost for so long that what came meanwhile, up to this head, is missed. */
@@ -192,7 +193,7 @@ export class Consumer {
     this.#stopWaiting?.();
     this.#stopWaiting = undefined;
     await Promise.all([this.#still(), this.#hooks.works.stop(reason, refusal)]);
-    this.#folded?.processor.close?.();
+    this.#folded?.close();
     // At an orderly end it is written down that nobody needs to wonder what had begun.
     if (this.#owes()) this.#turnTo({ ...this.#driver, dirty: true });
   }
@@ -226,7 +227,9 @@ export class Consumer {
 
   snapshot(): { consumer: string; offset: number; state: string } | undefined {
     const snapshot = this.#driver.waiting.length > 0 ? undefined : this.#folded?.snapshot();
-    return snapshot === undefined ? undefined : { consumer: this.name, ...snapshot };
+    return snapshot === undefined
+      ? undefined
+      : { consumer: this.name, ...snapshotOf(this.spec.configuredAt, snapshot) };
   }
 
   /** When it must be looked at again should the process end now; null for never. */
@@ -254,7 +257,7 @@ export class Consumer {
   }
 
   /** Its processor, whether or not it is needed here. */
-  code(): Promise<LoadedProcessor> {
+  code(): Promise<LoadedProcessor | ElsewhereProcessor> {
     return this.#from.load(this.spec, this.#driver.progress.cursor);
   }
 
@@ -262,7 +265,7 @@ export class Consumer {
     return this.#folded?.value;
   }
 
-  get folded(): FoldedState | undefined {
+  get folded(): Folded | undefined {
     return this.#folded;
   }
 
@@ -303,6 +306,11 @@ export class Consumer {
         }
         const step = nextStep(this.#driver, this.house.clock.now());
         if (step.do === "rest") {
+          const settling = this.#folded?.settle?.();
+          if (settling !== undefined) {
+            await this.#folding(settling);
+            continue;
+          }
           this.#rest(step.until);
           break;
         }
@@ -324,8 +332,7 @@ export class Consumer {
       case "scan":
         return this.#scan(step.after, step.through);
       case "fold":
-        this.#fold(step.event);
-        return undefined;
+        return this.#fold(step.event);
       case "save":
         return this.house.save();
       case "act":
@@ -350,16 +357,15 @@ export class Consumer {
   /** The driver starts anew, now that it is known whether there is an afterCatchUp. */
   async #load(): Promise<void> {
     try {
-      const processor = await this.code();
-      this.#folded = await loadState(this, processor, this.#driver.progress.cursor);
+      this.#folded = await openFolded(this, this.#driver.progress.cursor);
     } catch (error) {
       if (isStreamError(error, "unavailable")) throw error;
       const message = `The ${this.kind.kind} could not be loaded: ${messageOf(error)}`;
       this.#hear({ is: "foldFailed", offset: this.spec.configuredAt, message });
       return;
     }
-    const { processor, offset } = this.#folded;
-    const settings = { ...this.#driver.settings, decides: processor.afterCatchUp !== undefined };
+    const { decides, offset } = this.#folded;
+    const settings = { ...this.#driver.settings, decides };
     // Whatever was heard while the code was loaded counts.
     const { progress, head, paused, halted, uncertain, saveFirst } = this.#driver;
     const known: Progress = uncertain ? progress : { ...progress, exact: true };
@@ -396,25 +402,40 @@ export class Consumer {
     if (this.#driver.waiting.length === 0) this.#folded?.through(scanned.through);
   }
 
-  #fold(event: StreamEvent): void {
+  #fold(event: StreamEvent): Promise<void> | undefined {
     try {
-      (this.#folded as FoldedState).fold(event);
+      const folding = (this.#folded as Folded).fold(event);
       this.#hear({ is: "folded", offset: event.offset });
+      return folding === undefined ? undefined : this.#folding(folding);
     } catch (error) {
-      this.#hear({ is: "foldFailed", offset: event.offset, message: `reduce failed: ${messageOf(error)}` });
+      this.#foldFailed(error);
+      return undefined;
     }
   }
 
+  async #folding(folding: Promise<void>): Promise<void> {
+    try {
+      await folding;
+    } catch (error) {
+      this.#foldFailed(error);
+    }
+  }
+
+  #foldFailed(error: unknown): void {
+    if (!isFoldError(error)) throw error;
+    this.#hear({ is: "foldFailed", offset: error.offset, message: error.message });
+  }
+
   async #act(event: StreamEvent, attempt: number): Promise<void> {
-    const outcome = await this.#hooks.act(this.#folded as FoldedState, event, attempt);
+    const outcome = await this.#hooks.act(this.#folded as Folded, event, attempt);
     await this.#after(outcome, event);
   }
 
   async #catchUp(step: Extract<Step, { do: "catchUp" }>): Promise<void> {
-    const folded = this.#folded as FoldedState;
+    const folded = this.#folded as Folded;
     const { cursor } = this.#driver.progress;
     // Nobody else would hear of it.
-    const unheard = folded.processor.afterCatchUp === undefined ? (step.interrupted?.work ?? []) : [];
+    const unheard = folded.decides ? [] : (step.interrupted?.work ?? []);
     for (const work of unheard) await this.tell(work.offset, interruptedMessage(work));
     await this.#after(await this.#hooks.catchUp(folded, step), { offset: Math.max(cursor, 1) });
   }
@@ -427,9 +448,12 @@ export class Consumer {
       return this.#tellUntold({ offset, message: outcome.message });
     }
     if (this.#stopped || this.#driver.paused) return this.#hear({ is: "ended" });
+    if (outcome.is === "interrupted") return this.#hear({ is: "interrupted" });
     const { clock, random, meter } = this.house;
     meter.hookFailures++;
-    if (outcome.is === "hopeless") return this.#hear({ is: "foldFailed", offset, message: outcome.message });
+    if (outcome.is === "hopeless") {
+      return this.#hear({ is: "foldFailed", offset: outcome.offset ?? offset, message: outcome.message });
+    }
     const { message, costs, pausedPath, waitMs = 0 } = outcome;
     if (pausedPath !== undefined) this.#waitFor(pausedPath);
     this.#hear({ is: "failed", message, now: clock.now(), jitter: random.fraction(), costs, waitMs });

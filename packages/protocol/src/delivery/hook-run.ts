@@ -2,6 +2,7 @@
 import type { Clock } from "../clock.ts";
 import { isStreamError, StreamError } from "../errors.ts";
 import type { Call } from "./call.ts";
+import { isFoldError, isInterruptedError } from "./folded.ts";
 
 /** A hook that runs for longer is ended, and has failed. */
 export const hookMsMax = 900_000;
@@ -12,7 +13,9 @@ export type Outcome =
   | { is: "returned" }
   | { is: "diverged"; message: string }
   /** Another attempt would end in the same way. */
-  | { is: "hopeless"; message: string }
+  | { is: "hopeless"; message: string; offset?: number }
+  /** It was ended by no fault of its own, and may have begun. */
+  | { is: "interrupted" }
   /** `costs` is false when the fault is none of the hook's; `pausedPath` is whom it waits for; `waitMs` at least. */
   | { is: "failed"; message: string; costs: boolean; pausedPath?: string; waitMs?: number };
 
@@ -76,6 +79,8 @@ export async function endedOrLeft(hook: Promise<void>, signal: AbortSignal, cloc
 
 function failure(call: Call, error: unknown): Outcome {
   const message = messageOf(error);
+  if (isInterruptedError(error)) return { is: "interrupted" };
+  if (isFoldError(error)) return { is: "hopeless", message, offset: error.offset };
   if (error instanceof HopelessError) return { is: "hopeless", message };
   if (error instanceof LaterError) return { is: "failed", message, costs: true, waitMs: error.waitMs };
   if (isStreamError(error, "stream_paused") && call.pausedPath !== undefined) {

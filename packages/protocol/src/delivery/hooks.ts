@@ -5,7 +5,7 @@ import type { StreamEvent } from "../event.ts";
 import type { Work } from "../hook.ts";
 import { type AppendedBefore, Call, type CallPurpose } from "./call.ts";
 import type { Consumer } from "./consumer.ts";
-import type { FoldedState } from "./folded-state.ts";
+import type { Folded } from "./folded.ts";
 import { type Outcome, runHook } from "./hook-run.ts";
 import { createOpenWorks, type OpenWorks } from "./open-works.ts";
 
@@ -27,21 +27,15 @@ export class Hooks {
     return this.#call !== undefined;
   }
 
-  async act({ processor, value }: FoldedState, event: StreamEvent, attempt: number): Promise<Outcome> {
-    const { afterAppend } = processor;
-    if (afterAppend === undefined) return returned;
+  async act(folded: Folded, event: StreamEvent, attempt: number): Promise<Outcome> {
     const { streamPath, offset, source } = event;
     const purpose = { key: String(offset), cause: { streamPath, offset }, depth: source?.depth ?? 0 };
-    return this.#run(purpose, (call) => afterAppend({ event, attempt, state: value, ...this.#tools(call, purpose) }));
+    return this.#run(purpose, (call) => folded.afterAppend({ event, attempt, ...this.#tools(call, purpose) }));
   }
 
-  async catchUp(
-    { processor, value }: FoldedState,
-    { missed, interrupted }: Extract<Step, { do: "catchUp" }>,
-  ): Promise<Outcome> {
+  async catchUp(folded: Folded, { missed, interrupted }: Extract<Step, { do: "catchUp" }>): Promise<Outcome> {
     const { spec, house, driver } = this.#consumer;
-    const { afterCatchUp } = processor;
-    if (afterCatchUp === undefined) return returned;
+    if (!folded.decides) return returned;
     const streamPath = house.path;
     const { cursor, decided = 0 } = driver.progress;
     // Another version, and another decision of the same one, is no repetition.
@@ -49,9 +43,7 @@ export class Hooks {
     // Where nothing was before, it is for the first event.
     const purpose = { key, cause: { streamPath, offset: Math.max(cursor, 1) }, depth: 0 };
     const what = { ...(missed && { missed }), ...(interrupted && { interrupted }) };
-    return this.#run(purpose, (call) =>
-      afterCatchUp({ streamPath, state: value, ...what, ...this.#tools(call, purpose) }),
-    );
+    return this.#run(purpose, (call) => folded.afterCatchUp({ streamPath, ...what, ...this.#tools(call, purpose) }));
   }
 
   /** Ends the running call. With a refusal nothing that it still appends is taken. */

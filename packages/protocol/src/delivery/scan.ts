@@ -1,7 +1,6 @@
 /** The next range of a stream, as the processor of a consumer is given it. */
 import type { Delivered } from "../driver.ts";
 import type { StreamEvent } from "../event.ts";
-import { admit } from "./admit.ts";
 import type { Consumer } from "./consumer.ts";
 import { isAbout } from "./facts.ts";
 
@@ -23,9 +22,8 @@ export async function scan(consumer: Consumer, after: number, last: number): Pro
 
 /** What its schema refuses is told, and passed over. */
 async function admittedOf(consumer: Consumer, event: StreamEvent): Promise<StreamEvent | undefined> {
-  const processor = consumer.folded?.processor;
-  if (processor?.events === undefined) return event;
-  const admitted = await admit(processor, event);
+  if (consumer.folded?.admit === undefined) return event;
+  const admitted = await consumer.folded.admit(event);
   if (admitted === undefined || "event" in admitted) return admitted?.event;
   if (event.offset > consumer.driver.progress.cursor) await consumer.tell(event.offset, admitted.fault);
   return undefined;

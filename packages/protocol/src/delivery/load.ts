@@ -1,0 +1,49 @@
+/** Loads the code of a consumer, and its state up to the newest snapshot; what lies behind that is to be folded. */
+import type { Consumer } from "./consumer.ts";
+import type { ElsewhereProcessor, Folded } from "./folded.ts";
+import { foldHere } from "./folded-here.ts";
+import type { StoredState } from "./house.ts";
+import type { LoadedProcessor } from "./spec.ts";
+
+/**
+ * @param cursor what lies behind it has to be folded right before it is acted on: a later state would be the wrong one
+ * @param apart a name, for a state beside the consumer's own
+ */
+export async function openFolded(consumer: Consumer, cursor: number, apart?: string): Promise<Folded> {
+  const { name, house, spec, kind } = consumer;
+  const processor = await consumer.code();
+  const stored = kind.stateless ? undefined : usable(await house.consumerSnapshot(name), spec.configuredAt, cursor);
+  if (isElsewhere(processor)) return processor.open({ house, name: apart ?? "", stored, cursor, passedOver });
+  const from =
+    stored === undefined
+      ? { offset: kind.stateless ? cursor : 0, value: processor.initialState as unknown }
+      : { offset: stored.offset, value: JSON.parse(stored.state) as unknown };
+  return foldHere(processor, from, unkept);
+
+  async function passedOver(offset: number, fault: string): Promise<void> {
+    if (apart === undefined && offset > consumer.driver.progress.cursor) await consumer.tell(offset, fault);
+  }
+
+  function unkept(offset: number, fault: string): void {
+    const where = `The state of ${spec.slug} on ${house.path} at offset ${offset}`;
+    house.onFailure(
+      new Error(`${where} is not JSON: ${fault}. It is not kept, so the next start reads all of history.`),
+    );
+  }
+}
+
+/** As a snapshot is kept: with the version that folded it. */
+export function snapshotOf(configuredAt: number, { offset, state }: StoredState): StoredState {
+  return { offset, state: `{"version":${configuredAt},"value":${state}}` };
+}
+
+function usable(stored: StoredState | undefined, version: number, cursor: number): StoredState | undefined {
+  if (stored === undefined || stored.offset > cursor) return undefined;
+  const start = `{"version":${version},"value":`;
+  if (!stored.state.startsWith(start)) return undefined;
+  return { offset: stored.offset, state: stored.state.slice(start.length, -1) };
+}
+
+function isElsewhere(processor: LoadedProcessor | ElsewhereProcessor): processor is ElsewhereProcessor {
+  return "open" in processor;
+}
