@@ -1,6 +1,7 @@
 /** The built-ins that take part in every append, in the order in which they are asked. A new one is one line here. */
 import type { BuiltinProcessor } from "@millrace/protocol";
 import { circuitBreaker } from "./builtin/circuit-breaker.ts";
+import { environment } from "./builtin/environment.ts";
 import { lifecycle } from "./builtin/lifecycle.ts";
 import { pause } from "./builtin/pause.ts";
 import { processors } from "./builtin/processors.ts";
@@ -17,6 +18,7 @@ export const builtins: readonly BuiltinProcessor<any>[] = [
   schedules,
   subscriptions,
   processors,
+  environment,
   transformers,
   webhookResponses,
   circuitBreaker,

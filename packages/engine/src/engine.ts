@@ -12,6 +12,7 @@ import {
   StreamError,
 } from "@millrace/protocol";
 import { claimAtBirth, claimAtRemoval, createTree, type Tree } from "./builtin/tree.ts";
+import { deployedKind } from "./consumer/deployed.ts";
 import { madeSecrets } from "./consumer/made-secrets.ts";
 import type { ConsumerKind } from "./consumer/spec.ts";
 import { StreamConsumers } from "./consumer/stream-consumers.ts";
@@ -30,6 +31,7 @@ import type { Clock, Random } from "./ports/clock.ts";
 import type { Expressions } from "./ports/expressions.ts";
 import type { Directory, StreamSummary } from "./ports/log.ts";
 import type { Outbound } from "./ports/outbound.ts";
+import type { Sandbox } from "./ports/sandbox.ts";
 import type { Secrets } from "./ports/secrets.ts";
 import { type ProcessorState, processorStateAt } from "./processor-state.ts";
 import { type ReadItem, type ReadRequest, read } from "./read.ts";
@@ -51,6 +53,8 @@ export interface EngineOptions {
   /** With both of these and expressions, streams push: webhooks, and into other streams. */
   outbound?: Outbound;
   secrets?: Secrets;
+  /** Runs what `dynamic-worker/configured` events bring. Without it they are stored and do nothing. */
+  sandbox?: Sandbox;
   /** Who acts on events beyond that: how each kind is configured in a stream, and where its code is. */
   consumers?: readonly ConsumerKind[];
   /** Hears what went wrong behind an answer: a log that cannot commit, an announcement that waits. */
@@ -403,10 +407,12 @@ export function createEngine(options: EngineOptions): Engine {
   };
 }
 
-function kindsOf({ expressions, outbound, secrets, consumers = [] }: EngineOptions): readonly ConsumerKind[] {
-  if (expressions === undefined) return consumers;
+function kindsOf(options: EngineOptions): readonly ConsumerKind[] {
+  const { expressions, outbound, secrets, sandbox, consumers = [] } = options;
+  const others = sandbox === undefined ? consumers : [deployedKind(sandbox), ...consumers];
+  if (expressions === undefined) return others;
   const pushing = outbound === undefined || secrets === undefined ? [] : [{ expressions, outbound, secrets }];
-  return [...pushing.map(subscriptionKind), transformerKind(expressions), ...consumers];
+  return [...pushing.map(subscriptionKind), transformerKind(expressions), ...others];
 }
 
 /** Adds a listener under a name. Returns how to take it away. */

@@ -49,10 +49,27 @@ export {
   type OutboundSocket,
   type SocketRequest,
 } from "./ports/outbound.ts";
+export {
+  type CodeError,
+  isSandboxError,
+  type Sandbox,
+  type SandboxCall,
+  type SandboxCalls,
+  type SandboxCode,
+  type SandboxDelivery,
+  type SandboxDescription,
+  SandboxError,
+  type SandboxedProcessor,
+  type SandboxLimits,
+  type SandboxPlace,
+  type SandboxResult,
+} from "./ports/sandbox.ts";
 export { isSecretError, SecretError, type Secrets } from "./ports/secrets.ts";
 export type { ProcessorState } from "./processor-state.ts";
 export type { ReadItem, ReadRequest } from "./read.ts";
 export type { SubtreeCursor, SubtreeEvent, SubtreeItem, SubtreeRequest } from "./read-subtree.ts";
 export { continuesBatch, decodeRecord, linePrefix, toLine, typeOfRecord } from "./record.ts";
+export { type Bridge, createBridge } from "./sandbox/bridge.ts";
+export { codeErrorOf, createHarness, errorOf, type Harness, type HarnessHost } from "./sandbox/harness.ts";
 export type { ConsumerState, StreamState } from "./state-view.ts";
 export type { Appended } from "./stream.ts";

@@ -18,6 +18,7 @@ export { describeLog, type SuiteCase } from "./describe-log.ts";
 export { describeOutbound } from "./describe-outbound.ts";
 export { describeSecrets, type SecretsStore, secretsSuiteLimits } from "./describe-secrets.ts";
 export { createInProcessExpressions } from "./in-process-expressions.ts";
+export { createInProcessSandbox, type InProcessSandbox } from "./in-process-sandbox.ts";
 export { type Intercept, type InterceptedCall, interceptDirectory } from "./intercept-directory.ts";
 export type { LogStore } from "./log-suite/log-case.ts";
 export { createManualClock, type ManualClock, manualClockStart } from "./manual-clock.ts";

@@ -303,5 +303,10 @@ function interestOf(consumers: Iterable<Consumer>): { all: Consumer[]; byType: M
 
 /** The same code on the same cursor; whether it is halted is another question. */
 function isSameRun(a: ConsumerSpec, b: ConsumerSpec): boolean {
-  return a.epoch === b.epoch && a.configuredAt === b.configuredAt && a.resumedAt === b.resumedAt;
+  return (
+    a.epoch === b.epoch &&
+    a.configuredAt === b.configuredAt &&
+    a.resumedAt === b.resumedAt &&
+    a.environmentAt === b.environmentAt
+  );
 }

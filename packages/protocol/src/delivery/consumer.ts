@@ -306,7 +306,7 @@ export class Consumer {
         }
         const step = nextStep(this.#driver, this.house.clock.now());
         if (step.do === "rest") {
-          const settling = this.#folded?.settle?.();
+          const settling = this.#driver.halted ? undefined : this.#folded?.settle?.();
           if (settling !== undefined) {
             await this.#folding(settling);
             continue;

@@ -47,6 +47,8 @@ export interface Opening {
   cursor: number;
   /** An event that its schema refused was passed over. */
   passedOver(offset: number, fault: string): Promise<void>;
+  /** Says on the stream what went wrong, once for each offset. */
+  tell(offset: number, message: string): Promise<void>;
 }
 
 /** The reducer failed: it is deterministic, so it would fail again. Recognised by name. */

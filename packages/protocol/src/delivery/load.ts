@@ -13,7 +13,7 @@ export async function openFolded(consumer: Consumer, cursor: number, apart?: str
   const { name, house, spec, kind } = consumer;
   const processor = await consumer.code();
   const stored = kind.stateless ? undefined : usable(await house.consumerSnapshot(name), spec.configuredAt, cursor);
-  if (isElsewhere(processor)) return processor.open({ house, name: apart ?? "", stored, cursor, passedOver });
+  if (isElsewhere(processor)) return processor.open({ house, name: apart ?? "", stored, cursor, passedOver, tell });
   const from =
     stored === undefined
       ? { offset: kind.stateless ? cursor : 0, value: processor.initialState as unknown }
@@ -21,7 +21,11 @@ export async function openFolded(consumer: Consumer, cursor: number, apart?: str
   return foldHere(processor, from, unkept);
 
   async function passedOver(offset: number, fault: string): Promise<void> {
-    if (apart === undefined && offset > consumer.driver.progress.cursor) await consumer.tell(offset, fault);
+    if (offset > consumer.driver.progress.cursor) await tell(offset, fault);
+  }
+
+  async function tell(offset: number, message: string): Promise<void> {
+    if (apart === undefined) await consumer.tell(offset, message);
   }
 
   function unkept(offset: number, fault: string): void {

@@ -14,9 +14,12 @@ const againAfterMs = 1_000;
 
 export interface OpenWorks {
   readonly size: number;
-  /** @throws Error when work of this name is open, and was begun for another event */
+  /**
+   * Returns what resolves when it is over, also where it never began; undefined where it is not to begin.
+   * @throws Error when work of this name is open, and was begun for another event
+   */
   // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
-  open(name: string, work: Work<any>, cause: CallPurpose["cause"], depth: number): void;
+  open(name: string, work: Work<any>, cause: CallPurpose["cause"], depth: number): Promise<void> | undefined;
   abort(name: string, reason?: string): void;
   /** Ends all. Resolves when none runs any more, or is left behind. */
   stop(reason: string, refusal: StreamError | undefined): Promise<void>;
@@ -71,14 +74,15 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
     open(name, work, cause, depth) {
       const before = running.get(name);
       // The hook that began it failed, and is called again.
-      if (before?.offset === cause.offset) return;
+      if (before?.offset === cause.offset) return undefined;
       if (before !== undefined)
         throw new Error(`Work named "${name}" is open already. Abort it, or name it otherwise.`);
       const open: OpenWork = { name, offset: cause.offset };
-      if (!consumer.workBegins(open)) return;
+      if (!consumer.workBegins(open)) return undefined;
       const call = new Call(consumer, { key: `${cause.offset}/${encodeURIComponent(name)}`, cause, depth, before: [] });
       const ended = run(open, work, call).catch(house.onFailure);
       running.set(name, { call, offset: cause.offset, ended });
+      return ended;
     },
     abort: (name, reason = "The work was aborted.") => running.get(name)?.call.controller.abort(new Error(reason)),
     async stop(reason, refusal) {

@@ -12,6 +12,8 @@ export interface ConsumerSpec {
   startAfter: number;
   /** Offset of the event that last let it go on after a halt; 0 without one. */
   resumedAt: number;
+  /** Offset of the event that changed last what it finds around it. */
+  environmentAt?: number;
   /** Offset of the configuration for which the server made a secret that is still in use. */
   secretAt?: number;
   halted?: { at: number; offset: number; message: string };

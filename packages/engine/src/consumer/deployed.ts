@@ -1,0 +1,96 @@
+/** Processors whose code events brought, run in a sandbox. */
+import type { ConsumerSpec, ElsewhereProcessor, JsonObject } from "@millrace/protocol";
+import { environment } from "../builtin/environment.ts";
+import { processors } from "../builtin/processors.ts";
+import { isSandboxError, type Sandbox, type SandboxCode, type SandboxLimits } from "../ports/sandbox.ts";
+import { type Slices, sliceOf } from "../state.ts";
+import { unavailable } from "../unavailable.ts";
+import { configurationOf, specsOf } from "./configured.ts";
+import { processorKind } from "./processors.ts";
+import { openSandboxed } from "./sandboxed.ts";
+import type { ConsumerKind, ConsumerPlace } from "./spec.ts";
+
+interface DeployedPayload extends JsonObject {
+  script: string;
+  modules: Record<string, string>;
+  main: string;
+  env: Record<string, string>;
+  limits: SandboxLimits & JsonObject;
+  compatibilityDate: string;
+  compatibilityFlags: string[];
+}
+
+const mains = ["processor.ts", "processor.js"];
+
+export function deployedKind(sandbox: Sandbox): ConsumerKind {
+  return {
+    ...processorKind(async () => {
+      throw new Error("A deployed processor is loaded by its specification.");
+    }),
+    specs: specsWithEnvironment(),
+    load: (spec, place) => load(sandbox, spec, place),
+  };
+}
+
+/** What is known of a deployed processor beside what is known of all consumers. */
+interface DeployedSpec extends ConsumerSpec {
+  /** Offsets of the events that set the stream's variables last, by name. */
+  environment?: Readonly<Record<string, number>>;
+}
+
+/** A variable that is set restarts all processors of the stream. */
+function specsWithEnvironment(): (slices: Slices) => readonly ConsumerSpec[] {
+  const plain = specsOf(processors);
+  const lists = new WeakMap<readonly ConsumerSpec[], { changedAt: number; specs: readonly ConsumerSpec[] }>();
+  return (slices) => {
+    const specs = plain(slices);
+    const { changedAt, setAt } = sliceOf(slices, environment);
+    if (changedAt === 0) return specs;
+    const known = lists.get(specs);
+    if (known?.changedAt === changedAt) return known.specs;
+    const changed = specs.map((spec): DeployedSpec => ({ ...spec, environmentAt: changedAt, environment: setAt }));
+    lists.set(specs, { changedAt, specs: changed });
+    return changed;
+  };
+}
+
+async function load(sandbox: Sandbox, spec: ConsumerSpec, place: ConsumerPlace): Promise<ElsewhereProcessor> {
+  const payload = await configurationOf<DeployedPayload>(spec, place);
+  const code = codeOf(place.project, payload, await environmentOf(spec, place));
+  const { path } = place;
+  const { slug, configuredAt } = spec;
+  try {
+    const sandboxed = await sandbox.load(code, { path, slug, configuredAt });
+    return { open: (opening) => openSandboxed(sandboxed, slug, opening) };
+  } catch (error) {
+    if (isSandboxError(error) && error.reason !== "code") throw unavailable(error.message);
+    throw error;
+  }
+}
+
+function codeOf(project: string, payload: Partial<DeployedPayload>, variables: Record<string, string>): SandboxCode {
+  const { script, env, limits, compatibilityDate, compatibilityFlags } = payload;
+  const modules = script === undefined ? (payload.modules ?? {}) : { "processor.ts": script };
+  const main = payload.main ?? mains.find((name) => Object.hasOwn(modules, name)) ?? Object.keys(modules)[0] ?? "";
+  return {
+    project,
+    modules,
+    main,
+    // What a configuration says itself goes before what the stream says for all.
+    env: { ...variables, ...env },
+    ...(limits === undefined ? {} : { limits }),
+    ...(compatibilityDate === undefined ? {} : { compatibilityDate }),
+    ...(compatibilityFlags === undefined ? {} : { compatibilityFlags }),
+  };
+}
+
+async function environmentOf(
+  { environment: setAt = {} }: DeployedSpec,
+  place: ConsumerPlace,
+): Promise<Record<string, string>> {
+  const entries = Object.entries(setAt).map(async ([key, offset]): Promise<[string, string]> => {
+    const event = await place.eventAt(offset);
+    return [key, String((event?.payload as { value?: string } | undefined)?.value ?? "")];
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}

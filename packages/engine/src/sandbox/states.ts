@@ -1,0 +1,33 @@
+/** The states that one piece of code has in a sandbox, by name: those used last, since each can be made again. */
+import type { SandboxDelivery } from "../ports/sandbox.ts";
+
+export interface HeldState {
+  offset: number;
+  value: unknown;
+  /** So many events may be folded before it is looked at again. */
+  unchecked: number;
+}
+
+export interface States {
+  /** The state that a delivery builds on; undefined when there is none at that offset. */
+  at(delivery: Pick<SandboxDelivery, "state" | "base" | "given">): HeldState | undefined;
+  forget(name: string): void;
+}
+
+export function createStates(statesMax: number): States {
+  // A Map keeps the order of insertion: the first is the one that was not used for longest.
+  const held = new Map<string, HeldState>();
+
+  return {
+    at({ state: name, base, given }) {
+      const before = held.get(name);
+      const found = given === undefined ? before : { offset: base, value: JSON.parse(given), unchecked: 0 };
+      if (found === undefined || found.offset !== base) return undefined;
+      held.delete(name);
+      held.set(name, found);
+      if (held.size > statesMax) held.delete(held.keys().next().value as string);
+      return found;
+    },
+    forget: (name) => held.delete(name),
+  };
+}
