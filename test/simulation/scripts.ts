@@ -28,6 +28,9 @@ export interface Seat {
   returned(event: StreamEvent): void;
   workAsked(name: string, offset: number): void;
   workBegan(name: string, offset: number): void;
+  /** Neither itself nor a later hook of its processor ended it: by a pause, a halt, a stop, another version. */
+  workCut(name: string, offset: number): void;
+  /** It is done, or settled. */
   workEnded(name: string, offset: number): void;
 }
 
@@ -142,11 +145,15 @@ function beginWork(seat: Seat, { event, waitUntil, abort }: Arguments): void {
       await append({ type: "started", payload: { id: `${id}|started` } });
       await Promise.race([seat.gate("work"), aborted(signal)]);
       await append({ type: "done", payload: { id: `${id}|done` } });
-    } finally {
       seat.workEnded(name, offset);
+    } finally {
+      if (signal.aborted && !ownEnds.test(signal.reason.message)) seat.workCut(name, offset);
     }
   });
 }
+
+/** Wished for by a hook; or told as an error, which comes when it comes. */
+const ownEnds = /^The work (was aborted|ran for)/;
 
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
