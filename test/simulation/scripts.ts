@@ -140,15 +140,16 @@ function beginWork(seat: Seat, { event, waitUntil, abort }: Arguments): void {
   seat.workAsked(name, offset);
   waitUntil(name, async ({ signal, append }) => {
     seat.workBegan(name, offset);
+    signal.addEventListener("abort", () => {
+      if (!ownEnds.test(signal.reason.message)) seat.workCut(name, offset);
+    });
     const id = `${seat.path}|${seat.slug}|${seat.epoch}|${offset}|${name}`;
-    try {
-      await append({ type: "started", payload: { id: `${id}|started` } });
-      await Promise.race([seat.gate("work"), aborted(signal)]);
-      await append({ type: "done", payload: { id: `${id}|done` } });
-      seat.workEnded(name, offset);
-    } finally {
-      if (signal.aborted && !ownEnds.test(signal.reason.message)) seat.workCut(name, offset);
-    }
+    await append({ type: "started", payload: { id: `${id}|started` } });
+    // Every third one hears of nothing, and is left behind.
+    const gate = seat.gate("work");
+    await (offset % 3 === 0 ? gate : Promise.race([gate, aborted(signal)]));
+    await append({ type: "done", payload: { id: `${id}|done` } });
+    seat.workEnded(name, offset);
   });
 }
 
