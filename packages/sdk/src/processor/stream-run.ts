@@ -153,13 +153,14 @@ export class StreamRun {
   }
 
   /**
-   * Resolves when everything up to here was acted on, and that is saved.
+   * Resolves when everything up to here was acted on, and that is saved. While the stream is paused, when it was heard:
+   * it is acted on once the stream is resumed, and nobody would bring that news before this is taken.
    * @throws Error when it goes no further, or not within this time: then why it waits
    */
   async taken(offset: number, patienceMs: number): Promise<void> {
     const { progress, halted } = this.#consumer.driver;
     if (halted) throw new Error(this.#halted ?? "It goes no further.");
-    if (progress.cursor < offset) {
+    if (progress.cursor < offset && !this.#paused) {
       let cancel = () => {};
       const taken = new Promise<void>((resolve, reject) => {
         this.#waiting.push({ offset, resolve, reject });
