@@ -163,6 +163,41 @@ test("work whose append a pause refuses before the news of it has come is settle
   ]);
 });
 
+test("work that fails when its stream takes no news any more is told of at the resumption", async () => {
+  const { client, read } = await startWorld();
+  const path = "/failed";
+  const asked = signalled<void>();
+  const refused = signalled<void>();
+  const processor = defineProcessor<null>({
+    slug: "asker",
+    initialState: null,
+    reduce: () => null,
+    afterAppend({ event, waitUntil }) {
+      if (event.type !== "ask") return;
+      waitUntil("call", async () => {
+        await asked.promise;
+        throw new Error("the model is away");
+      });
+    },
+  });
+  const observer = { onFailure: () => refused.resolve() };
+  const handler = createWebhookHandler({ client, processor, signingSecret, observer });
+  onTestFinished(() => handler.stop());
+  const { event: ask } = await client.append(path, { type: "ask" });
+  const { streamId } = await client.state(path);
+  expect((await handler(delivery(ask, streamId, 1))).status).toBe(204);
+  const { event: paused } = await client.append(path, { type: builtin("paused") });
+  asked.resolve();
+  await refused.promise;
+  expect((await handler(delivery(paused, streamId, 2))).status).toBe(204);
+  const { event: resumed } = await client.append(path, { type: builtin("resumed") });
+  expect((await handler(delivery(resumed, streamId, 3))).status).toBe(204);
+  const errors = (await read(path)).filter(({ type }) => type === builtin("error-occurred"));
+  expect(errors.map(({ payload }) => (payload as { message: string }).message)).toEqual([
+    'The work "call" was interrupted. It is not run again by itself.',
+  ]);
+});
+
 test.each<[what: string, status: number, message: string, make: (s: Awaited<ReturnType<typeof scene>>) => Request]>([
   [
     "another key",

@@ -18,6 +18,7 @@ export async function tellError(consumer: Consumer, offset: number, message: str
     event,
     offset,
     slug,
+    needed: work !== undefined,
   });
 }
 

@@ -280,14 +280,14 @@ export class StreamRun {
     return { events, through: end };
   }
 
-  async #tell({ key, event, offset, slug }: Fact): Promise<void> {
+  async #tell({ key, event, offset, slug, needed = false }: Fact): Promise<void> {
     const cause = { streamPath: this.path, offset };
     const told = { path: this.path, event, key, source: { kind: "remote" as const, slug, cause, depth: 1 } };
     this.#needs.observer.told(this.path, event);
     try {
       await appendRemotely(this.#needs.client, told, this.#needs.closing);
     } catch (error) {
-      if (isStreamError(error, "unavailable")) throw error;
+      if (isStreamError(error, "unavailable") || (needed && isStreamError(error, "stream_paused"))) throw error;
       // A paused stream takes no news. Whoever runs the processor was told.
       this.#needs.observer.failed(error);
     }
