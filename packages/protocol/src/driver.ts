@@ -79,7 +79,7 @@ export type Heard =
   | { is: "failed"; message: string; now: number; jitter: number; costs: boolean; waitMs?: number }
   /** What ran was ended from outside, and may have begun: as after a crash, in a process that goes on. */
   | { is: "interrupted" }
-  /** By a pause or an orderly stop, which cost no attempt. */
+  /** By a pause, a halt or an orderly stop, which cost no attempt. */
   | { is: "ended" }
   /** The hook did not do again what an earlier call had done: it counts as done, and afterCatchUp looks at it. */
   | { is: "diverged" }
@@ -87,6 +87,8 @@ export type Heard =
   | { is: "due" }
   | { is: "workOpened"; work: OpenWork }
   | { is: "workClosed"; name: string }
+  /** A pause or a halt ended it before its time: afterCatchUp settles it. Never while a hook runs: first it ends. */
+  | { is: "workInterrupted"; name: string }
   | { is: "paused" }
   | { is: "resumed" }
   | { is: "halted" }
@@ -141,14 +143,18 @@ function withCatchUp(
   return {
     ...rest,
     work: [],
-    // The hook that began it may be called again; its work is not.
-    spent: [...(progress.spent ?? []), ...progress.work.filter(({ offset }) => offset > progress.cursor)],
+    spent: spentAfter(progress, progress.work),
     catchUp: {
       ...progress.catchUp,
       ...(missedThrough === undefined ? {} : { missed: missedFrom(progress, missedThrough) }),
       interrupted,
     },
   };
+}
+
+/** The hook that began it may be called again; its work is not. */
+function spentAfter({ cursor, spent = [] }: Progress, over: readonly OpenWork[]): OpenWork[] {
+  return [...spent, ...over.filter(({ offset }) => offset > cursor)];
 }
 
 function missedFrom({ cursor, catchUp }: Progress, through: number): { after: number; through: number } {
@@ -226,7 +232,7 @@ export function hear(driver: Driver, heard: Heard): Driver {
     case "failed":
       return afterFailure(driver, heard);
     case "interrupted":
-      return afterInterruption(driver);
+      return afterInterruptedCall(driver);
     case "ended":
       return changed(driver, { begun: begunAfter(driver.progress) });
     case "diverged":
@@ -238,6 +244,8 @@ export function hear(driver: Driver, heard: Heard): Driver {
       return { ...changed(driver, { work: [...driver.progress.work, heard.work] }), saveFirst: true };
     case "workClosed":
       return changed(driver, { work: driver.progress.work.filter(({ name }) => name !== heard.name) });
+    case "workInterrupted":
+      return afterInterruption(driver, heard.name);
     case "paused":
       return { ...driver, paused: true };
     case "resumed":
@@ -280,7 +288,7 @@ function afterCrash(driver: Driver, offset: number): Driver {
   };
 }
 
-function afterInterruption(driver: Driver): Driver {
+function afterInterruptedCall(driver: Driver): Driver {
   const offset = driver.waiting[0]?.event.offset;
   const { catchUp, crashes } = driver.progress;
   // What is owed is asked again; so that it cannot go on for ever, it counts.
@@ -354,6 +362,20 @@ function afterDivergence(driver: Driver): Driver {
   // An afterCatchUp that diverged would diverge again.
   if (driver.progress.catchUp !== undefined || offset === undefined || !done.settings.decides) return done;
   return changed(done, { catchUp: { interrupted: { offset } } });
+}
+
+function afterInterruption(driver: Driver, name: string): Driver {
+  const { progress } = driver;
+  const over = progress.work.filter((open) => open.name === name);
+  if (over.length === 0) return driver;
+  const interrupted = { ...progress.catchUp?.interrupted };
+  interrupted.work = [...(interrupted.work ?? []), ...over];
+  // The same end was that of a hook.
+  if (progress.begun > progress.failures) interrupted.begun = true;
+  const work = progress.work.filter((open) => open.name !== name);
+  const catchUp = { ...progress.catchUp, interrupted };
+  // Who settles it says so first, should two servers find it.
+  return { ...changed(driver, { work, spent: spentAfter(progress, over), catchUp }), saveFirst: true };
 }
 
 /** Calls of afterCatchUp are no calls for the event that stands next. */

@@ -65,6 +65,8 @@ function heardOf(text: string, driver: Driver, now: number): Heard {
       return { is: "workOpened", work: { name: words[0] as string, offset: Number(words[1]) } };
     case "closed":
       return { is: "workClosed", name: rest };
+    case "cut":
+      return { is: "workInterrupted", name: rest };
     case "returned":
     case "ended":
     case "diverged":

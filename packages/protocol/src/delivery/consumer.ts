@@ -6,7 +6,6 @@ import { type Driver, hear, nextStep, type Step, startDriver } from "../driver.t
 import { isStreamError, type StreamError } from "../errors.ts";
 import type { StreamEvent } from "../event.ts";
 import type { OpenWork } from "../hook.ts";
-import type { Progress } from "../progress.ts";
 import { interruptedMessage, isReport, tellError, tellHalt } from "./facts.ts";
 import { type ElsewhereProcessor, type Folded, isFoldError } from "./folded.ts";
 import { messageOf, type Outcome } from "./hook-run.ts";
@@ -16,6 +15,7 @@ import { openFolded, snapshotOf } from "./load.ts";
 import { encodeProgress, isAtRest, overHead, startFrom } from "./progress-row.ts";
 import { scan } from "./scan.ts";
 import { type ConsumerSpec, consumerName, type DeliveryKind, type LoadedProcessor } from "./spec.ts";
+import { withCode } from "./with-code.ts";
 
 /** When the log could not be read or written, it is looked at again after this time. */
 const lookAgainMs = 1_000;
@@ -42,6 +42,8 @@ export class Consumer {
   /** Since when something is owed that is not done, or not on disk as done. */
   #owedSince: number | undefined;
   #awayTo: number | undefined;
+  /** Names of open work that was cut short, until no hook runs. */
+  #cutShort: string[] = [];
   /** What lies up to here is missed, where it was not acted on before; what comes while the code is loaded is not. */
   #missedThrough: number;
   #looping = false;
@@ -151,8 +153,7 @@ export class Consumer {
   halted(spec: ConsumerSpec): void {
     this.spec = spec;
     this.#hear({ is: "halted" });
-    this.#hooks.abort("The consumer was halted.");
-    void this.#hooks.works.stop("The consumer was halted.", undefined);
+    this.#hooks.cutShort("The consumer was halted.");
     this.#folded?.close();
   }
 
@@ -167,8 +168,7 @@ export class Consumer {
     this.#hear({ is: "paused" });
     // It is written down that nothing begins from here on: then a stream that leaves memory leaves no doubt behind.
     if (!this.#driver.halted) this.#driver = { ...this.#driver, dirty: true };
-    this.#hooks.abort("The stream was paused.");
-    void this.#hooks.works.stop("The stream was paused.", undefined);
+    this.#hooks.cutShort("The stream was paused.");
     this.wake();
   }
 
@@ -277,14 +277,16 @@ export class Consumer {
     return true;
   }
 
-  workEnded(name: string, completed: boolean): void {
+  /** @param settled nobody needs to be told of it any more */
+  workEnded(name: string, settled: boolean): void {
+    if (settled) this.#hear({ is: "workClosed", name });
     // What an orderly stop cut short is left open on disk: the next start finds it.
-    if (completed || !this.#stopped) this.#hear({ is: "workClosed", name });
+    else if (!this.#stopped) this.#cutShort.push(name);
     this.wake();
   }
 
-  tell(offset: number, message: string): Promise<void> {
-    return tellError(this, offset, message);
+  tell(offset: number, message: string, work?: OpenWork): Promise<void> {
+    return tellError(this, offset, message, work);
   }
 
   async #loop(): Promise<void> {
@@ -296,8 +298,15 @@ export class Consumer {
           if (this.kind.misses) this.#missedThrough = head;
           this.#hear({ is: "away", head });
         }
+        for (const name of this.#cutShort.splice(0)) this.#hear({ is: "workInterrupted", name });
         if (this.#untold !== undefined) {
           await this.#tellUntold(this.#untold);
+          continue;
+        }
+        // Nothing begins behind a pause before afterCatchUp has heard what that cut short; so its grace is waited for.
+        const { leaving } = this.#hooks.works;
+        if (leaving !== undefined && !this.#driver.paused) {
+          await leaving;
           continue;
         }
         if (this.#needsCode()) {
@@ -364,24 +373,9 @@ export class Consumer {
       this.#hear({ is: "foldFailed", offset: this.spec.configuredAt, message });
       return;
     }
-    const { decides, offset } = this.#folded;
-    const settings = { ...this.#driver.settings, decides };
-    // Whatever was heard while the code was loaded counts.
-    const { progress, head, paused, halted, uncertain, saveFirst } = this.#driver;
-    const known: Progress = uncertain ? progress : { ...progress, exact: true };
-    const misses = progress.cursor < this.#missedThrough;
-    const from = { start: this.#start, progress: known, head: misses ? this.#missedThrough : head, folded: offset };
-    const started = hear(startDriver({ ...settings, misses }, from), { is: "head", head });
-    // A first start is on disk when it is over: the next one is a mere restart. Whether or not this start missed
-    // anything, an absence after it may.
-    this.#turnTo({
-      ...started,
-      settings: { ...settings, misses: this.kind.misses === true },
-      saveFirst,
-      paused,
-      halted,
-      dirty: this.#start !== "again",
-    });
+    const { decides, offset: folded } = this.#folded;
+    const known = { start: this.#start, misses: this.kind.misses === true, missedThrough: this.#missedThrough };
+    this.#turnTo(withCode(this.#driver, { ...known, folded, decides }));
     this.#start = "again";
   }
 
@@ -436,7 +430,7 @@ export class Consumer {
     const { cursor } = this.#driver.progress;
     // Nobody else would hear of it.
     const unheard = folded.decides ? [] : (step.interrupted?.work ?? []);
-    for (const work of unheard) await this.tell(work.offset, interruptedMessage(work));
+    for (const work of unheard) await this.tell(work.offset, interruptedMessage(work), work);
     await this.#after(await this.#hooks.catchUp(folded, step), { offset: Math.max(cursor, 1) });
   }
 
@@ -447,7 +441,7 @@ export class Consumer {
       this.#hear({ is: "diverged" });
       return this.#tellUntold({ offset, message: outcome.message });
     }
-    if (this.#stopped || this.#driver.paused) return this.#hear({ is: "ended" });
+    if (outcome.is === "ended" || this.#stopped || this.#driver.paused) return this.#hear({ is: "ended" });
     if (outcome.is === "interrupted") return this.#hear({ is: "interrupted" });
     const { clock, random, meter } = this.house;
     meter.hookFailures++;
@@ -485,6 +479,7 @@ export class Consumer {
     await tellHalt(this, step);
     this.house.meter.halts++;
     this.#hear({ is: "halted" });
+    this.#hooks.cutShort("The consumer was halted.");
   }
 
   /** Something is to be done, now or later: an event, a decision, work that is open. */

@@ -153,13 +153,14 @@ export class StreamRun {
   }
 
   /**
-   * Resolves when everything up to here was acted on, and that is saved.
+   * Resolves when everything up to here was acted on, and that is saved. While the stream is paused, when it was heard:
+   * it is acted on once the stream is resumed, and nobody would bring that news before this is taken.
    * @throws Error when it goes no further, or not within this time: then why it waits
    */
   async taken(offset: number, patienceMs: number): Promise<void> {
     const { progress, halted } = this.#consumer.driver;
     if (halted) throw new Error(this.#halted ?? "It goes no further.");
-    if (progress.cursor < offset) {
+    if (progress.cursor < offset && !this.#paused) {
       let cancel = () => {};
       const taken = new Promise<void>((resolve, reject) => {
         this.#waiting.push({ offset, resolve, reject });
@@ -279,14 +280,14 @@ export class StreamRun {
     return { events, through: end };
   }
 
-  async #tell({ key, event, offset, slug }: Fact): Promise<void> {
+  async #tell({ key, event, offset, slug, needed = false }: Fact): Promise<void> {
     const cause = { streamPath: this.path, offset };
     const told = { path: this.path, event, key, source: { kind: "remote" as const, slug, cause, depth: 1 } };
     this.#needs.observer.told(this.path, event);
     try {
       await appendRemotely(this.#needs.client, told, this.#needs.closing);
     } catch (error) {
-      if (isStreamError(error, "unavailable")) throw error;
+      if (isStreamError(error, "unavailable") || (needed && isStreamError(error, "stream_paused"))) throw error;
       // A paused stream takes no news. Whoever runs the processor was told.
       this.#needs.observer.failed(error);
     }
