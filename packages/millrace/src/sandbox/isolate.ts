@@ -11,7 +11,7 @@ import {
 } from "@millrace/engine";
 import type { Line } from "./line.ts";
 import type { FromRunner, LoadMessage } from "./messages.ts";
-import type { Activity, WorkerdProcess } from "./workerd-process.ts";
+import type { Activity, Deed, WorkerdProcess } from "./workerd-process.ts";
 
 /** Without limits of its own, code may compute for so long without an answer. */
 const cpuMsDefault = 450;
@@ -41,6 +41,7 @@ export type Suspect = string;
 export class Isolate {
   readonly process: WorkerdProcess;
   readonly #needs: IsolateNeeds;
+  #tellEnd: () => void = () => {};
   readonly #running = new Map<number, Running>();
   #line: Line | undefined;
   #ended: SandboxError | undefined;
@@ -62,6 +63,11 @@ export class Isolate {
     return this.#ended !== undefined;
   }
 
+  /** Resolves at its end, however that came. */
+  readonly ended: Promise<void> = new Promise((resolve) => {
+    this.#tellEnd = resolve;
+  });
+
   /** Deliveries, and work that they left behind. */
   get isBusy(): boolean {
     return this.#running.size > 0;
@@ -76,7 +82,7 @@ export class Isolate {
     if (this.#ended !== undefined) throw this.#ended;
     this.usedAt = performance.now();
     const id = this.#needs.nextId();
-    const activity = this.#activity(suspect);
+    const activity = this.#activity(suspect, deedOf(delivery));
     const over = this.process.begin(activity);
     const abort = () => this.#line?.send({ is: "abort", id, reason: reasonOf(calls.signal) });
     try {
@@ -106,12 +112,14 @@ export class Isolate {
 
   /** Unloads it. What still runs is interrupted. */
   close(message = "It was unloaded."): void {
+    const running = [...this.#running.values()];
     this.#end(new SandboxError("interrupted", message));
+    for (const { end } of running) end();
     this.#line?.close();
   }
 
   async #load(suspect: Suspect): Promise<SandboxDescription> {
-    const over = this.process.begin(this.#activity(suspect));
+    const over = this.process.begin(this.#activity(suspect, { what: "load", through: 0 }));
     try {
       const heard = new Promise<Loaded | undefined>((resolve) => (this.#heardLoad = resolve));
       this.#line = await this.process.open((message) => this.#hear(message));
@@ -133,9 +141,9 @@ export class Isolate {
     }
   }
 
-  #activity(suspect: Suspect): Activity {
+  #activity(suspect: Suspect, deed: Deed): Activity {
     const cpuMs = Math.min(Math.max(this.#needs.load.limits?.cpuMs ?? cpuMsDefault, cpuMsDefault), cpuMsMax);
-    return { suspect, sentAt: performance.now(), questions: 0, cpuMs };
+    return { suspect, deed, sentAt: performance.now(), questions: 0, cpuMs };
   }
 
   #hear(message: FromRunner): void {
@@ -175,13 +183,19 @@ export class Isolate {
   #end(error: SandboxError): void {
     if (this.#ended !== undefined) return;
     this.#ended = error;
-    for (const { bridge, settle, end } of this.#running.values()) {
+    // What ran stays known to its process, which may have ended by it.
+    for (const { bridge, settle } of this.#running.values()) {
       bridge.interrupt(error.message);
       settle(error);
-      end();
     }
     this.#running.clear();
+    this.#tellEnd();
   }
+}
+
+export function deedOf({ call, events, base }: SandboxDelivery): Deed {
+  const through = events.at(-1)?.offset ?? (call?.hook === "afterAppend" ? call.event?.offset : undefined) ?? base;
+  return { what: call === undefined ? "fold" : "call", through };
 }
 
 async function answerOf(

@@ -13,11 +13,19 @@ import type { WorkerModules } from "./worker-modules.ts";
 export interface Activity {
   /** Whose code it is. */
   readonly suspect: string;
+  readonly deed: Deed;
   readonly sentAt: number;
   /** Questions to the host that are not answered: as long as there is one, it waits. */
   questions: number;
   /** CPU time that it may take without an answer. */
   readonly cpuMs: number;
+}
+
+/** What somebody was doing: so that it is known when the same has been done again. */
+export interface Deed {
+  what: "load" | "fold" | "call";
+  /** Up to which event. */
+  through: number;
 }
 
 export type Death = "cpu" | "memory" | "crash" | "stopped";

@@ -1,0 +1,129 @@
+/**
+ * Where suspects run: each alone in a process of its own, one after another. Whoever has done again what it was doing
+ * when its process ended, or runs for a while without harm, is let go; and the next has its turn.
+ */
+import { type SandboxCalls, type SandboxDelivery, SandboxError, type SandboxResult } from "@millrace/engine";
+import { deedOf, Isolate } from "./isolate.ts";
+import type { LoadMessage } from "./messages.ts";
+import type { Suspects } from "./suspects.ts";
+import type { WorkerdProcess } from "./workerd-process.ts";
+
+export interface QuarantineNeeds {
+  start(cell: { callsOf(id: number): SandboxCalls | undefined }): Promise<WorkerdProcess>;
+  suspects: Suspects;
+  nextId(): number;
+}
+
+interface Cell {
+  suspect: string;
+  isolate: Isolate;
+  process: WorkerdProcess;
+  /** The turn of the next. */
+  leave(): void;
+  cancelIdle(): void;
+}
+
+/** So long without harm, running or with nothing to do, and it is let go. */
+const harmlessMs = 2_000;
+
+export class Quarantine {
+  readonly #needs: QuarantineNeeds;
+  readonly #cells = new Map<string, Promise<Cell>>();
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(needs: QuarantineNeeds) {
+    this.#needs = needs;
+  }
+
+  /** Rejects with SandboxError: "code" once it is convicted. */
+  async deliver(
+    suspect: string,
+    load: LoadMessage,
+    delivery: SandboxDelivery,
+    calls: SandboxCalls,
+  ): Promise<SandboxResult> {
+    const { suspects } = this.#needs;
+    const cell = await this.#cellOf(suspect, load);
+    cell.cancelIdle();
+    const harmless = setTimeout(() => this.#acquit(cell), harmlessMs);
+    try {
+      const result = await cell.isolate.deliver(delivery, calls, suspect);
+      if (result.is !== "state-missing") suspects.did(suspect, deedOf(delivery));
+      if (!suspects.isSuspect(suspect)) this.#acquit(cell);
+      return result;
+    } catch (error) {
+      await cell.process.ended;
+      const conviction = suspects.convictionOf(suspect);
+      if (conviction !== undefined) throw new SandboxError("code", conviction);
+      throw error;
+    } finally {
+      clearTimeout(harmless);
+      cell.cancelIdle = idle(() => this.#acquit(cell));
+    }
+  }
+
+  async stop(): Promise<void> {
+    const cells = await Promise.allSettled(this.#cells.values());
+    await Promise.all(cells.map((cell) => (cell.status === "fulfilled" ? cell.value.process.stop() : undefined)));
+  }
+
+  #cellOf(suspect: string, load: LoadMessage): Promise<Cell> {
+    const known = this.#cells.get(suspect);
+    if (known !== undefined) return known;
+    const opening = this.#open(suspect, load);
+    this.#cells.set(suspect, opening);
+    opening.catch(() => this.#cells.delete(suspect));
+    return opening;
+  }
+
+  async #open(suspect: string, load: LoadMessage): Promise<Cell> {
+    const before = this.#turn;
+    let leave = () => {};
+    this.#turn = new Promise((resolve) => (leave = resolve));
+    await before;
+    const { start, suspects, nextId } = this.#needs;
+    let isolate: Isolate | undefined;
+    try {
+      const process = await start({ callsOf: (id) => isolate?.callsOf(id) });
+      void process.ended.then(({ death, suspects: ran, others }) => {
+        this.#cells.delete(suspect);
+        if (death !== "stopped" && ran.length + others.length > 0) suspects.endedAlone(suspect, death);
+        leave();
+      });
+      ({ isolate } = await this.#load(process, load, suspect));
+      suspects.did(suspect, { what: "load", through: 0 });
+      return { suspect, isolate, process, leave, cancelIdle: () => {} };
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  }
+
+  async #load(process: WorkerdProcess, load: LoadMessage, suspect: string): Promise<{ isolate: Isolate }> {
+    try {
+      return await Isolate.open({ process, load, nextId: this.#needs.nextId }, suspect);
+    } catch (error) {
+      void process.stop();
+      await process.ended;
+      const conviction = this.#needs.suspects.convictionOf(suspect);
+      throw conviction === undefined ? error : new SandboxError("code", conviction);
+    }
+  }
+
+  /** What still runs in its cell goes on; what comes next is given to the others' processes. */
+  #acquit({ suspect, isolate, process, leave }: Cell): void {
+    this.#needs.suspects.acquit(suspect);
+    this.#cells.delete(suspect);
+    leave();
+    const end = () => {
+      if (isolate.isBusy) return void setTimeout(end, harmlessMs).unref();
+      void process.stop();
+    };
+    end();
+  }
+}
+
+function idle(run: () => void): () => void {
+  const timer = setTimeout(run, harmlessMs);
+  return () => clearTimeout(timer);
+}
