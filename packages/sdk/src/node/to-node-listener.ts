@@ -29,7 +29,7 @@ export function toNodeListener(
       await send(await handler(request), incoming, outgoing);
     } catch (error) {
       // Who has gone hears of nothing, and that is no failure.
-      if (leaving.signal.aborted || incoming.destroyed) return;
+      if (leaving.signal.aborted || incoming.socket.destroyed) return;
       console.error(error);
       refuse(outgoing, 500, "The handler failed.");
     }
@@ -66,7 +66,12 @@ function requestOf(
   const hasBody = method !== "GET" && method !== "HEAD";
   const origin = `${"encrypted" in socket ? "https" : "http"}://${headers.host ?? "localhost"}`;
   try {
-    return new Request(origin + url, { method, headers: entries, signal, ...(hasBody && { body }) });
+    return new Request(url.startsWith("/") ? origin + url : url, {
+      method,
+      headers: entries,
+      signal,
+      ...(hasBody && { body }),
+    });
   } catch {
     return undefined;
   }
@@ -81,6 +86,7 @@ async function send(response: Response, { method }: IncomingMessage, outgoing: S
 
 function refuse(outgoing: ServerResponse, status: number, message: string): void {
   if (outgoing.headersSent) return void outgoing.destroy();
-  outgoing.writeHead(status, { "content-type": "text/plain; charset=utf-8" });
+  outgoing.statusCode = status;
+  outgoing.setHeader("content-type", "text/plain; charset=utf-8");
   outgoing.end(`${message}\n`);
 }
