@@ -1,5 +1,5 @@
 /** A processor that is pushed to: what it believes, what it does with what comes twice, too late or with a gap. */
-import { createWebhookHandler, defineProcessor, type StreamEvent } from "@millrace/sdk/processor";
+import { createWebhookHandler, defineProcessor, memoryCursors, type StreamEvent } from "@millrace/sdk/processor";
 import { Webhook } from "standardwebhooks";
 import { expect, onTestFinished, test } from "vitest";
 import { startWorld, type World } from "./world.ts";
@@ -90,6 +90,31 @@ test("what lies in a range that is proven is not for it", async () => {
   await handler(delivery(tick(2), streamId, 2));
   expect((await handler(delivery(tick(6), streamId, 3))).status).toBe(204);
   expect(acted).toEqual([3, 7]);
+});
+
+test("a handler for each request, over shared cursors: each goes on where the last one was, from its snapshot", async () => {
+  const { world, acted, seen, streamId } = await scene();
+  const client = world.direct();
+  for (let i = 0; i < 3; i++) {
+    await client.append(
+      "/pushed",
+      Array.from({ length: 1_000 }, () => ({ type: "tock" })),
+    );
+  }
+  const { events } = await client.append("/pushed", [{ type: "tick" }, { type: "tick" }]);
+  const cursors = memoryCursors();
+  const reduced: number[] = [];
+  for (const event of events) {
+    let count = 0;
+    const observer = { onReduced: () => void count++ };
+    const options = { client, processor: counting(acted, seen), signingSecret, cursors, observer };
+    const response = await createWebhookHandler(options)(delivery(event, streamId, event.offset - 1));
+    expect(response.status).toBe(204);
+    reduced.push(count);
+  }
+  expect([acted, seen]).toEqual([events.map(({ offset }) => offset), [11, 12]]);
+  // Of what the first one has folded there is a snapshot.
+  expect(reduced).toEqual([events[0]?.offset, 1]);
 });
 
 test.each<[what: string, status: number, message: string, make: (s: Awaited<ReturnType<typeof scene>>) => Request]>([
