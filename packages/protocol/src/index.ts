@@ -48,7 +48,7 @@ export type { OutputOf, SchemaIssue, SchemaResult, StandardSchema } from "./stan
 // Consumers: what runs the driver, in the engine and elsewhere
 
 export type { Clock, Random } from "./clock.ts";
-export { admit } from "./delivery/admit.ts";
+export { type Admitted, admit } from "./delivery/admit.ts";
 export { Consumer } from "./delivery/consumer.ts";
 export { isReport } from "./delivery/facts.ts";
 export { HopelessError, LaterError } from "./delivery/hook-run.ts";

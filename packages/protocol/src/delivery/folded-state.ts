@@ -78,6 +78,6 @@ function notJson(value: unknown, where: string, depth = 0): string | undefined {
   return undefined;
 }
 
-function isThenable(value: unknown): boolean {
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }
