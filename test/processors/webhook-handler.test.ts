@@ -196,6 +196,30 @@ test("work that fails when its stream takes no news any more is told of at the r
   expect(errors.map(({ payload }) => (payload as { message: string }).message)).toEqual([
     'The work "call" was interrupted. It is not run again by itself.',
   ]);
+
+test("a handler for each request, over shared cursors: each goes on where the last one was, from its snapshot", async () => {
+  const { world, acted, seen, streamId } = await scene();
+  const client = world.direct();
+  for (let i = 0; i < 3; i++) {
+    await client.append(
+      "/pushed",
+      Array.from({ length: 1_000 }, () => ({ type: "tock" })),
+    );
+  }
+  const { events } = await client.append("/pushed", [{ type: "tick" }, { type: "tick" }]);
+  const cursors = memoryCursors();
+  const reduced: number[] = [];
+  for (const event of events) {
+    let count = 0;
+    const observer = { onReduced: () => void count++ };
+    const options = { client, processor: counting(acted, seen), signingSecret, cursors, observer };
+    const response = await createWebhookHandler(options)(delivery(event, streamId, event.offset - 1));
+    expect(response.status).toBe(204);
+    reduced.push(count);
+  }
+  expect([acted, seen]).toEqual([events.map(({ offset }) => offset), [11, 12]]);
+  // Of what the first one has folded there is a snapshot.
+  expect(reduced).toEqual([events[0]?.offset, 1]);
 });
 
 test.each<[what: string, status: number, message: string, make: (s: Awaited<ReturnType<typeof scene>>) => Request]>([

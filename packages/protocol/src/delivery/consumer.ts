@@ -392,6 +392,10 @@ export class Consumer {
 
   async #scan(after: number, through: number): Promise<void> {
     const scanned = await scan(this, after, through);
+    if ("fault" in scanned) {
+      this.#hear({ is: "foldFailed", offset: scanned.offset, message: scanned.fault });
+      return;
+    }
     this.#hear({ is: "scanned", ...scanned });
     if (this.#driver.waiting.length === 0) this.#folded?.through(scanned.through);
   }

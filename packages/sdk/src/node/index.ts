@@ -1,2 +1,3 @@
 /** What processors need of Node alone. Everything else of the SDK runs in browsers and workers too. */
 export { fileCursors } from "./file-cursors.ts";
+export { type NodeListenerOptions, toNodeListener } from "./to-node-listener.ts";
