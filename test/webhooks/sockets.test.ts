@@ -191,7 +191,7 @@ describe("an event that is not taken comes again, and a neighbour notices nothin
     ["sends bytes", (socket) => socket.send(Buffer.alloc(100)), /closed the connection with (4003|1005|1006)/],
     [
       "sends a message of 100 MB",
-      (socket, frame) => frame && socket.send("x".repeat(100_000_000)),
+      (socket, frame) => frame === undefined && socket.send("x".repeat(100_000_000)),
       /closed the connection with 1006|1009/,
     ],
   ];
