@@ -71,7 +71,6 @@ test(
       // An event that was under way when the server was killed, or that was not taken.
       expect(repeats).toBeGreaterThan(effectRounds / 4);
     }
-    console.error(JSON.stringify(pushes.counts()));
     expect(sent.underWayMost).toBeGreaterThan(2);
     // They evaluate expressions, and not one of them outlived its server.
     expect(orphans).toBeGreaterThan(effectRounds / 2);

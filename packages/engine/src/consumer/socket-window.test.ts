@@ -5,7 +5,7 @@ import { acknowledging, createPeer, type Peer } from "../../test/peer.ts";
 import { ofType, pass } from "../../test/processors.ts";
 import { breakerOff, plainSecrets, pushingWorld, subscription, subscriptionEvent } from "../../test/pushing.ts";
 import { builtin, type World } from "../../test/world.ts";
-import type { Expressions } from "../ports/expressions.ts";
+import { ExpressionError, type Expressions } from "../ports/expressions.ts";
 
 const worldWith = (peer: Peer): World =>
   pushingWorld({ outbound: peer, secrets: plainSecrets() }, { clock: createManualClock() });
@@ -164,6 +164,30 @@ test("an expression that fails ahead of its turn halts at its event, when all be
   const [halted] = await ofType(world, builtin("subscription/halted"));
   expect(halted?.payload).toMatchObject({ slug: "live", offset: 6, attempts: 1 });
   expect(peer.ends).toEqual(["1000 the subscription has ended"]);
+});
+
+test("an expression that is stopped waits for its next attempt, whatever is appended meanwhile", async () => {
+  const peer = acknowledging();
+  let asked = 0;
+  const stopping: Expressions = {
+    evaluate: async (_, event) => {
+      if (!event.includes('"n":1')) return { matched: event.includes('"type":"a"') };
+      asked++;
+      throw new ExpressionError("stopped", "It took too long.");
+    },
+    close: async () => {},
+  };
+  const world = pushingWorld(
+    { outbound: peer, secrets: plainSecrets(), expressions: stopping },
+    { clock: createManualClock() },
+  );
+  await world.append("/s", breakerOff);
+  await world.append("/s", socket());
+  await appendMany(world, 3);
+  for (let i = 0; i < 10; i++) await world.append("/s", { type: "b" });
+  expect([offsets(peer), peer.open(), asked]).toEqual([[4], 1, 1]);
+  await pass(world, 1_500);
+  expect(asked).toBe(2);
 });
 
 test("what is to be delivered again has its turn alone, and acknowledges itself", async () => {

@@ -46,6 +46,8 @@ export function createSocket(
   let judged = cursor;
   /** The event that was looked at last: its expressions are evaluated once, in its turn or ahead of it. */
   let looked: { offset: number; prepared: Promise<Prepared | undefined> } | undefined;
+  /** An event has its turn and waits for its acknowledgement. Only then anything is sent ahead of its own. */
+  let isWaiting = false;
   let isSendingAhead = false;
 
   function fence(): void {
@@ -77,6 +79,7 @@ export function createSocket(
     try {
       if (unsent !== undefined) await sendInTurn(unsent, signal);
       const acknowledged = (line as Line).acknowledged(offset, timeoutMs, signal);
+      isWaiting = true;
       void sendAhead();
       await acknowledged;
       if (unsent?.again !== true) proven = offset;
@@ -88,6 +91,7 @@ export function createSocket(
       if (!signal.aborted) line?.close(notTaken, "an event was not taken");
       throw error;
     } finally {
+      isWaiting = false;
       place.meter[taken ? "deliveries" : "deliveryFailures"]++;
       keep();
     }
@@ -113,7 +117,8 @@ export function createSocket(
     if (isSendingAhead || line === undefined) return;
     isSendingAhead = true;
     try {
-      for (const over = line; over === line && !over.ended && over.underWay < unacknowledgedEventsMax; ) {
+      const over = line;
+      while (isWaiting && over === line && !over.ended && over.underWay < unacknowledgedEventsMax) {
         const event = await upcoming.behind(judged);
         if (event === undefined || event.offset > turn + lookAheadMax || isTurningPoint(event)) return;
         const prepared = await look(event);
