@@ -223,6 +223,23 @@ test("behind its new configuration nothing goes to the old place", async () => {
   expect(offsets(peer)).toEqual([4, 5, 5, 7, 8]);
 });
 
+test("is no more than the peer reads: while there is no room nothing more is sent, and time runs all the same", async () => {
+  const peer = createPeer(() => {});
+  const full: Peer = {
+    ...peer,
+    async connect(request) {
+      const socket = await peer.connect(request);
+      const send = (text: string) => socket.send(text).then(() => new Promise<void>(() => {}));
+      return { ...socket, send };
+    },
+  };
+  const world = await prepared(full);
+  await appendMany(world, 50);
+  expect(offsets(peer)).toEqual([4, 5]);
+  await pass(world, 15_000);
+  expect(peer.ends).toEqual(["4008 no acknowledgement in time"]);
+});
+
 test("a filter that lets little through is asked once for each event", async () => {
   const peer = acknowledging();
   const expressions = createInProcessExpressions();
