@@ -50,7 +50,7 @@ export type { OutputOf, SchemaIssue, SchemaResult, StandardSchema } from "./stan
 export type { Clock, Random } from "./clock.ts";
 export { type Admitted, admit } from "./delivery/admit.ts";
 export { Consumer } from "./delivery/consumer.ts";
-export { isReport } from "./delivery/facts.ts";
+export { isAbout, isReport } from "./delivery/facts.ts";
 export { HopelessError, LaterError } from "./delivery/hook-run.ts";
 export type {
   DeliveryHouse,
@@ -127,4 +127,5 @@ export {
   segmentCharactersMax,
   slugCharactersMax,
   typeCharactersMax,
+  unacknowledgedEventsMax,
 } from "./limits.ts";

@@ -6,6 +6,7 @@ import type {
   Clock,
   ConsumerSpec,
   Fact as DeliveryFact,
+  DeliveryHouse,
   DeliveryKind,
   EventInput,
   EventSource,
@@ -27,7 +28,7 @@ export interface ConsumerKind extends DeliveryKind {
   load(spec: ConsumerSpec, stream: ConsumerPlace, cursor: number): Promise<LoadedProcessor>;
 }
 
-export interface ConsumerPlace {
+export interface ConsumerPlace extends Pick<DeliveryHouse, "head" | "read"> {
   readonly project: string;
   readonly path: string;
   readonly clock: Clock;
