@@ -15,6 +15,7 @@ import { opening } from "./opening.mjs";
 import { processorPull } from "./processor-pull.mjs";
 import { readers10000 } from "./readers-10000.mjs";
 import { schedules } from "./schedules.mjs";
+import { socketDeliveries } from "./socket-deliveries.mjs";
 import { subscriptions100 } from "./subscriptions-100.mjs";
 import { subtreeTail } from "./subtree-tail.mjs";
 import { transformers } from "./transformers.mjs";
@@ -35,6 +36,7 @@ export const scenarios = [
   expressions,
   transformers,
   deliveries,
+  socketDeliveries,
   subscriptions100,
   clientParse,
   cliStart,

@@ -63,12 +63,15 @@ test(
     const pushes = await createPushWorkload(seed);
     const args = ["--allow-private-destinations"];
     const { orphans } = await crash({ workloads: [pushes], rounds: effectRounds, seed, args }).finally(pushes.dispose);
-    const { orders, arrivals, repeats, misbehaved } = pushes.counts();
+    const { orders, posted, sent, misbehaved } = pushes.counts();
     expect(orders).toBeGreaterThan(effectRounds * 2);
-    expect(arrivals).toBeGreaterThan(orders * 2);
     expect(misbehaved).toBeGreaterThan(effectRounds / 4);
-    // An event that was under way when the server was killed, or that the receiver did not take.
-    expect(repeats).toBeGreaterThan(effectRounds / 4);
+    for (const { arrivals, repeats } of [posted, sent]) {
+      expect(arrivals).toBeGreaterThan(orders * 2);
+      // An event that was under way when the server was killed, or that was not taken.
+      expect(repeats).toBeGreaterThan(effectRounds / 4);
+    }
+    expect(sent.underWayMost).toBeGreaterThan(2);
     // They evaluate expressions, and not one of them outlived its server.
     expect(orphans).toBeGreaterThan(effectRounds / 2);
   },

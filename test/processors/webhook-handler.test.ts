@@ -196,6 +196,7 @@ test("work that fails when its stream takes no news any more is told of at the r
   expect(errors.map(({ payload }) => (payload as { message: string }).message)).toEqual([
     'The work "call" was interrupted. It is not run again by itself.',
   ]);
+});
 
 test("a handler for each request, over shared cursors: each goes on where the last one was, from its snapshot", async () => {
   const { world, acted, seen, streamId } = await scene();

@@ -52,7 +52,7 @@ export { isThenable } from "./thenable.ts";
 export type { Clock, Random } from "./clock.ts";
 export { type Admitted, admit } from "./delivery/admit.ts";
 export { Consumer } from "./delivery/consumer.ts";
-export { isReport } from "./delivery/facts.ts";
+export { isAbout, isReport } from "./delivery/facts.ts";
 export {
   type ElsewhereProcessor,
   FoldError,
@@ -139,4 +139,5 @@ export {
   segmentCharactersMax,
   slugCharactersMax,
   typeCharactersMax,
+  unacknowledgedEventsMax,
 } from "./limits.ts";

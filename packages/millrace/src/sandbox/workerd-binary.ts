@@ -2,9 +2,9 @@
 import { createRequire } from "node:module";
 import { SandboxError } from "@millrace/engine";
 
-export const workerdVersion = "1.20261117.1";
+export const workerdVersion = "1.20261023.1";
 /** Not later than the runtime's own. */
-export const defaultCompatibilityDate = "2026-11-01";
+export const defaultCompatibilityDate = "2026-10-01";
 
 /** @throws SandboxError that names what to install */
 export function workerdBinary(): string {

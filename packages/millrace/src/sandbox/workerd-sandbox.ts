@@ -2,7 +2,7 @@
  * The sandbox of a server: workerd processes, each for one project, with one isolate for everything that is the same
  * code. Nothing in them is needed: what vanishes is loaded again, and its states are made again from the log.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -76,7 +76,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   async function start(project: string, attribution: Attribution): Promise<WorkerdProcess> {
     if (isClosed) throw new SandboxError("unavailable", "The server is closing.");
     const binary = workerdBinary();
-    directory ??= mkdtempSync(join(tmpdir(), "millrace-"));
+    directory ??= makeDirectory();
     const needs = {
       binary,
       isolation,
@@ -194,6 +194,13 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Another user goes through it to a directory of its own, and sees nothing else. */
+function makeDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "millrace-"));
+  chmodSync(directory, 0o711);
+  return directory;
 }
 
 /** Somebody else may have ended what it was loaded into: once more, and then whoever asked waits. */

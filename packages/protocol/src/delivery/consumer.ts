@@ -139,6 +139,7 @@ export class Consumer {
     this.#hear({ is: "head", head });
     if (this.#driver.halted || this.#driver.paused) return;
     this.#owedSince ??= now;
+    if (!this.#stopped) this.#folded?.grown?.();
     this.wake();
   }
 

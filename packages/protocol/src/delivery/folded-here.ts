@@ -61,5 +61,6 @@ export function foldHere(
     afterCatchUp: (call) => processor.afterCatchUp?.({ ...call, state: value }),
     isHolding: () => processor.isHolding?.() === true,
     close: () => processor.close?.(),
+    grown: () => processor.grown?.(),
   };
 }

@@ -53,6 +53,8 @@ export interface Holding {
   isHolding(): boolean;
   /** The consumer came to its end, or was halted. */
   close(): void;
+  /** The stream has grown by something that is for this consumer, also while a hook runs. */
+  grown?(): void;
 }
 
 export interface Halt {
