@@ -41,8 +41,8 @@ export function createRuntimeWorkload(): RuntimeWorkload {
   const ends = { kills: 0, stops: 0 };
 
   /** A stream that is born with its first inputs, whoever is there to see it. */
-  function bear(round: Round): Lane {
-    const lane = createLane(`/runs/born-${round.number}`);
+  function bear(name: string): Lane {
+    const lane = createLane(`/runs/${name}`);
     lanes.push(lane);
     return lane;
   }
@@ -68,7 +68,7 @@ export function createRuntimeWorkload(): RuntimeWorkload {
 
     async act(server, round, signal) {
       runtime.begin(server);
-      const sending = [...lanes.slice(0, lanePaths.length), bear(round)].map((lane, index) =>
+      const sending = [...lanes.slice(0, lanePaths.length), bear(`born-${round.number}`)].map((lane, index) =>
         send(lane, { server, round, signal }, index < lanePaths.length ? inputsOfRound : inputsOfBirth),
       );
       const killing = round.random.integer(3) > 0 ? killRuntime(server, round) : undefined;
@@ -85,7 +85,8 @@ export function createRuntimeWorkload(): RuntimeWorkload {
         ends.stops++;
       }
       if (!runtime.alive) {
-        for (const lane of lanes.slice(0, 2)) await send(lane, { server, round, signal: alive }, inputsOfAbsence);
+        const unseen = [...lanes.slice(0, lanePaths.length), bear(`unseen-${round.number}`)];
+        for (const lane of unseen) await send(lane, { server, round, signal: alive }, inputsOfAbsence);
       }
       runtime.begin(server);
       await runtime.ready();
