@@ -1,7 +1,7 @@
 /** Progress that the server keeps: a restart goes on where it was, and a second runtime is told who is at work. */
 import { createEventsClient, runProcessor, type StreamEvent, serverCursors } from "@millrace/sdk/processor";
 import { type RunningServer, serve } from "millrace";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { eventsOf } from "./behaviour.ts";
 import { builtin } from "./world.ts";
 
@@ -227,4 +227,32 @@ test("a cursor that another program keeps under the slug is not taken for progre
   await run.ready;
   await expect.poll(async () => (await client.cursors.get("kept", "/s")).runtimeId, patience).toBe("one");
   await run.stop();
+});
+
+test("a run whose cursor was taken over acts on nothing more, and ends", async () => {
+  const onFatal = (message: string) => {
+    throw new Error(message);
+  };
+  const limits = { cursorSilenceMs: 1 };
+  const impatient = await serve({ port: 0, host: "127.0.0.1", data: ":memory:", onFatal, limits });
+  onTestFinished(() => impatient.close());
+  const client = createEventsClient({ baseUrl: impatient.url });
+  await client.append("/s", { type: "number", payload: 0 });
+  const acted: number[] = [];
+  const cursors = serverCursors({ client, slug: "kept", runtimeId: "one" });
+  const run = runProcessor({ client, processor: processor(acted, []), path: "/s", cursors });
+  onTestFinished(() => run.stop().catch(() => {}));
+  await run.ready;
+  await expect.poll(async () => (await client.state("/s")).consumers.kept?.cursor, patience).toBe(2);
+  const other = { offset: 2, epoch: "0", runtimeId: "other", replaces: 2 };
+  await expect.poll(async () => (await client.cursors.put("kept", "/s", other)).runtimeId, patience).toBe("other");
+  await client.append("/s", { type: "number", payload: 1 });
+  const ended = run.done.then(
+    () => "stopped",
+    (error) => error.data?.holder?.runtimeId,
+  );
+  expect(await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 20_000, "it goes on"))])).toBe(
+    "other",
+  );
+  expect(await client.cursors.get("kept", "/s")).toMatchObject({ runtimeId: "other" });
 });
