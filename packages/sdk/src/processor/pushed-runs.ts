@@ -77,6 +77,13 @@ export function createPushedRuns(options: PushedOptions): PushedRuns {
     }
   }
 
+  // The next delivery looks who has it.
+  needs.cursors.onLost?.((path) => {
+    const run = runs.get(path);
+    runs.delete(path);
+    void run?.then((known) => known.stop("Its cursor was lost.")).catch(() => {});
+  });
+
   return {
     refusal(streamPath) {
       if (matching === undefined || matching.matches(streamPath)) return undefined;
