@@ -3,8 +3,26 @@ import { createHash } from "node:crypto";
 import type { SandboxCode } from "@millrace/engine";
 
 export function identityOf(code: SandboxCode): string {
-  const { project, modules, main, env, limits = {}, compatibilityDate = "", compatibilityFlags = [] } = code;
-  const parts = [project, sorted(modules), main, sorted(env), sorted(limits), compatibilityDate, compatibilityFlags];
+  const {
+    project,
+    modules,
+    main,
+    env,
+    limits = {},
+    compatibilityDate = "",
+    compatibilityFlags = [],
+    fixedHeader = [],
+  } = code;
+  const parts = [
+    project,
+    sorted(modules),
+    main,
+    sorted(env),
+    sorted(limits),
+    compatibilityDate,
+    compatibilityFlags,
+    fixedHeader,
+  ];
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }
 

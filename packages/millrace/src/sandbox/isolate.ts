@@ -6,7 +6,7 @@ import {
   type SandboxDelivery,
   type SandboxDescription,
   SandboxError,
-  type SandboxLimits,
+  type SandboxPlace,
   type SandboxResult,
 } from "@millrace/engine";
 import type { Line } from "./line.ts";
@@ -17,9 +17,8 @@ import type { Activity, Deed, WorkerdProcess } from "./workerd-process.ts";
 const cpuMsDefault = 450;
 const cpuMsMax = 5_000;
 
-interface Running {
+interface Running extends RunningCall {
   bridge: Bridge;
-  calls: SandboxCalls;
   activity: Activity;
   settle(result: SandboxResult | SandboxError): void;
   /** The hook, and then what it left behind. */
@@ -35,8 +34,18 @@ export interface IsolateNeeds {
 
 type Loaded = Extract<FromRunner, { is: "loaded" | "load-failed" }>;
 
-/** Whoever is said to run. */
-export type Suspect = string;
+/** Whose code runs, on which stream. */
+export interface Tenant {
+  /** Names it among all. */
+  suspect: string;
+  place: SandboxPlace;
+}
+
+/** A delivery that runs: on whose behalf, and for which event. */
+export interface RunningCall {
+  calls: SandboxCalls;
+  cause: { streamPath: string; offset: number; depth: number; slug: string };
+}
 
 export class Isolate {
   readonly process: WorkerdProcess;
@@ -49,9 +58,12 @@ export class Isolate {
   usedAt: number = performance.now();
 
   /** Rejects with SandboxError. */
-  static async open(needs: IsolateNeeds, suspect: Suspect): Promise<{ isolate: Isolate; description: SandboxDescription }> {
+  static async open(
+    needs: IsolateNeeds,
+    tenant: Tenant,
+  ): Promise<{ isolate: Isolate; description: SandboxDescription }> {
     const isolate = new Isolate(needs);
-    return { isolate, description: await isolate.#load(suspect) };
+    return { isolate, description: await isolate.#load(tenant) };
   }
 
   private constructor(needs: IsolateNeeds) {
@@ -74,22 +86,25 @@ export class Isolate {
   }
 
   /** For whom a request is made that names this delivery. */
-  callsOf(id: number): SandboxCalls | undefined {
-    return this.#running.get(id)?.calls;
+  callOf(id: number): RunningCall | undefined {
+    return this.#running.get(id);
   }
 
-  async deliver(delivery: SandboxDelivery, calls: SandboxCalls, suspect: Suspect): Promise<SandboxResult> {
+  async deliver(delivery: SandboxDelivery, calls: SandboxCalls, tenant: Tenant): Promise<SandboxResult> {
     if (this.#ended !== undefined) throw this.#ended;
     this.usedAt = performance.now();
     const id = this.#needs.nextId();
-    const activity = this.#activity(suspect, deedOf(delivery));
+    const activity = this.#activity(tenant, deedOf(delivery));
     const over = this.process.begin(activity);
     const abort = () => this.#line?.send({ is: "abort", id, reason: reasonOf(calls.signal) });
     try {
       return await new Promise<SandboxResult>((resolve, reject) => {
         this.#running.set(id, {
-          bridge: createBridge(withWorkSignals(calls, (work, reason) => this.#line?.send({ is: "abort", id, work, reason }))),
+          bridge: createBridge(
+            withWorkSignals(calls, (work, reason) => this.#line?.send({ is: "abort", id, work, reason })),
+          ),
           calls,
+          cause: causeOf(delivery, tenant.place),
           activity,
           settle: (result) => (result instanceof SandboxError ? reject(result) : resolve(result)),
           end: () => {
@@ -118,8 +133,8 @@ export class Isolate {
     this.#line?.close();
   }
 
-  async #load(suspect: Suspect): Promise<SandboxDescription> {
-    const over = this.process.begin(this.#activity(suspect, { what: "load", through: 0 }));
+  async #load(tenant: Tenant): Promise<SandboxDescription> {
+    const over = this.process.begin(this.#activity(tenant, { what: "load", through: 0 }));
     try {
       const heard = new Promise<Loaded | undefined>((resolve) => (this.#heardLoad = resolve));
       this.#line = await this.process.open((message) => this.#hear(message));
@@ -141,25 +156,16 @@ export class Isolate {
     }
   }
 
-  #activity(suspect: Suspect, deed: Deed): Activity {
+  #activity({ suspect }: Tenant, deed: Deed): Activity {
     const cpuMs = Math.min(Math.max(this.#needs.load.limits?.cpuMs ?? cpuMsDefault, cpuMsDefault), cpuMsMax);
     return { suspect, deed, sentAt: performance.now(), questions: 0, cpuMs };
   }
 
   #hear(message: FromRunner): void {
-    switch (message.is) {
-      case "loaded":
-      case "load-failed":
-        return this.#heardLoad(message);
-      case "result":
-        this.#running.get(message.id)?.settle(message.result);
-        if (!message.working) this.#over(message.id);
-        return;
-      case "over":
-        return this.#over(message.id);
-      case "asked":
-        return void this.#answer(message);
-    }
+    if (message.is === "loaded" || message.is === "load-failed") this.#heardLoad(message);
+    if (message.is === "result") this.#running.get(message.id)?.settle(message.result);
+    if (message.is === "over" || (message.is === "result" && !message.working)) this.#over(message.id);
+    if (message.is === "asked") this.#answer(message).catch(() => {});
   }
 
   #over(id: number): void {
@@ -196,6 +202,12 @@ export class Isolate {
 export function deedOf({ call, events, base }: SandboxDelivery): Deed {
   const through = events.at(-1)?.offset ?? (call?.hook === "afterAppend" ? call.event?.offset : undefined) ?? base;
   return { what: call === undefined ? "fold" : "call", through };
+}
+
+function causeOf(delivery: SandboxDelivery, { path, slug }: SandboxPlace): RunningCall["cause"] {
+  const { call, events, base } = delivery;
+  const event = (call?.hook === "afterAppend" ? call.event : undefined) ?? events.at(-1);
+  return { streamPath: path, offset: event?.offset ?? Math.max(base, 1), depth: event?.source?.depth ?? 0, slug };
 }
 
 async function answerOf(

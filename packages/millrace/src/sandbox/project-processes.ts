@@ -2,8 +2,8 @@
  * The processes of one project, and what is loaded into them: started when something is to run, given up when nothing
  * did for a while. Whatever is here can be made again, so it is bounded, and those go first that were not used longest.
  */
-import type { SandboxCalls, SandboxDescription } from "@millrace/engine";
-import { Isolate } from "./isolate.ts";
+import type { SandboxDescription } from "@millrace/engine";
+import { Isolate, type RunningCall, type Tenant } from "./isolate.ts";
 import type { LoadMessage } from "./messages.ts";
 import type { ProcessEnd, WorkerdProcess } from "./workerd-process.ts";
 
@@ -43,11 +43,11 @@ export class ProjectProcesses {
   }
 
   /** The isolate of this identity, loaded if it is not. Rejects with SandboxError. */
-  isolate(identity: string, load: LoadMessage, suspect: string): Promise<LoadedIsolate> {
+  isolate(identity: string, load: LoadMessage, tenant: Tenant): Promise<LoadedIsolate> {
     this.usedAt = performance.now();
     const known = this.#isolates.get(identity);
     if (known !== undefined) return known;
-    const opening = this.#open(identity, load, suspect);
+    const opening = this.#open(identity, load, tenant);
     this.#isolates.set(identity, opening);
     opening.catch(() => this.#forget(identity, opening));
     return opening;
@@ -59,10 +59,10 @@ export class ProjectProcesses {
   }
 
   /** For whom a request is made that names this delivery. */
-  callsOf(id: number): SandboxCalls | undefined {
+  callOf(id: number): RunningCall | undefined {
     for (const isolate of this.#opened.values()) {
-      const calls = isolate.callsOf(id);
-      if (calls !== undefined) return calls;
+      const call = isolate.callOf(id);
+      if (call !== undefined) return call;
     }
     return undefined;
   }
@@ -87,13 +87,13 @@ export class ProjectProcesses {
     return this.#processes.map(({ process }) => process);
   }
 
-  async #open(identity: string, load: LoadMessage, suspect: string): Promise<LoadedIsolate> {
+  async #open(identity: string, load: LoadMessage, tenant: Tenant): Promise<LoadedIsolate> {
     const place = await this.#place();
     place.loads++;
     place.isolates++;
     const { process } = place;
     try {
-      const loaded = await Isolate.open({ process, load, nextId: this.#needs.nextId }, suspect);
+      const loaded = await Isolate.open({ process, load, nextId: this.#needs.nextId }, tenant);
       this.#opened.set(identity, loaded.isolate);
       void loaded.isolate.ended.then(() => {
         place.isolates--;

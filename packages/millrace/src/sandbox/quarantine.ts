@@ -3,13 +3,13 @@
  * when its process ended, or runs for a while without harm, is let go; and the next has its turn.
  */
 import { type SandboxCalls, type SandboxDelivery, SandboxError, type SandboxResult } from "@millrace/engine";
-import { deedOf, Isolate } from "./isolate.ts";
+import { deedOf, Isolate, type RunningCall, type Tenant } from "./isolate.ts";
 import type { LoadMessage } from "./messages.ts";
 import type { Suspects } from "./suspects.ts";
 import type { WorkerdProcess } from "./workerd-process.ts";
 
 export interface QuarantineNeeds {
-  start(cell: { callsOf(id: number): SandboxCalls | undefined }): Promise<WorkerdProcess>;
+  start(cell: { callOf(id: number): RunningCall | undefined }): Promise<WorkerdProcess>;
   suspects: Suspects;
   nextId(): number;
 }
@@ -20,6 +20,7 @@ interface Cell {
   process: WorkerdProcess;
   /** The turn of the next. */
   leave(): void;
+  hasLeft: boolean;
   cancelIdle(): void;
 }
 
@@ -37,17 +38,18 @@ export class Quarantine {
 
   /** Rejects with SandboxError: "code" once it is convicted. */
   async deliver(
-    suspect: string,
+    tenant: Tenant,
     load: LoadMessage,
     delivery: SandboxDelivery,
     calls: SandboxCalls,
   ): Promise<SandboxResult> {
     const { suspects } = this.#needs;
-    const cell = await this.#cellOf(suspect, load);
+    const { suspect } = tenant;
+    const cell = await this.#cellOf(tenant, load);
     cell.cancelIdle();
     const harmless = setTimeout(() => this.#acquit(cell), harmlessMs);
     try {
-      const result = await cell.isolate.deliver(delivery, calls, suspect);
+      const result = await cell.isolate.deliver(delivery, calls, tenant);
       if (result.is !== "state-missing") suspects.did(suspect, deedOf(delivery));
       if (!suspects.isSuspect(suspect)) this.#acquit(cell);
       return result;
@@ -67,16 +69,18 @@ export class Quarantine {
     await Promise.all(cells.map((cell) => (cell.status === "fulfilled" ? cell.value.process.stop() : undefined)));
   }
 
-  #cellOf(suspect: string, load: LoadMessage): Promise<Cell> {
+  #cellOf(tenant: Tenant, load: LoadMessage): Promise<Cell> {
+    const { suspect } = tenant;
     const known = this.#cells.get(suspect);
     if (known !== undefined) return known;
-    const opening = this.#open(suspect, load);
+    const opening = this.#open(tenant, load);
     this.#cells.set(suspect, opening);
     opening.catch(() => this.#cells.delete(suspect));
     return opening;
   }
 
-  async #open(suspect: string, load: LoadMessage): Promise<Cell> {
+  async #open(tenant: Tenant, load: LoadMessage): Promise<Cell> {
+    const { suspect } = tenant;
     const before = this.#turn;
     let leave = () => {};
     this.#turn = new Promise((resolve) => (leave = resolve));
@@ -84,34 +88,38 @@ export class Quarantine {
     const { start, suspects, nextId } = this.#needs;
     let isolate: Isolate | undefined;
     try {
-      const process = await start({ callsOf: (id) => isolate?.callsOf(id) });
+      const process = await start({ callOf: (id) => isolate?.callOf(id) });
       void process.ended.then(({ death, suspects: ran, others }) => {
         this.#cells.delete(suspect);
         if (death !== "stopped" && ran.length + others.length > 0) suspects.endedAlone(suspect, death);
         leave();
       });
-      ({ isolate } = await this.#load(process, load, suspect));
+      const loaded = await this.#load(process, load, tenant);
+      isolate = loaded.isolate;
       suspects.did(suspect, { what: "load", through: 0 });
-      return { suspect, isolate, process, leave, cancelIdle: () => {} };
+      return { suspect, isolate, process, leave, hasLeft: false, cancelIdle: () => {} };
     } catch (error) {
       leave();
       throw error;
     }
   }
 
-  async #load(process: WorkerdProcess, load: LoadMessage, suspect: string): Promise<{ isolate: Isolate }> {
+  async #load(process: WorkerdProcess, load: LoadMessage, tenant: Tenant): Promise<{ isolate: Isolate }> {
     try {
-      return await Isolate.open({ process, load, nextId: this.#needs.nextId }, suspect);
+      return await Isolate.open({ process, load, nextId: this.#needs.nextId }, tenant);
     } catch (error) {
       void process.stop();
       await process.ended;
-      const conviction = this.#needs.suspects.convictionOf(suspect);
+      const conviction = this.#needs.suspects.convictionOf(tenant.suspect);
       throw conviction === undefined ? error : new SandboxError("code", conviction);
     }
   }
 
   /** What still runs in its cell goes on; what comes next is given to the others' processes. */
-  #acquit({ suspect, isolate, process, leave }: Cell): void {
+  #acquit(cell: Cell): void {
+    if (cell.hasLeft) return;
+    cell.hasLeft = true;
+    const { suspect, isolate, process, leave } = cell;
     this.#needs.suspects.acquit(suspect);
     this.#cells.delete(suspect);
     leave();

@@ -47,7 +47,8 @@ export function createSuspects(): Suspects {
     add({ death, suspects, others }) {
       if (death === "stopped") return;
       const [only] = suspects;
-      if (death === "cpu" && suspects.length === 1 && others.length === 0) return convict((only as Activity).suspect, death);
+      if (death === "cpu" && suspects.length === 1 && others.length === 0)
+        return convict((only as Activity).suspect, death);
       const now = performance.now();
       const isAgain = now - lastEndAt < againMs;
       lastEndAt = now;

@@ -71,7 +71,8 @@ export class WorkerdProcess {
   static async start(needs: ProcessNeeds): Promise<WorkerdProcess> {
     const { directory, isolation, modules } = needs;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    for (const [name, text] of Object.entries(processFiles(directory, modules))) writeFileSync(join(directory, name), text);
+    for (const [name, text] of Object.entries(processFiles(directory, modules)))
+      writeFileSync(join(directory, name), text);
     const gate = await needs.listen(join(directory, "egress.sock"));
     if (isolation.user !== undefined) {
       const { uid, gid } = isolation.user;
@@ -192,7 +193,11 @@ export class WorkerdProcess {
   }
 
   #kill(death: Death, suspects: readonly Activity[]): void {
-    this.#killed ??= { death, suspects, others: [...this.#activities].filter((activity) => !suspects.includes(activity)) };
+    this.#killed ??= {
+      death,
+      suspects,
+      others: [...this.#activities].filter((activity) => !suspects.includes(activity)),
+    };
     // Nothing less ends one that loops.
     this.#child.kill("SIGKILL");
   }

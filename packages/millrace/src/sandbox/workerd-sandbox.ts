@@ -8,14 +8,14 @@ import { join } from "node:path";
 import {
   type CodeError,
   type Sandbox,
-  type SandboxCalls,
   type SandboxCode,
-  type SandboxedProcessor,
   SandboxError,
+  type SandboxedProcessor,
   type SandboxPlace,
   type SandboxResult,
 } from "@millrace/engine";
 import { identityOf } from "./identity.ts";
+import type { RunningCall, Tenant } from "./isolate.ts";
 import { findIsolation, type Isolation } from "./isolation.ts";
 import type { LoadMessage } from "./messages.ts";
 import { type LoadedIsolate, ProjectProcesses } from "./project-processes.ts";
@@ -33,7 +33,9 @@ export interface Compiled {
 
 /** Who asks for something that leaves, as far as that is known. */
 export interface Attribution {
-  callsOf(delivery: number): SandboxCalls | undefined;
+  callOf(delivery: number): RunningCall | undefined;
+  /** What the configuration of an isolate's code gives all its requests. */
+  fixedHeader(isolate: string): readonly [name: string, value: string] | undefined;
 }
 
 export interface WorkerdSandboxOptions {
@@ -72,8 +74,10 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   let ids = 0;
   let isClosed = false;
   const nextId = () => ++ids;
+  /** By isolate: what their requests carry. */
+  const fixedHeaders = new Map<string, readonly [name: string, value: string]>();
 
-  async function start(project: string, attribution: Attribution): Promise<WorkerdProcess> {
+  async function start(project: string, attribution: Pick<Attribution, "callOf">): Promise<WorkerdProcess> {
     if (isClosed) throw new SandboxError("unavailable", "The server is closing.");
     const binary = workerdBinary();
     directory ??= makeDirectory();
@@ -82,7 +86,11 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       isolation,
       directory: join(directory, String(++started)),
       modules: await workerModules(),
-      listen: (socketPath: string) => options.listen(project, socketPath, attribution),
+      listen: (socketPath: string) =>
+        options.listen(project, socketPath, {
+          callOf: (delivery) => attribution.callOf(delivery),
+          fixedHeader: (isolate) => fixedHeaders.get(isolate),
+        }),
     };
     try {
       return await WorkerdProcess.start(needs);
@@ -100,7 +108,8 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
         start: (attribution) => start(project, attribution),
         ended(end) {
           suspects.add(end);
-          if (end.death !== "stopped") options.onFault(new Error(`A sandbox process of ${project} ended (${end.death}). ${end.said}`));
+          if (end.death !== "stopped")
+            options.onFault(new Error(`A sandbox process of ${project} ended (${end.death}). ${end.said}`));
         },
         nextId,
         isolatesMax: options.isolatesMax ?? isolatesMaxDefault,
@@ -117,11 +126,14 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   }, sweepMs);
   sweeping.unref();
 
-  async function load(code: SandboxCode, { path, slug, configuredAt }: SandboxPlace): Promise<SandboxedProcessor> {
+  async function load(code: SandboxCode, place: SandboxPlace): Promise<SandboxedProcessor> {
     const { script, locate } = await options.compile(code);
     const { harness } = await workerModules();
     const identity = identityOf(code);
+    const { path, slug, configuredAt } = place;
     const suspect = `${code.project} ${path} ${slug} ${configuredAt}`;
+    const tenant: Tenant = { suspect, place };
+    if (code.fixedHeader !== undefined) fixedHeaders.set(identity, code.fixedHeader);
     const message = loadMessage(code, identity, { "harness.js": harness, "processor.js": script });
     const house = houseOf(code.project);
 
@@ -129,7 +141,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     async function isolate(): Promise<LoadedIsolate> {
       expectInnocent();
       try {
-        return await house.processes.isolate(identity, message, suspect);
+        return await house.processes.isolate(identity, message, tenant);
       } catch (error) {
         await settled();
         expectInnocent();
@@ -153,7 +165,10 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     /** What ended may just be ending: by then it is known who is suspected. */
     async function settled(): Promise<void> {
       const ending = house.processes.processes.filter((process) => process.hasEnded);
-      await Promise.race([Promise.all(ending.map(({ ended }) => ended)), new Promise((resolve) => setTimeout(resolve, endMs))]);
+      await Promise.race([
+        Promise.all(ending.map(({ ended }) => ended)),
+        new Promise((resolve) => setTimeout(resolve, endMs)),
+      ]);
     }
 
     const { description } = await retried(isolate);
@@ -162,11 +177,11 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       async deliver(delivery, calls) {
         expectInnocent();
         if (suspects.isSuspect(suspect)) {
-          return withLines(await house.quarantine.deliver(suspect, message, delivery, calls), locate);
+          return withLines(await house.quarantine.deliver(tenant, message, delivery, calls), locate);
         }
         const { isolate: loaded } = await isolate();
         try {
-          return withLines(await loaded.deliver(delivery, calls, suspect), locate);
+          return withLines(await loaded.deliver(delivery, calls, tenant), locate);
         } catch (error) {
           await Promise.race([loaded.process.ended, new Promise((resolve) => setTimeout(resolve, endMs))]);
           expectInnocent();
@@ -174,7 +189,10 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
         }
       },
       forget(state) {
-        void house.processes.peek(identity)?.then(({ isolate: loaded }) => loaded.forget(state), () => {});
+        void house.processes.peek(identity)?.then(
+          ({ isolate: loaded }) => loaded.forget(state),
+          () => {},
+        );
       },
       close: () => {},
     };
@@ -227,5 +245,7 @@ function loadMessage(code: SandboxCode, identity: string, modules: Record<string
 }
 
 function withLines(result: SandboxResult, locate: Compiled["locate"]): SandboxResult {
-  return result.is === "fold-failed" || result.is === "hook-failed" ? { ...result, error: locate(result.error) } : result;
+  return result.is === "fold-failed" || result.is === "hook-failed"
+    ? { ...result, error: locate(result.error) }
+    : result;
 }

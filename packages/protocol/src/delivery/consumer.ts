@@ -330,7 +330,8 @@ export class Consumer {
     } catch (error) {
       // The log could not be read or written. What is on disk is right, and is looked at again.
       this.house.onFailure(error);
-      this.#callAt(this.house.clock.now() + lookAgainMs);
+      const asked = isStreamError(error, "unavailable") ? error.data.retryAfterSeconds * 1_000 : 0;
+      this.#callAt(this.house.clock.now() + Math.max(lookAgainMs, asked));
     } finally {
       this.#looping = false;
       for (const resolve of this.#whenStill.splice(0)) resolve();

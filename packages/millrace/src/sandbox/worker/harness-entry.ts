@@ -2,9 +2,16 @@
  * The entry of an isolate: the harness beside the code of somebody else. It shares everything with that code, so it
  * holds nothing that the code may not have.
  */
-import { AsyncLocalStorage } from "node:async_hooks";
+
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { createHarness, type HarnessHost, type SandboxDelivery, type SandboxDescription, type SandboxResult } from "@millrace/engine";
+import { AsyncLocalStorage } from "node:async_hooks";
+import {
+  createHarness,
+  type HarnessHost,
+  type SandboxDelivery,
+  type SandboxDescription,
+  type SandboxResult,
+} from "@millrace/engine";
 import type { Logger } from "@millrace/protocol";
 import * as processor from "processor.js";
 
@@ -32,11 +39,21 @@ const attributedFetch: typeof fetch = (input, init) => {
 globalThis.fetch = attributedFetch;
 
 function log(level: string): (message: string, details?: unknown) => void {
-  return (message, details) => void calls.getStore()?.host.log(level, String(message), jsonOf(details)).catch(() => {});
+  return (message, details) =>
+    void calls
+      .getStore()
+      ?.host.log(level, String(message), jsonOf(details))
+      .catch(() => {});
 }
 
 const logger = Object.fromEntries(["debug", "info", "warn", "error"].map((level) => [level, log(level)]));
-for (const [method, level] of [["debug", "debug"], ["log", "info"], ["info", "info"], ["warn", "warn"], ["error", "error"]] as const) {
+for (const [method, level] of [
+  ["debug", "debug"],
+  ["log", "info"],
+  ["info", "info"],
+  ["warn", "warn"],
+  ["error", "error"],
+] as const) {
   console[method] = (...said: unknown[]) => log(level)(said.map(textOf).join(" "));
 }
 
@@ -63,7 +80,12 @@ export default class extends WorkerEntrypoint {
     return this.#harness().describe();
   }
 
-  async deliver(id: number, delivery: SandboxDelivery, host: RemoteHost, signal: AbortSignal): Promise<SandboxResult | null> {
+  async deliver(
+    id: number,
+    delivery: SandboxDelivery,
+    host: RemoteHost,
+    signal: AbortSignal,
+  ): Promise<SandboxResult | null> {
     return calls.run({ id, host }, async () => {
       const { result, works } = await this.#harness().deliver(delivery, hostOf(host), signal);
       if (works === undefined) return result;

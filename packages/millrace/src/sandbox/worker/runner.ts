@@ -17,7 +17,12 @@ declare const WebSocketPair: new () => [client: Socket, server: Socket];
 
 interface Harness {
   describe(): Promise<SandboxDescription>;
-  deliver(id: number, delivery: SandboxDelivery, host: HostOfDelivery, signal: AbortSignal): Promise<SandboxResult | null>;
+  deliver(
+    id: number,
+    delivery: SandboxDelivery,
+    host: HostOfDelivery,
+    signal: AbortSignal,
+  ): Promise<SandboxResult | null>;
   forget(state: string): Promise<void>;
 }
 
@@ -146,7 +151,12 @@ function serveIsolate(socket: Socket, env: Environment, context: Context): void 
       if (!returned) send({ is: "result", id, result: result as SandboxResult, working: false });
     } catch (error) {
       if (!returned) {
-        send({ is: "result", id, result: { is: "hook-failed", error: errorOf(error), passedOver: [] }, working: false });
+        send({
+          is: "result",
+          id,
+          result: { is: "hook-failed", error: errorOf(error), passedOver: [] },
+          working: false,
+        });
       }
     } finally {
       deliveries.delete(id);
@@ -154,30 +164,32 @@ function serveIsolate(socket: Socket, env: Environment, context: Context): void 
     }
   }
 
+  function abort({ id, work, reason }: Extract<ToRunner, { is: "abort" }>): void {
+    const open = deliveries.get(id);
+    const controller = work === undefined ? open?.controller : open?.works.get(work);
+    controller?.abort(new Error(reason));
+  }
+
+  function answer({ ask: number, value }: Extract<ToRunner, { is: "answer" }>): void {
+    asked.get(number)?.(value);
+    asked.delete(number);
+  }
+
   function hear(message: ToRunner): void {
-    switch (message.is) {
-      case "ping":
-        return send({ is: "pong", id: message.id });
-      case "load":
-        return void load(message);
-      case "deliver":
-        return void deliver(message.id, message.delivery);
-      case "abort": {
-        const open = deliveries.get(message.id);
-        const controller = message.work === undefined ? open?.controller : open?.works.get(message.work);
-        return controller?.abort(new Error(message.reason));
-      }
-      case "answer": {
-        asked.get(message.ask)?.(message.value);
-        asked.delete(message.ask);
-        return;
-      }
-      case "forget":
-        return void harness?.forget(message.state).catch(() => {});
-    }
+    if (message.is === "ping") send({ is: "pong", id: message.id });
+    if (message.is === "load") start(load(message));
+    if (message.is === "deliver") start(deliver(message.id, message.delivery));
+    if (message.is === "abort") abort(message);
+    if (message.is === "answer") answer(message);
+    if (message.is === "forget") start(harness?.forget(message.state));
   }
 
   socket.addEventListener("message", ({ data }) => hear(JSON.parse(data) as ToRunner));
+}
+
+/** Whatever becomes of it is said over the line. */
+function start(running: Promise<void> | undefined): void {
+  running?.catch(() => {});
 }
 
 function errorOf(error: unknown): CodeError {
