@@ -4,6 +4,7 @@ import type { Connection, Query } from "./connection.ts";
 import { MillraceError } from "./errors.ts";
 import type { Progress } from "./event-stream.ts";
 import { createLife } from "./life.ts";
+import type { Answer } from "./transport.ts";
 
 const pageEvents = 1_000;
 
@@ -35,8 +36,8 @@ export async function* readPages(
   const fixed = { format: "json", type: types, order, includeChildren, beforeOffset: before };
   let position: Query = positionOf(after);
   const life = createLife();
-  const checkLife = (response: Response) => {
-    if (!life.isOf(response)) throw deletedWhileRead(connection.pathOf(path));
+  const checkLife = (answer: Answer) => {
+    if (!life.isOf(answer)) throw deletedWhileRead(connection.pathOf(path));
   };
   for (let left = limit; left > 0; ) {
     const query = { ...fixed, ...position, limit: Math.min(left, pageEvents) };
