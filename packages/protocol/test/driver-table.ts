@@ -91,7 +91,8 @@ export function textOf(step: Step): string {
     case "scan":
       return `scan ${step.after}-${step.through}`;
     case "fold":
-      return `fold ${step.event.offset}`;
+      // Of several it may be told one by one.
+      return `fold ${step.events[0]?.offset}`;
     case "act":
       return `act ${step.event.offset} #${step.attempt}`;
     case "catchUp": {
