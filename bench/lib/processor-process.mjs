@@ -26,8 +26,7 @@ serveJobs(async ({ action, port, root, count }) => {
   if (action === "hop") return hop(client, root, count);
   if (action === "fetchHop") return hop(createEventsClient({ baseUrl }), root, count);
   if (action === "bareHop") return measured(count, (recording) => bareHop({ port, path: root, breaker, ...recording }));
-  if (action === "streams") return streams(client, root, count);
-  return fold(client, root, count);
+  return streams(client, root, count);
 });
 
 /** One after the other: append, the hook's own append, and that at a reader beside it. */
@@ -108,27 +107,4 @@ async function pingAll(client, paths, pongs) {
   for (let n = 0; n < paths.length; n++) await pongs.next();
   await sending;
   return paths.length / ((performance.now() - began) / 1_000);
-}
-
-/** History that is folded before the first event is acted on. */
-async function fold(client, path, count) {
-  await client.append(path, breaker);
-  const batch = Array.from({ length: 1_000 }, (_, n) => ({ type: "ping", payload: { n } }));
-  for (let n = 0; n < count; n += 1_000) await client.append(path, batch);
-  const run = runProcessor({ client, processor: pingPong, path });
-  await run.ready;
-  const pongs = client.tail(path, { types: ["pong"] });
-  const next = pongs.next();
-  const began = performance.now();
-  await client.append(path, { type: "ping", payload: {} });
-  await next;
-  const seconds = (performance.now() - began) / 1_000;
-  await pongs.return();
-  const { pings } = run.state(path);
-  await run.stop();
-  if (pings !== count + 1) throw new Error(`${pings} pings were folded, of ${count + 1}`);
-  const states = performance.now();
-  let state = pingPong.initialState;
-  for (let n = 0; n < 1_000_000; n++) state = pingPong.reduce({ state, event: batch[n % 1_000] });
-  return { perSecond: count / seconds, reducesPerSecond: 1e9 / (performance.now() - states) };
 }

@@ -1,6 +1,6 @@
 /**
  * A processor that runs somewhere else and pulls: from an append to what its hook appends, at a reader beside it; many
- * streams over one connection; history that has to be folded first.
+ * streams over one connection.
  *
  * The hop is all that whoever appends can see: it begins before the request of the append is made, and ends when the
  * reader has given out the hook's own event and the append is answered. Two appends are in it, each on disk, and two
@@ -16,7 +16,7 @@ const target = { atMost: 2 };
 
 export const processorPull = {
   name: "processor-pull",
-  what: "a processor that pulls: hop to its own event at a reader, 1,000 streams on one connection, folding history",
+  what: "a processor that pulls: hop to its own event at a reader, and 1,000 streams on one connection",
   async run(tools) {
     const millrace = await tools.startMillrace();
     const hops = tools.quick ? 300 : 1_500;
@@ -25,19 +25,16 @@ export const processorPull = {
       bareHop: hops,
       fetchHop: hops,
       streams: tools.quick ? 200 : 1_000,
-      fold: tools.quick ? 20_000 : 200_000,
     };
     const plan = { rounds: tools.quick ? 1 : 3, contenders: Object.keys(sizes), progress: tools.progress };
-    const [hop, bareHop, fetchHop, streams, fold] = await interleave(
-      { ...plan, nameOf: (name) => name },
-      (action, round) =>
-        runJob("processor-process.mjs", {
-          action,
-          port: millrace.port,
-          root: `/bench/${action}-${round}`,
-          count: sizes[action],
-          timeoutMs: 120_000,
-        }),
+    const [hop, bareHop, fetchHop, streams] = await interleave({ ...plan, nameOf: (name) => name }, (action, round) =>
+      runJob("processor-process.mjs", {
+        action,
+        port: millrace.port,
+        root: `/bench/${action}-${round}`,
+        count: sizes[action],
+        timeoutMs: 120_000,
+      }),
     );
     const rows = [
       ...hopRows({ hop, bareHop, fetchHop }),
@@ -49,15 +46,8 @@ export const processorPull = {
       }),
       row({ what: `${sizes.streams} streams: next hops`, value: of(streams, ({ next }) => next), unit: "/s" }),
       row({ what: `${sizes.streams} streams: memory`, value: of(streams, ({ rss }) => rss / 1e6), unit: "MB" }),
-      row({
-        what: "history folded over HTTP",
-        value: of(fold, ({ perSecond }) => perSecond),
-        unit: "/s",
-        peer: "reduce alone",
-        peerValue: of(fold, ({ reducesPerSecond }) => reducesPerSecond),
-      }),
     ];
-    return { rows, raw: { hop, bareHop, fetchHop, streams, fold } };
+    return { rows, raw: { hop, bareHop, fetchHop, streams } };
   },
 };
 

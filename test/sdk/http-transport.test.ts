@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createEventsClient, type EventsClient } from "@millrace/sdk";
 import { httpTransport } from "@millrace/sdk/node";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, onTestFinished, test } from "vitest";
 
 let server: Server | undefined;
 
@@ -75,4 +75,17 @@ test("text in any characters comes whole, also where a chunk ends in the middle 
     response.write(bytes.subarray(0, middle), () => setImmediate(() => response.end(bytes.subarray(middle))));
   });
   expect(await client.state("a")).toEqual({ projectSlug: "größer ✓" });
+});
+
+test("one signal for many requests at once is no leak, and says nothing", async () => {
+  const warnings: Error[] = [];
+  const hear = (warning: Error) => void warnings.push(warning);
+  process.on("warning", hear);
+  onTestFinished(() => void process.off("warning", hear));
+  const client = await clientOf((_, response) => response.end("{}"));
+  const { signal } = new AbortController();
+  await Promise.all(Array.from({ length: 20 }, () => client.state("a", { signal })));
+  // Warnings are told in a turn of their own.
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(warnings).toEqual([]);
 });

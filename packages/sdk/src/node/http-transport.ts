@@ -3,6 +3,7 @@
  * each request, and its first use compiles a parser, which takes as long as starting Node. Connections are kept by the
  * global agents. Redirects are not followed.
  */
+import { setMaxListeners } from "node:events";
 import { type ClientRequest, type IncomingMessage, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import type { Socket } from "node:net";
@@ -21,8 +22,12 @@ export const httpTransport: Transport = (url, { method, headers, body, signal })
     outgoing.on("error", (error) => reject(signal?.aborted ? signal.reason : named(error)));
     outgoing.on("close", () => signal?.removeEventListener("abort", abort));
     outgoing.on("socket", (socket) => socket.connecting && limitConnecting(socket, outgoing));
-    signal?.addEventListener("abort", abort);
-    if (signal?.aborted) abort();
+    if (signal !== undefined) {
+      // Many requests may end by the same signal; Node would take that for a leak, and say so.
+      setMaxListeners(0, signal);
+      signal.addEventListener("abort", abort);
+      if (signal.aborted) abort();
+    }
     // Of a body that comes with the end, Node says the length by itself.
     outgoing.end(body);
   });
