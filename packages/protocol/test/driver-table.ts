@@ -82,7 +82,7 @@ export function delivered(text: string): { event: StreamEvent; act: boolean } {
   return { event: eventAt(Number(text.replace(/[()]/g, ""))), act: !text.startsWith("(") };
 }
 
-function eventAt(offset: number): StreamEvent {
+export function eventAt(offset: number): StreamEvent {
   return { streamPath: "/s", offset, type: "t", payload: {}, createdAt: "2026-01-01T00:00:00.000Z" };
 }
 
