@@ -1,4 +1,5 @@
 /** Requests over `node:http` fail like those of `fetch`: at once where the request is wrong, else as unreachable. */
+import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createEventsClient, type EventsClient } from "@millrace/sdk";
@@ -88,4 +89,22 @@ test("one signal for many requests at once is no leak, and says nothing", async 
   // Warnings are told in a turn of their own.
   await new Promise((resolve) => setImmediate(resolve));
   expect(warnings).toEqual([]);
+});
+
+test("an answer that is refused for its headers is read all the same: else its connection would stay taken", async () => {
+  const pages = [
+    { id: "one", body: { events: [{ offset: 1 }], next: "1" } },
+    { id: "two", body: { events: [], next: null, padding: "x".repeat(20_000_000) } },
+  ];
+  const sent: Promise<unknown>[] = [];
+  const client = await clientOf((_, response) => {
+    const { id, body } = pages.shift() as (typeof pages)[number];
+    sent.push(once(response, "finish"));
+    response.writeHead(200, { "millrace-stream-id": id }).end(JSON.stringify(body));
+  });
+  const reading = (async () => {
+    for await (const { offset } of client.read("a")) expect(offset).toBe(1);
+  })();
+  await expect(reading).rejects.toMatchObject({ code: "deleted_while_read" });
+  expect(await Promise.all(sent)).toHaveLength(2);
 });

@@ -93,8 +93,10 @@ export function createConnection(options: ClientOptions): Connection {
     get: (route, query, signal, onAnswer) =>
       retrying(retry, signal, async () => {
         const answer = await send(route, { query, signal });
+        // Also of an answer that is refused then: what nobody reads keeps its connection taken.
+        const value = await readJson<never>(answer, signal);
         onAnswer?.(answer);
-        return readJson(answer, signal);
+        return value;
       }),
   };
 }

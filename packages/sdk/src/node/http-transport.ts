@@ -61,6 +61,7 @@ function textOf(incoming: IncomingMessage): Promise<string> {
     incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
     incoming.on("end", () => resolve(Buffer.concat(chunks).toString()));
     incoming.on("error", reject);
+    if (incoming.destroyed) reject(new Error("the answer broke off"));
   });
 }
 
