@@ -334,7 +334,7 @@ export class Consumer {
       case "scan":
         return this.#scan(step.after, step.through);
       case "fold":
-        this.#fold(step.event);
+        this.#fold(step.events);
         return undefined;
       case "save":
         return this.house.save();
@@ -395,13 +395,21 @@ export class Consumer {
     if (this.#driver.waiting.length === 0) this.#folded?.through(scanned.through);
   }
 
-  #fold(event: StreamEvent): void {
-    try {
-      (this.#folded as FoldedState).fold(event);
-      this.#hear({ is: "folded", offset: event.offset });
-    } catch (error) {
-      this.#hear({ is: "foldFailed", offset: event.offset, message: `reduce failed: ${messageOf(error)}` });
+  /** A page of history at once: to tell the driver of each costs more than most reducers. */
+  #fold(events: readonly StreamEvent[]): void {
+    let through: number | undefined;
+    let failed: { offset: number; message: string } | undefined;
+    for (const event of events) {
+      try {
+        (this.#folded as FoldedState).fold(event);
+        through = event.offset;
+      } catch (error) {
+        failed = { offset: event.offset, message: `reduce failed: ${messageOf(error)}` };
+        break;
+      }
     }
+    if (through !== undefined) this.#hear({ is: "folded", offset: through });
+    if (failed !== undefined) this.#hear({ is: "foldFailed", ...failed });
   }
 
   async #act(event: StreamEvent, attempt: number): Promise<void> {
