@@ -14,7 +14,14 @@ const rooms: Record<string, { imports: string[]; node: boolean | string }> = {
   testing: { imports: ["@millrace/protocol", "@millrace/engine"], node: false },
   http: { imports: ["@millrace/protocol", "@millrace/engine"], node: false },
   millrace: {
-    imports: ["@millrace/protocol", "@millrace/engine", "@millrace/http", "@millrace/sdk", "@millrace/sdk/processor"],
+    imports: [
+      "@millrace/protocol",
+      "@millrace/engine",
+      "@millrace/http",
+      "@millrace/sdk",
+      "@millrace/sdk/processor",
+      "@millrace/sdk/node",
+    ],
     node: true,
   },
 };

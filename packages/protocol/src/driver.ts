@@ -58,7 +58,8 @@ export interface Driver {
 
 export type Step =
   | { do: "scan"; after: number; through: number }
-  | { do: "fold"; event: StreamEvent }
+  /** All that stands before the next event to act on, or that one. */
+  | { do: "fold"; events: readonly StreamEvent[] }
   | { do: "save" }
   | { do: "act"; event: StreamEvent; attempt: number }
   | { do: "catchUp"; missed?: { after: number; through: number }; interrupted?: Interrupted; attempt: number }
@@ -68,6 +69,7 @@ export type Step =
 export type Heard =
   | { is: "head"; head: number }
   | { is: "scanned"; through: number; events: readonly Delivered[] }
+  /** Everything up to here that was to be folded. */
   | { is: "folded"; offset: number }
   | { is: "foldFailed"; offset: number; message: string }
   | { is: "saved"; progress: Progress }
@@ -168,7 +170,7 @@ export function nextStep(driver: Driver, now: number): Step {
   if (driver.halted) return { do: "rest" };
   if (fault !== undefined) return { do: "halt", ...fault, attempts: 1 };
   if (driver.paused) return driver.dirty ? { do: "save" } : { do: "rest" };
-  if (next !== undefined && !isActedOn(driver, next)) return { do: "fold", event: next.event };
+  if (next !== undefined && !isActedOn(driver, next)) return { do: "fold", events: unactedIn(driver) };
   if (next === undefined && driver.scanned < driver.head && isBehind(driver)) {
     return { do: "scan", after: driver.scanned, through: driver.head };
   }
@@ -184,7 +186,7 @@ export function nextStep(driver: Driver, now: number): Step {
   if (driver.saveFirst) return { do: "save" };
   if (progress.catchUp !== undefined) return catchUpStep(driver, progress.catchUp);
   if (next === undefined) return { do: "rest" };
-  if (driver.folded < next.event.offset) return { do: "fold", event: next.event };
+  if (driver.folded < next.event.offset) return { do: "fold", events: [next.event] };
   return { do: "act", event: next.event, attempt: progress.begun + 1 };
 }
 
@@ -195,6 +197,12 @@ function isBehind({ progress, head }: Driver): boolean {
 
 function isActedOn({ actAfter }: Driver, { event, act }: Delivered): boolean {
   return act && event.offset > actAfter;
+}
+
+/** What is only folded, up to the first that is acted on. */
+function unactedIn(driver: Driver): StreamEvent[] {
+  const end = driver.waiting.findIndex((delivered) => isActedOn(driver, delivered));
+  return driver.waiting.slice(0, end < 0 ? undefined : end).map(({ event }) => event);
 }
 
 function isSpent({ progress, settings }: Driver): boolean {
@@ -313,10 +321,10 @@ function overRange(driver: Driver): Driver {
 }
 
 function afterFold(driver: Driver, offset: number): Driver {
-  const first = driver.waiting[0];
   const folded = { ...driver, folded: Math.max(driver.folded, offset) };
-  if (first === undefined || isActedOn(driver, first)) return folded;
-  return overRange({ ...folded, waiting: driver.waiting.slice(1) });
+  const next = driver.waiting.findIndex((delivered) => delivered.event.offset > offset || isActedOn(driver, delivered));
+  if (next === 0 || driver.waiting.length === 0) return folded;
+  return overRange({ ...folded, waiting: next < 0 ? [] : driver.waiting.slice(next) });
 }
 
 function afterReturn(driver: Driver): Driver {

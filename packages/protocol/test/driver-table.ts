@@ -84,7 +84,7 @@ export function delivered(text: string): { event: StreamEvent; act: boolean } {
   return { event: eventAt(Number(text.replace(/[()]/g, ""))), act: !text.startsWith("(") };
 }
 
-function eventAt(offset: number): StreamEvent {
+export function eventAt(offset: number): StreamEvent {
   return { streamPath: "/s", offset, type: "t", payload: {}, createdAt: "2026-01-01T00:00:00.000Z" };
 }
 
@@ -93,7 +93,8 @@ export function textOf(step: Step): string {
     case "scan":
       return `scan ${step.after}-${step.through}`;
     case "fold":
-      return `fold ${step.event.offset}`;
+      // Of several it may be told one by one.
+      return `fold ${step.events[0]?.offset}`;
     case "act":
       return `act ${step.event.offset} #${step.attempt}`;
     case "catchUp": {

@@ -11,10 +11,10 @@ import { type ElsewhereProcessor, type Folded, isFoldError } from "./folded.ts";
 import { messageOf, type Outcome } from "./hook-run.ts";
 import { Hooks } from "./hooks.ts";
 import type { DeliveryHouse } from "./house.ts";
-import { openFolded, snapshotOf } from "./load.ts";
+import { handOver, openFolded, snapshotOf } from "./load.ts";
 import { encodeProgress, isAtRest, overHead, startFrom } from "./progress-row.ts";
 import { scan } from "./scan.ts";
-import { type ConsumerSpec, consumerName, type DeliveryKind, type LoadedProcessor } from "./spec.ts";
+import { type Beginning, type ConsumerSpec, consumerName, type DeliveryKind, type LoadedProcessor } from "./spec.ts";
 import { withCode } from "./with-code.ts";
 
 /** When the log could not be read or written, it is looked at again after this time. */
@@ -31,8 +31,7 @@ export class Consumer {
   /** When it wants to be called, if nothing happens before. */
   callAt: number | undefined;
   #driver: Driver;
-  readonly #stir: (consumer: Consumer) => void;
-  readonly #from: { load(spec: ConsumerSpec, cursor: number): Promise<LoadedProcessor | ElsewhereProcessor> };
+  readonly #from: Beginning;
   #start: "first" | "version" | "again";
   /** Its code and state, once they are needed. */
   #folded: Folded | undefined;
@@ -51,22 +50,7 @@ export class Consumer {
   #whenStill: (() => void)[] = [];
   #stopWaiting: (() => void) | undefined;
 
-  /**
-   * @param resting nothing is owed to it, so what lies between its cursor and the head is not for it
-   * @param stir is told whenever something happens to it
-   */
-  constructor(
-    kind: DeliveryKind,
-    spec: ConsumerSpec,
-    house: DeliveryHouse,
-    from: {
-      row: string | undefined;
-      resting: boolean;
-      /** Its code; what this throws halts it. */
-      load(spec: ConsumerSpec, cursor: number): Promise<LoadedProcessor | ElsewhereProcessor>;
-      stir(consumer: Consumer): void;
-    },
-  ) {
+  constructor(kind: DeliveryKind, spec: ConsumerSpec, house: DeliveryHouse, from: Beginning) {
     this.kind = kind;
     this.spec = spec;
     this.house = house;
@@ -76,7 +60,6 @@ export class Consumer {
     const head = house.head();
     this.#start = start;
     this.#missedThrough = kind.misses === true && start !== "first" ? head : 0;
-    this.#stir = from.stir;
     this.#from = from;
     this.#driver = startDriver(
       { misses: kind.misses === true && start !== "first", decides: false, failuresMax: kind.failuresMax },
@@ -92,7 +75,7 @@ export class Consumer {
     if (spec.halted !== undefined) this.#hear({ is: "halted" });
     this.#hooks = new Hooks(this);
     if (this.#owes()) this.#owedSince = house.clock.now();
-    this.#stir(this);
+    this.#from.stir(this);
   }
 
   /**
@@ -343,7 +326,7 @@ export class Consumer {
       case "scan":
         return this.#scan(step.after, step.through);
       case "fold":
-        return this.#fold(step.event);
+        return this.#fold(step.events);
       case "save":
         return this.house.save();
       case "act":
@@ -402,15 +385,11 @@ export class Consumer {
     if (this.#driver.waiting.length === 0) this.#folded?.through(scanned.through);
   }
 
-  #fold(event: StreamEvent): Promise<void> | undefined {
-    try {
-      const folding = (this.#folded as Folded).fold(event);
-      this.#hear({ is: "folded", offset: event.offset });
-      return folding === undefined ? undefined : this.#folding(folding);
-    } catch (error) {
-      this.#foldFailed(error);
-      return undefined;
-    }
+  #fold(events: readonly StreamEvent[]): Promise<void> | undefined {
+    const { through, folding, failed } = handOver(this.#folded as Folded, events);
+    if (through !== undefined) this.#hear({ is: "folded", offset: through });
+    if (failed !== undefined) this.#foldFailed(failed);
+    return folding === undefined ? undefined : this.#folding(folding);
   }
 
   async #folding(folding: Promise<void>): Promise<void> {
@@ -508,6 +487,6 @@ export class Consumer {
 
   #turnTo(driver: Driver): void {
     this.#driver = driver;
-    this.#stir(this);
+    this.#from.stir(this);
   }
 }

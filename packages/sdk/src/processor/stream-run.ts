@@ -71,6 +71,8 @@ export class StreamRun {
   #paused: boolean;
   /** What came and was not asked for yet, and behind which offset that is everything there is for this processor. */
   #ahead: { after: number; events: StreamEvent[] } = { after: 0, events: [] };
+  /** History that is on its way before it is asked for. */
+  #asked: { after: number; page: Promise<Page> } | undefined;
   #waiting: { offset: number; resolve(): void; reject(error: Error): void }[] = [];
   #halted: string | undefined;
   /** As it is on disk. */
@@ -267,17 +269,29 @@ export class StreamRun {
       this.#ahead = { after: through, events: ahead.events.filter(({ offset }) => offset > through) };
       return { events: ahead.events.filter(({ offset }) => offset > after && offset <= through), through };
     }
-    const end = Math.min(through, after + pageEvents);
+    const asked = this.#asked?.after === after ? this.#asked.page : this.#fetch(after, through);
+    this.#asked = undefined;
+    const page = await asked;
+    if (page.through < through) {
+      // On its way while this one is folded.
+      this.#asked = { after: page.through, page: this.#fetch(page.through, through) };
+      this.#asked.page.catch(() => {});
+    }
+    return page;
+  }
+
+  async #fetch(after: number, last: number): Promise<Page> {
+    const through = Math.min(last, after + pageEvents);
     const events: StreamEvent[] = [];
     await this.#needs.readTurns(async () => {
       try {
         const { client, signal } = this.#needs;
-        for await (const event of client.read(this.path, { after, before: end + 1, signal })) events.push(event);
+        for await (const event of client.read(this.path, { after, before: through + 1, signal })) events.push(event);
       } catch (error) {
         throw toStreamError(error);
       }
     });
-    return { events, through: end };
+    return { events, through };
   }
 
   async #tell({ key, event, offset, slug, needed = false }: Fact): Promise<void> {
