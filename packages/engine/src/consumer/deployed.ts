@@ -75,7 +75,8 @@ async function load(sandbox: Sandbox, spec: ConsumerSpec, place: ConsumerPlace):
     if (!isSandboxError(error) || error.reason === "code") throw error;
     // Whatever is wrong is no fault of the code: it is told, and tried again.
     if (error.reason === "unavailable") await tellUnavailable(spec, place, error.message);
-    throw new StreamError("unavailable", error.message, { retryAfterSeconds });
+    const isLonger = error.reason === "unavailable";
+    throw new StreamError("unavailable", error.message, { retryAfterSeconds: isLonger ? retryAfterSeconds : 1 });
   }
 }
 

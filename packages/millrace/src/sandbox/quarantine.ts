@@ -2,7 +2,13 @@
  * Where suspects run: each alone in a process of its own, one after another. Whoever has done again what it was doing
  * when its process ended, or runs for a while without harm, is let go; and the next has its turn.
  */
-import { type SandboxCalls, type SandboxDelivery, SandboxError, type SandboxResult } from "@millrace/engine";
+import {
+  type SandboxCalls,
+  type SandboxDelivery,
+  type SandboxDescription,
+  SandboxError,
+  type SandboxResult,
+} from "@millrace/engine";
 import { deedOf, Isolate, type RunningCall, type Tenant } from "./isolate.ts";
 import type { LoadMessage } from "./messages.ts";
 import type { Suspects } from "./suspects.ts";
@@ -18,6 +24,7 @@ interface Cell {
   suspect: string;
   isolate: Isolate;
   process: WorkerdProcess;
+  description: SandboxDescription;
   /** The turn of the next. */
   leave(): void;
   hasLeft: boolean;
@@ -34,6 +41,13 @@ export class Quarantine {
 
   constructor(needs: QuarantineNeeds) {
     this.#needs = needs;
+  }
+
+  /** What its processor says of itself. Rejects with SandboxError: "code" once it is convicted. */
+  async load(tenant: Tenant, load: LoadMessage): Promise<SandboxDescription> {
+    const cell = await this.#cellOf(tenant, load);
+    if (!this.#needs.suspects.isSuspect(tenant.suspect)) this.#acquit(cell);
+    return cell.description;
   }
 
   /** Rejects with SandboxError: "code" once it is convicted. */
@@ -85,7 +99,7 @@ export class Quarantine {
     let leave = () => {};
     this.#turn = new Promise((resolve) => (leave = resolve));
     await before;
-    const { start, suspects, nextId } = this.#needs;
+    const { start, suspects } = this.#needs;
     let isolate: Isolate | undefined;
     try {
       const process = await start({ callOf: (id) => isolate?.callOf(id) });
@@ -97,14 +111,16 @@ export class Quarantine {
       const loaded = await this.#load(process, load, tenant);
       isolate = loaded.isolate;
       suspects.did(suspect, { what: "load", through: 0 });
-      return { suspect, isolate, process, leave, hasLeft: false, cancelIdle: () => {} };
+      const cell = { suspect, process, leave, ...loaded, hasLeft: false, cancelIdle: () => {} };
+      cell.cancelIdle = idle(() => this.#acquit(cell));
+      return cell;
     } catch (error) {
       leave();
       throw error;
     }
   }
 
-  async #load(process: WorkerdProcess, load: LoadMessage, tenant: Tenant): Promise<{ isolate: Isolate }> {
+  async #load(process: WorkerdProcess, load: LoadMessage, tenant: Tenant): ReturnType<typeof Isolate.open> {
     try {
       return await Isolate.open({ process, load, nextId: this.#needs.nextId }, tenant);
     } catch (error) {

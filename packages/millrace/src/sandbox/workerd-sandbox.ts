@@ -9,6 +9,7 @@ import {
   type CodeError,
   type Sandbox,
   type SandboxCode,
+  type SandboxDescription,
   SandboxError,
   type SandboxedProcessor,
   type SandboxPlace,
@@ -171,7 +172,12 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       ]);
     }
 
-    const { description } = await retried(isolate);
+    async function describe(): Promise<SandboxDescription> {
+      if (!suspects.isSuspect(suspect)) return (await isolate()).description;
+      return house.quarantine.load(tenant, message).catch((error) => Promise.reject(located(error)));
+    }
+
+    const description = await retried(describe);
     return {
       description,
       async deliver(delivery, calls) {
@@ -222,12 +228,12 @@ function makeDirectory(): string {
 }
 
 /** Somebody else may have ended what it was loaded into: once more, and then whoever asked waits. */
-async function retried(isolate: () => Promise<LoadedIsolate>): Promise<LoadedIsolate> {
+async function retried<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
   try {
-    return await isolate();
+    return await ask();
   } catch (error) {
     if (!(error instanceof SandboxError) || error.reason !== "interrupted") throw error;
-    return await isolate();
+    return await ask();
   }
 }
 
