@@ -9,6 +9,7 @@ import { createExpressions } from "./expressions/expressions.ts";
 import { createNodeServer } from "./node-server.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { createProcessMetrics } from "./process-metrics.ts";
+import type { EgressOptions } from "./sandbox/egress/egress-rules.ts";
 import { createFileSecrets } from "./secrets/file-secrets.ts";
 import type { KeptSecrets } from "./secrets/kept-secrets.ts";
 import { createMemorySecrets } from "./secrets/memory-secrets.ts";
@@ -26,6 +27,10 @@ export interface ServeOptions {
   limits?: Partial<Limits>;
   /** Lets webhooks lead to this machine and to private networks: for development and tests. */
   allowPrivateDestinations?: boolean;
+  /** The hosts that deployed code may ask, by project; every public one without it. */
+  egress?: EgressOptions;
+  /** Under which the server is reached from outside. */
+  publicUrl?: string;
   /** What secrets are sealed with, instead of a key file in the data directory: 32 bytes, as hex or base64. */
   secretsKey?: string;
   /**

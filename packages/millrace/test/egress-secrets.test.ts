@@ -153,12 +153,15 @@ describe("a request to this server itself", () => {
     });
   });
 
-  test.each<Record<string, string>>([{}, { "x-millrace-call": "c2" }])("by nobody's call is refused: %j", async (headers) => {
-    own.push(origin);
-    const answer = await world.ask(origin, { headers: { ...forged, ...headers } });
-    expect(answer).toMatchObject({ status: 403, headers: { "x-millrace-egress": "cause" } });
-    expect(heard).toEqual([]);
-  });
+  test.each<Record<string, string>>([{}, { "x-millrace-call": "c2" }])(
+    "by nobody's call is refused: %j",
+    async (headers) => {
+      own.push(origin);
+      const answer = await world.ask(origin, { headers: { ...forged, ...headers } });
+      expect(answer).toMatchObject({ status: 403, headers: { "x-millrace-egress": "cause" } });
+      expect(heard).toEqual([]);
+    },
+  );
 
   test("is no matter of other servers, whose causes are the code's own", async () => {
     own.push(origin);
