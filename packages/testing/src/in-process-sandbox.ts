@@ -63,7 +63,8 @@ export function createInProcessSandbox(options: InProcessSandboxOptions = {}): I
         try {
           // What crosses a boundary is a copy.
           const crossing = structuredClone(delivery);
-          const { result, works } = await Promise.race([harness.deliver(crossing, bridge, calls.signal), interrupted]);
+          const delivering = harness.deliver(crossing, bridge, () => calls.signal);
+          const { result, works } = await Promise.race([delivering, interrupted]);
           if (works === undefined) running.delete(interrupt);
           else void works.finally(() => running.delete(interrupt));
           return result;
