@@ -50,6 +50,14 @@ export {
   type OutboundSocket,
   type SocketRequest,
 } from "./ports/outbound.ts";
+export type {
+  HeaderList,
+  OutboundStreams,
+  StreamAnswer,
+  StreamRequest,
+  UpgradeAnswer,
+  UpgradeRequest,
+} from "./ports/outbound-streams.ts";
 export {
   type CodeError,
   isSandboxError,

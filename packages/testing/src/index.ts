@@ -22,7 +22,7 @@ export { createInProcessSandbox, type InProcessSandbox } from "./in-process-sand
 export { type Intercept, type InterceptedCall, interceptDirectory } from "./intercept-directory.ts";
 export type { LogStore } from "./log-suite/log-case.ts";
 export { createManualClock, type ManualClock, manualClockStart } from "./manual-clock.ts";
-export type { ListeningReceiver, OutboundFixture } from "./outbound-suite/outbound-case.ts";
+export type { AcceptingPeer, ListeningReceiver, OutboundFixture } from "./outbound-suite/outbound-case.ts";
 export { createSeededRandom, type SeededRandom } from "./seeded-random.ts";
 export {
   createSimulatedNetwork,
@@ -32,3 +32,4 @@ export {
   type ReceiverAnswer,
   type SimulatedNetwork,
 } from "./simulated-network.ts";
+export type { PeerSocket, PeerTalk, ReceivedUpgrade, SocketPeer } from "./socket-peer.ts";

@@ -15,6 +15,8 @@ export interface SandboxCode {
   limits?: SandboxLimits;
   compatibilityDate?: string;
   compatibilityFlags?: readonly string[];
+  /** What all its requests carry; the value may name a secret. */
+  fixedHeader?: readonly [name: string, value: string];
 }
 
 export interface SandboxLimits {

@@ -107,6 +107,10 @@ export const commands: Record<string, CommandEntry> = {
     summary: "fold a history with a processor, without effects",
     load: async () => (await import("./replay-command.ts")).replayCommand,
   },
+  cursors: {
+    summary: "list and delete what the server keeps for processors elsewhere",
+    load: async () => (await import("./cursors-command.ts")).cursorsCommand,
+  },
   secrets: {
     summary: "set, list and remove what may be sent to named hosts only",
     load: async () => (await import("./secrets-command.ts")).secretsCommand,

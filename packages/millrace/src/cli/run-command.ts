@@ -12,6 +12,7 @@ const options = {
   children: { type: "boolean", help: "everything below it as well, also what is born later" },
   env: { type: "string", multiple: true, value: "NAME[=VALUE]", help: "what hooks find in env; NAME alone: from here" },
   cursor: { type: "string", value: "FILE", help: "keeps its progress there; else each start is a first one" },
+  "server-cursor": { type: "boolean", help: "the server keeps it, by the slug, for one runtime at a time" },
   "start-from": { type: "string", value: "PLACE", help: "start, end or an offset, at the first start" },
   watch: { type: "boolean", help: "the file may change: each new version takes the place of the last" },
   ...clientOptions,
@@ -28,6 +29,7 @@ at once.`,
     "millrace run ping-pong.ts --path /me/pings",
     "millrace run agent.ts --path /agents --children --env MODEL=small --env API_KEY",
     "millrace run agent.ts --path '/agents/*' --cursor agent.cursor.json",
+    "millrace run agent.ts --path '/agents/*' --server-cursor",
     "millrace run ping-pong.ts --path /me/pings --watch --start-from start",
   ],
   async run(args) {
@@ -35,6 +37,9 @@ at once.`,
     const file = positionals[0] as string;
     if (values.path === undefined) throw new UsageError("--path is missing: on which stream?");
     const path = pathArgument(values.path);
+    if (values.cursor !== undefined && values["server-cursor"]) {
+      throw new UsageError("Progress is kept at one place: --cursor FILE, or --server-cursor.");
+    }
     const place = values["start-from"];
     const startFrom = place === undefined ? undefined : placeOf("start-from", ["start", "end"], place);
     const env = environmentOf(values.env ?? []);
@@ -47,7 +52,7 @@ at once.`,
     const { children: includeChildren = false, watch = false, json } = values;
     // A server that is not there is said at once; later it is waited for.
     await withClient(values, {}, canBeReached);
-    const cursors = await cursorsOf(values.cursor);
+    const cursors = await cursorsOf(values.cursor, values["server-cursor"] === true);
     const here = { file, path, includeChildren, cursors, startFrom, env, json, watch };
     return leaveWith(await withClient(values, { path, retry: {} }, (client) => runHere(client, here)));
   },

@@ -10,6 +10,7 @@ import {
   type OutboundRequest,
   type OutboundResponse,
   type OutboundSocket,
+  type OutboundStreams,
   type SocketRequest,
 } from "@millrace/engine";
 import { type Connection, openConnection } from "./connection.ts";
@@ -19,6 +20,7 @@ import { exchange } from "./exchange.ts";
 import { toOutboundError } from "./failure.ts";
 import type { Lookup } from "./open-socket.ts";
 import { toRequestHeaders } from "./request-headers.ts";
+import { createStreams } from "./streams.ts";
 import { openWebSocket } from "./web-socket.ts";
 
 export interface OutboundOptions {
@@ -30,6 +32,9 @@ export interface OutboundOptions {
   connectionsPerOrigin?: number;
   /** At the same time to all. */
   connections?: number;
+  /** The same for streams, which last for as long as they are used. They take no connection from anybody else. */
+  streamsPerOrigin?: number;
+  streams?: number;
   /** WebSockets at the same time; one more is "unreachable". */
   sockets?: number;
   /** Requests that wait for a connection; one more is "unreachable". */
@@ -44,7 +49,7 @@ export interface OutboundOptions {
 
 const systemLookup: Lookup = async (hostname) => (await lookUp(hostname, { all: true })).map(({ address }) => address);
 
-export function createOutbound(options: OutboundOptions = {}): Outbound {
+export function createOutbound(options: OutboundOptions = {}): Outbound & OutboundStreams {
   const rule = { allowPrivateDestinations: options.allowPrivateDestinations ?? false };
   const connectionOptions = {
     rule,
@@ -52,13 +57,16 @@ export function createOutbound(options: OutboundOptions = {}): Outbound {
     idleMs: options.idleMs ?? 4_000,
     headerBytesMax: options.responseHeaderBytesMax ?? 16 * 1024,
   };
-  const connections = createConnections({
-    perOrigin: options.connectionsPerOrigin ?? 16,
-    total: options.connections ?? 256,
-    waitingMax: options.waitingMax ?? 10_000,
-    ageMaxMs: options.connectionAgeMs ?? 60_000,
-    open: (destination, onClosed) => openConnection(destination, { ...connectionOptions, onClosed }),
-  });
+  const bounded = (perOrigin: number, total: number) =>
+    createConnections({
+      perOrigin,
+      total,
+      waitingMax: options.waitingMax ?? 10_000,
+      ageMaxMs: options.connectionAgeMs ?? 60_000,
+      open: (destination, onClosed) => openConnection(destination, { ...connectionOptions, onClosed }),
+    });
+  const connections = bounded(options.connectionsPerOrigin ?? 16, options.connections ?? 256);
+  const streams = createStreams(rule, bounded(options.streamsPerOrigin ?? 512, options.streams ?? 2_048));
   const underWay = new Set<AbortController>();
   const socketsMax = options.sockets ?? 1_000;
   /** Open, or being opened. */
@@ -134,11 +142,13 @@ export function createOutbound(options: OutboundOptions = {}): Outbound {
   return {
     send,
     connect,
+    exchange: streams.exchange,
+    upgrade: streams.upgrade,
     async close() {
       closed = true;
       for (const cut of underWay) cut.abort(closing());
       await Promise.all([...sockets].map((connection) => connection.destroy()));
-      await connections.close();
+      await Promise.all([connections.close(), streams.close()]);
     },
   };
 }

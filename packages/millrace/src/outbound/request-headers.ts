@@ -1,24 +1,28 @@
 /** The headers of an outgoing request, judged before anything is connected. No message holds a value. */
 import { validateHeaderName, validateHeaderValue } from "node:http";
-import { OutboundError } from "@millrace/engine";
+import { type HeaderList, OutboundError } from "@millrace/engine";
 
 /** Those that say where a message ends, or whose it is: one of them wrong, and two hosts read two different requests. */
-const ofTheConnection = new Set([
+const ofTheConnection: ReadonlySet<string> = new Set([
   "connection",
   "content-length",
   "expect",
   "host",
   "keep-alive",
   "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** Said by whoever speaks the WebSocket. */
+const ofTheSocket: ReadonlySet<string> = new Set([
   "sec-websocket-accept",
   "sec-websocket-extensions",
   "sec-websocket-key",
   "sec-websocket-protocol",
   "sec-websocket-version",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
 ]);
 
 /** @throws OutboundError "refused" */
@@ -34,7 +38,21 @@ export function toRequestHeaders(given: Readonly<Record<string, string>>): Recor
   return headers;
 }
 
+/** As they are, in the flat list that undici takes. @throws OutboundError "refused" */
+export function toStreamHeaders(given: HeaderList): string[] {
+  for (const [name, value] of given) {
+    const fault = headerFault(name.toLowerCase(), value);
+    if (fault !== undefined) throw new OutboundError("refused", fault);
+  }
+  return given.flat();
+}
+
 function faultOf(name: string, value: string): string | undefined {
+  if (ofTheSocket.has(name)) return `The header ${name} cannot be given: the connection itself says it.`;
+  return headerFault(name, value);
+}
+
+function headerFault(name: string, value: string): string | undefined {
   if (!succeeds(() => validateHeaderName(name))) return "A header of the request has a name that no header may have.";
   if (ofTheConnection.has(name)) return `The header ${name} cannot be given: the connection itself says it.`;
   if (succeeds(() => validateHeaderValue(name, value))) return undefined;
