@@ -218,6 +218,20 @@ describe("in the sandbox itself", () => {
       .poll(processors, { timeout: 10_000 })
       .toMatch(/halted at \d+ .*RangeError: cannot be folded \(at .*ping-pong\.ts:12:\d+\)/);
   });
+
+  test("what a package throws names the line that called it", async () => {
+    const at = written({
+      "p.js":
+        'import { fail } from "faulty";\n\nexport default {\n  slug: "p",\n  async afterAppend({ event }) {\n    if (event.type === "a") await fail();\n  },\n};\n',
+      "node_modules/faulty/package.json": '{"name":"faulty","type":"module","exports":"./index.js"}',
+      "node_modules/faulty/index.js": "export async function fail() {\n  await null;\n  JSON.parse('{');\n}\n",
+    });
+    const where = { MILLRACE_URL: sandboxed.url };
+    expect((await run(["deploy", at("p.js"), "--path", "/package"], where)).code).toBe(0);
+    await append(sandboxed.url, "/package", { type: "a" });
+    const processors = async () => (await run(["processors", "/package"], where)).stdout;
+    await expect.poll(processors, { timeout: 10_000 }).toMatch(/SyntaxError: .* \(at .*\(?p\.js:6:\d+\)+/);
+  });
 });
 
 describe("lists", () => {
