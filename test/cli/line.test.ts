@@ -13,8 +13,8 @@ import { run } from "./run.ts";
 const names = [
   ...["serve", "append", "tail", "read", "state", "streams", "delete", "pause", "resume"],
   ...["schedule", "schedules", "cancel", "subscribe", "subscriptions", "unsubscribe", "redeliver"],
-  ...["transform", "transformers", "untransform", "why", "run", "deploy", "undeploy", "processors", "replay"],
-  ...["cursors", "secrets", "export", "import", "completion"],
+  ...["transform", "transformers", "untransform", "why", "run"],
+  ...["deploy", "undeploy", "processors", "replay", "cursors", "secrets", "export", "import", "completion"],
 ];
 
 const flagsIn = (help: string) => [...help.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag as string);
@@ -155,6 +155,11 @@ describe("wrong usage ends with 2 and one that helps", () => {
     [["why", "/a"], "An event is written as <path>@<offset>"],
     [["why", "/a@0"], "An event is written as <path>@<offset>"],
     [["why", "/a@1", "--limit", "0"], "--limit is a whole number from 1"],
+    [["run", "p.ts", "--path", "/a", "--cursor", "f", "--server-cursor"], "Progress is kept at one place"],
+    [["cursors"], 'Something is missing behind "cursors"'],
+    [["cursors", "list"], "A path is expected"],
+    [["cursors", "list", "/a", "s"], "cursors goes on with list <path>, or rm <path> <slug>"],
+    [["cursors", "rm", "/a"], "cursors goes on with list <path>, or rm <path> <slug>"],
     [["deploy"], 'Something is missing behind "deploy"'],
     [["deploy", "a.ts"], "--path is missing"],
     [["deploy", "/nowhere/a.ts", "--path", "/a"], "/nowhere/a.ts cannot be read"],
@@ -162,11 +167,6 @@ describe("wrong usage ends with 2 and one that helps", () => {
     [["deploy", "a.ts", "--path", "/a", "--env", "=1"], "--env is NAME=VALUE"],
     [["undeploy", "a"], "--path is missing"],
     [["processors"], 'Something is missing behind "processors"'],
-    [["run", "p.ts", "--path", "/a", "--cursor", "f", "--server-cursor"], "Progress is kept at one place"],
-    [["cursors"], 'Something is missing behind "cursors"'],
-    [["cursors", "list"], "A path is expected"],
-    [["cursors", "list", "/a", "s"], "cursors goes on with list <path>, or rm <path> <slug>"],
-    [["cursors", "rm", "/a"], "cursors goes on with list <path>, or rm <path> <slug>"],
     [["secrets"], 'Something is missing behind "secrets"'],
     [["secrets", "get", "A"], "secrets goes on with set, list or rm"],
     [["secrets", "set"], "The name of a secret is expected"],
