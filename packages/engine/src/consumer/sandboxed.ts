@@ -206,9 +206,10 @@ function errorOf(error: CodeError): Error {
   return new StreamError(error.code as "unavailable", error.message, (error.data ?? {}) as never);
 }
 
-/** The message, and the first of the author's own lines. */
+/** The message, and the first of the author's own lines: who called a package, not where in it. */
 function textOf({ name, message, stack = "" }: CodeError): string {
-  const line = /^\s*at .*$/m.exec(stack)?.[0].trim();
+  const lines = stack.match(/^\s*at .*$/gm) ?? [];
+  const line = (lines.find((each) => /:\d+\)?$/.test(each) && !each.includes("node_modules/")) ?? lines[0])?.trim();
   const what = name === "Error" || message.startsWith(`${name}:`) ? message : `${name}: ${message}`;
   return line === undefined ? what : `${what} (${line})`;
 }
