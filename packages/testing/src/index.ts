@@ -40,3 +40,4 @@ export {
   type ReceiverAnswer,
   type SimulatedNetwork,
 } from "./simulated-network.ts";
+export { createSimulatedStreams, type SimulatedStreams } from "./simulated-streams.ts";
