@@ -105,6 +105,22 @@ describe("piece by piece", () => {
   });
 });
 
+test("a long upload that is refused is answered at once, and the rest of it is thrown away", async () => {
+  const length = 64 * mebibyte;
+  const headers = { connection: "keep-alive", "content-length": String(length) };
+  const sending = world.start("ftp://example.com/", { method: "PUT", headers });
+  const incoming = await new Promise<IncomingMessage>((resolve) => {
+    sending.once("response", resolve).write(Buffer.alloc(mebibyte));
+  });
+  expect(incoming.statusCode).toBe(400);
+  const answer = textOf(incoming);
+  for (let sent = mebibyte; sent < length; sent += mebibyte) {
+    if (!sending.write(Buffer.alloc(mebibyte))) await once(sending, "drain");
+  }
+  sending.end();
+  expect(JSON.parse(await answer).error.code).toBe("egress_request");
+});
+
 describe("who goes away takes the other side along", () => {
   test.each([
     ["of unknown length", {}],

@@ -80,6 +80,9 @@ function pairsOf(raw: readonly string[]): [string, string][] {
   return Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i] as string, raw[2 * i + 1] as string]);
 }
 
+/** What is longer names nothing. */
+const nameCharactersMax = 256;
+
 function one(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? undefined : value;
+  return typeof value === "string" && value.length <= nameCharactersMax ? value : undefined;
 }
