@@ -1,6 +1,7 @@
 /** Whether a request may go where it wants to, and the headers with which it goes: secrets, and its cause. */
 import type { HeaderList, Secrets } from "@millrace/engine";
 import type { EgressRule } from "./egress-rules.ts";
+import { isOwn } from "./own-origins.ts";
 import { type EgressCause, withCause } from "./own-server.ts";
 import { fillFixedHeader, fillHeaders } from "./placeholders.ts";
 import { EgressRefusal } from "./refusal.ts";
@@ -28,6 +29,6 @@ export async function permittedHeaders(head: RequestHead, needs: PermitNeeds): P
   const own = headers.filter(([name]) => name.toLowerCase() !== fixed?.[0].toLowerCase());
   const filled = await fillHeaders(own, fill);
   const all = fixed === undefined ? filled : [...filled, ...(await fillFixedHeader(fixed, fill))];
-  if (!ownOrigins.includes(url.origin)) return all;
+  if (!isOwn(url, ownOrigins)) return all;
   return withCause(all, call === undefined ? undefined : attribution.cause(call));
 }

@@ -63,12 +63,13 @@ function endToEnd(headers: HeaderList): HeaderList {
   });
 }
 
-/** Of an answer: `content-length` is kept, because its body goes on as it is. */
+/** Of an answer: `content-length` is kept, because its body goes on as it is. What no header may have is left out. */
 export function answerHeaders(headers: HeaderList): HeaderList {
   const named = namedByConnection(headers);
-  return headers.filter(
-    ([name]) => name === "content-length" || !(hopByHop.has(name) || named.has(name) || name === egressHeader),
-  );
+  return headers.filter(([name, value]) => {
+    if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) return false;
+    return name === "content-length" || !(hopByHop.has(name) || named.has(name) || name === egressHeader);
+  });
 }
 
 function namedByConnection(headers: HeaderList): ReadonlySet<string> {
