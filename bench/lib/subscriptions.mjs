@@ -1,4 +1,4 @@
-/** Webhook subscriptions on the streams of a scenario. */
+/** Subscriptions on the streams of a scenario. */
 import { appendBatch } from "./millrace-client.mjs";
 
 const type = "https://events.iterate.com/events/stream/subscription/configured";
@@ -21,6 +21,12 @@ export function subscribe(port, stream, receivers, { jsonataFilter } = {}) {
     },
   }));
   return appendBatch(port, stream, events);
+}
+
+/** A WebSocket subscription to a peer. @param {number} peer its port */
+export function subscribeSocket(port, stream, peer) {
+  const payload = { slug: "socket", type: "websocket", callbackUrl: `ws://127.0.0.1:${peer}/` };
+  return appendBatch(port, stream, [{ type, payload }]);
 }
 
 /** Every subscription of the stream has come to its end. */

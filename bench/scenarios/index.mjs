@@ -14,7 +14,9 @@ import { manyStreams } from "./many-streams.mjs";
 import { opening } from "./opening.mjs";
 import { processorPull } from "./processor-pull.mjs";
 import { readers10000 } from "./readers-10000.mjs";
+import { replay } from "./replay.mjs";
 import { schedules } from "./schedules.mjs";
+import { socketDeliveries } from "./socket-deliveries.mjs";
 import { subscriptions100 } from "./subscriptions-100.mjs";
 import { subtreeTail } from "./subtree-tail.mjs";
 import { transformers } from "./transformers.mjs";
@@ -32,9 +34,11 @@ export const scenarios = [
   idleConsumers,
   consumerThroughput,
   processorPull,
+  replay,
   expressions,
   transformers,
   deliveries,
+  socketDeliveries,
   subscriptions100,
   clientParse,
   cliStart,

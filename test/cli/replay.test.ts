@@ -66,10 +66,12 @@ test("a reducer that throws: slug, path, offset and the author's line", async ()
 
 test("what a schema does not take is passed over and said, and a reducer is synchronous", async () => {
   const at = written({
-    "schema.mjs": `const count = { "~standard": { version: 1, vendor: "test", validate: async (value) =>
+    "schema.mjs": `const count = { "~standard": { version: 1, vendor: "test", validate: (value) =>
   typeof value.n === "number" ? { value: value.n } : { issues: [{ message: "expected a number", path: ["n"] }] } } };
 export default { slug: "sum", initialState: 0, events: { ping: count }, reduce: ({ state, event }) => state + event.payload };`,
     "late.mjs": `export default { slug: "late", initialState: 0, reduce: async () => 1 };`,
+    "later.mjs": `const count = { "~standard": { version: 1, vendor: "test", validate: async (value) => ({ value }) } };
+export default { slug: "later", initialState: 0, events: { ping: count }, reduce: () => 1 };`,
   });
   await append(server.url, "/schema", [
     { type: "ping", payload: { n: 4 } },
@@ -81,6 +83,9 @@ export default { slug: "sum", initialState: 0, events: { ping: count }, reduce: 
   expect(stderr).toContain("passed over 1 that do not parse; the first: The payload of event 3 of /schema (ping)");
   const late = await replay(at("late.mjs"), "--path", "/schema");
   expect(late).toMatchObject({ code: 1, stderr: expect.stringContaining("reduce returned a promise") });
+  const { code, stderr: refused } = await replay(at("later.mjs"), "--path", "/schema");
+  expect(code).toBe(1);
+  expect(refused).toContain("later failed at /schema@2 (ping): Error: The schema of ping is asynchronous");
 });
 
 test("files that are no history", async () => {

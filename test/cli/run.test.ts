@@ -152,6 +152,58 @@ test("--cursor FILE: the next start goes on there, and a file that is in use is 
   expect(pongs.map(({ payload }) => payload)).toEqual([1, 2, 3].map((n) => ({ n, count: n })));
 });
 
+test("--server-cursor: given back at Ctrl-C, so the next start goes on at once; a second one is refused", async () => {
+  const at = written({ "p.ts": pingPong, "luck.ts": luck });
+  const args = [at("p.ts"), "--path", "/server/*", "--server-cursor", "--json"] as const;
+  await append(server.url, "/server/a", ping(1));
+  const first = await started(...args);
+  await append(server.url, "/server/a", ping(2));
+  await pong("/server/a", 2);
+  const { stdout: held } = await run(["cursors", "list", "/server/a", "--json", "--url", server.url]);
+  const [{ runtimeId } = { runtimeId: "" }] = lines(held) as { runtimeId: string }[];
+  expect(runtimeId).toMatch(/^[0-9a-f]{30}$/);
+  first.child.kill("SIGINT");
+  expect((await first.exited).code).toBe(130);
+  await append(server.url, "/server/a", ping(3));
+  await append(server.url, "/server/born", ping(4));
+
+  const began = performance.now();
+  const second = await started(...args);
+  // A holder that is gone without a word is waited for half a minute.
+  expect(performance.now() - began).toBeLessThan(15_000);
+  await append(server.url, "/server/a", ping(5));
+  await pong("/server/a", 5);
+  const pongs = (await readAll(server.url, "/server/a")).filter(({ type }) => type === "pong");
+  expect(pongs.map(({ payload }) => payload)).toEqual([
+    { n: 2, count: 2 },
+    { n: 5, count: 4 },
+  ]);
+  second.child.kill("SIGTERM");
+  await second.exited;
+});
+
+test("cursors list and rm", async () => {
+  const env = { MILLRACE_URL: server.url };
+  await append(server.url, "/listed", [ping(1), ping(2)]);
+  expect((await run(["cursors", "list", "/listed"], env)).stderr).toContain("no processor keeps a cursor at /listed");
+  const put = (slug: string, cursor: object) =>
+    fetch(`${server.url}/api/cursors/${slug}/listed`, {
+      method: "PUT",
+      body: JSON.stringify({ epoch: "1", runtimeId: "laptop", replaces: null, ...cursor }),
+    });
+  await put("greeter", { offset: 1 });
+  await put("tree", { offset: 3, release: true });
+  const table = (await run(["cursors", "list", "/listed"], env)).stdout.replaceAll(/ +/g, " ");
+  expect(table).toMatch(/^SLUG CURSOR LAG HELD BY SILENT MOVED\n/);
+  expect(table).toMatch(/\ngreeter 1 2 laptop \d+ s 20/);
+  expect(table).toMatch(/\ntree 3 0 - - 20/);
+  const { stdout } = await run(["cursors", "rm", "/listed", "greeter", "--json"], env);
+  expect(lines(stdout)).toEqual([{ deleted: true, slug: "greeter", path: "/listed" }]);
+  const again = await run(["cursors", "rm", "/listed", "greeter"], env);
+  expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('There is no cursor "greeter"')]);
+  expect(lines((await run(["cursors", "list", "/listed", "--json"], env)).stdout)).toMatchObject([{ slug: "tree" }]);
+});
+
 describe("--watch", () => {
   test("another version takes the place, and what came meanwhile is acted on", async () => {
     const at = written({ "p.ts": pingPong, "luck.ts": luck });

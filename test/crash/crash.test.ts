@@ -1,6 +1,6 @@
 /**
  * Never a lost acknowledgement, never an effect twice in the log: SIGKILL in the middle of keyed appends, readers,
- * cursors, schedules, hooks, expressions and deliveries, round after round.
+ * cursors, schedules, hooks, expressions and deliveries, and of the runtime of a processor, round after round.
  */
 import { expect, test } from "vitest";
 import { withProcessors } from "../processes/server-process.ts";
@@ -10,6 +10,7 @@ import { createCursorWorkload } from "./cursor-workload.ts";
 import { crash } from "./harness.ts";
 import { createPushWorkload } from "./push-workload.ts";
 import { createReadWorkload } from "./read-workload.ts";
+import { createRuntimeWorkload } from "./runtime-workload.ts";
 import { createScheduleWorkload, schedulePaths, scheduleProject } from "./schedule-workload.ts";
 
 const rounds = Number(process.env.MILLRACE_CRASH_ROUNDS ?? 20);
@@ -63,14 +64,34 @@ test(
     const pushes = await createPushWorkload(seed);
     const args = ["--allow-private-destinations"];
     const { orphans } = await crash({ workloads: [pushes], rounds: effectRounds, seed, args }).finally(pushes.dispose);
-    const { orders, arrivals, repeats, misbehaved } = pushes.counts();
+    const { orders, posted, sent, misbehaved } = pushes.counts();
     expect(orders).toBeGreaterThan(effectRounds * 2);
-    expect(arrivals).toBeGreaterThan(orders * 2);
     expect(misbehaved).toBeGreaterThan(effectRounds / 4);
-    // An event that was under way when the server was killed, or that the receiver did not take.
-    expect(repeats).toBeGreaterThan(effectRounds / 4);
+    for (const { arrivals, repeats } of [posted, sent]) {
+      expect(arrivals).toBeGreaterThan(orders * 2);
+      // An event that was under way when the server was killed, or that was not taken.
+      expect(repeats).toBeGreaterThan(effectRounds / 4);
+    }
+    expect(sent.underWayMost).toBeGreaterThan(2);
     // They evaluate expressions, and not one of them outlived its server.
     expect(orphans).toBeGreaterThan(effectRounds / 2);
+  },
+  effectRounds * 15_000 + 120_000,
+);
+
+test(
+  `${effectRounds} crashes of server and runtime, and every input was acted on or missed once (seed ${seed})`,
+  async () => {
+    const runtimes = createRuntimeWorkload();
+    await crash({ workloads: [runtimes], rounds: effectRounds, seed, samePort: true }).finally(runtimes.dispose);
+    const counts = runtimes.counts();
+    expect(counts.kills).toBeGreaterThan(effectRounds / 4);
+    expect(counts.stops).toBeGreaterThan(effectRounds / 8);
+    expect(counts.acted).toBeGreaterThan(effectRounds * 10);
+    expect(counts.missed).toBeGreaterThan(effectRounds);
+    expect(counts.decisions).toBeGreaterThan(effectRounds);
+    // Processes were killed in the middle of their work, not beside it.
+    expect(counts.actedAgain + counts.actedAndMissed).toBeGreaterThan(effectRounds / 4);
   },
   effectRounds * 15_000 + 120_000,
 );

@@ -38,6 +38,8 @@ export interface CrashOptions {
   seed: number;
   /** For the server, beside port and data. */
   args?: string[];
+  /** It comes back where it was: for clients that outlive it. */
+  samePort?: boolean;
   /** The program that is the server; the command line unless another is named. */
   file?: string;
 }
@@ -52,9 +54,18 @@ export interface Crashed {
   orphans: number;
 }
 
-export async function crash({ workloads, rounds, seed, args = [], file }: CrashOptions): Promise<Crashed> {
+export async function crash(options: CrashOptions): Promise<Crashed> {
+  const { workloads, rounds, seed, args = [], file, samePort = false } = options;
   const { directory: data, remove } = temporaryDirectory();
-  const start = () => startServer({ data, args, ...(file === undefined ? {} : { file }) });
+  const start = () => {
+    const port = samePort ? server?.port : undefined;
+    return startServer({
+      data,
+      args,
+      ...(port === undefined ? {} : { port }),
+      ...(file === undefined ? {} : { file }),
+    });
+  };
   const random = createSeededRandom(seed);
   let server: ServerProcess | undefined;
   let orphans = 0;

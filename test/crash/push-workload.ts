@@ -1,7 +1,8 @@
 /**
- * Transformers, subscriptions into another stream and webhooks, in a server that is killed in the middle of all of
- * them. What it insists on: for each event what the transformer makes of it, and that in the other stream, once and in
- * the order of its source; at the receiver every event at least once and first in order; and nobody is halted.
+ * Transformers, subscriptions into another stream, webhooks and WebSockets, in a server that is killed in the middle of
+ * all of them. What it insists on: for each event what the transformer makes of it, and that in the other stream, once
+ * and in the order of its source; at the receiver and at the peer every event at least once and first in order; and
+ * nobody is halted.
  */
 import { isUnderPrefix, type StreamEvent } from "@millrace/protocol";
 import { createSeededRandom } from "@millrace/testing";
@@ -10,6 +11,7 @@ import { append, breakerOff, builtin, getJson, postJson, readAll } from "../proc
 import type { ServerProcess } from "../processes/server-process.ts";
 import { eventually, type Workload } from "./harness.ts";
 import { createSender, type Sender, sendUntilDead } from "./keyed.ts";
+import { createPushPeer } from "./push-peer.ts";
 import { type Arrival, createPushReceiver, timeoutSeconds } from "./push-receiver.ts";
 
 const project = "pushing";
@@ -22,8 +24,19 @@ const drainedEvery = 4;
 const drainMs = 60_000;
 
 export interface PushWorkload extends Workload {
-  counts(): { orders: number; arrivals: number; repeats: number; misbehaved: number };
+  counts(): {
+    orders: number;
+    misbehaved: number;
+    /** By webhook, and over WebSockets. */
+    posted: Came;
+    sent: Came & { underWayMost: number };
+  };
   dispose(): Promise<void>;
+}
+
+interface Came {
+  arrivals: number;
+  repeats: number;
 }
 
 interface Lane {
@@ -35,19 +48,26 @@ export async function createPushWorkload(seed: number): Promise<PushWorkload> {
   const receiver = createPushReceiver(createSeededRandom(seed));
   const receivers = createReceivers();
   const { url } = await receivers.listen(receiver.receive);
+  const peer = createPushPeer(createSeededRandom(seed + 1));
+  const { url: peerUrl } = await receivers.accept(peer.accept);
   const lanes = paths.map((path): Lane => ({ path, sender: createSender(project, path) }));
-  const counts = { orders: 0, arrivals: 0, repeats: 0 };
+  const counts = { orders: 0, posted: { arrivals: 0, repeats: 0 }, sent: { arrivals: 0, repeats: 0 } };
 
   return {
     name: "pushing",
-    counts: () => ({ ...counts, misbehaved: receiver.misbehaved() }),
+    counts: () => ({
+      ...counts,
+      sent: { ...counts.sent, underWayMost: peer.underWayMost() },
+      misbehaved: receiver.misbehaved() + peer.misbehaved(),
+    }),
     dispose: () => receivers.dispose(),
 
     async prepare(server) {
       await append(server.url, gathered, breakerOff, { "x-project-slug": project });
       for (const { path } of lanes) {
         await configure(server, path);
-        receiver.trust(path, await subscribeReceiver(server, path, new URL(path, url).href));
+        receiver.trust(path, await subscribe(server, path, "push", "webhook", new URL(path, url).href));
+        peer.trust(path, await subscribe(server, path, "live", "websocket", new URL(path, peerUrl).href));
       }
     },
 
@@ -68,21 +88,21 @@ export async function createPushWorkload(seed: number): Promise<PushWorkload> {
       for (const { sender } of lanes) await sender.resend(server);
       if (number % drainedEvery === 0) await drain(server);
       receiver.judge();
+      peer.judge();
     },
 
     async verify(server) {
       await drain(server);
       receiver.judge();
+      peer.judge();
       const into = await readAll(server.url, gathered, project);
       for (const { path } of lanes) {
         const events = await readAll(server.url, path, project);
         verifyHistory(path, events);
         counts.orders += verifyTransformed(path, events);
         verifyGathered(path, events, into);
-        const arrivals = receiver.arrivals(path);
-        verifyArrivals(path, events, arrivals);
-        counts.arrivals += arrivals.length;
-        counts.repeats += arrivals.length - new Set(arrivals.map(({ id }) => id)).size;
+        count(counts.posted, verifyArrivals(path, "push", events, receiver.arrivals(path)));
+        count(counts.sent, verifyArrivals(path, "live", events, peer.arrivals(path)));
       }
     },
   };
@@ -101,16 +121,22 @@ async function configure(server: ServerProcess, path: string): Promise<void> {
 }
 
 /** The secret with which it signs. */
-async function subscribeReceiver(server: ServerProcess, path: string, callbackUrl: string): Promise<string> {
+async function subscribe(
+  server: ServerProcess,
+  path: string,
+  slug: string,
+  type: "webhook" | "websocket",
+  callbackUrl: string,
+): Promise<string> {
   const jsonataFilter = 'type in ["ordered", "copied"]';
-  const payload = { slug: "push", type: "webhook", callbackUrl, jsonataFilter, timeoutSeconds };
+  const payload = { slug, type, callbackUrl, jsonataFilter, timeoutSeconds };
   const configured = { type: builtin("subscription/configured"), payload };
   const answer = await postJson(server.url, path, configured, { "x-project-slug": project });
   return ((await answer.json()) as { signingSecret: string }).signingSecret;
 }
 
 async function drain(server: ServerProcess): Promise<void> {
-  const consumers = ["copy", "gather", "push"];
+  const consumers = ["copy", "gather", "push", "live"];
   for (const path of paths) {
     await eventually(
       `the consumers of ${path}`,
@@ -128,8 +154,9 @@ async function drain(server: ServerProcess): Promise<void> {
 function verifyHistory(path: string, events: readonly StreamEvent[]): void {
   const halts = events.filter(({ type }) => type.endsWith("halted") || type.endsWith("event-parked"));
   const errors = events.filter(({ type }) => type === builtin("error-occurred")).map(({ payload }) => aboutOf(payload));
-  const strange = errors.filter(({ slug }, index) => {
-    return slug !== "push" || errors.some((other, at) => at < index && other.offset === errors[index]?.offset);
+  const strange = errors.filter(({ slug, offset }, index) => {
+    if (slug !== "push" && slug !== "live") return true;
+    return errors.some((other, at) => at < index && other.slug === slug && other.offset === offset);
   });
   if (halts.length + strange.length > 0) throw new Error(`${path}: ${JSON.stringify([halts, strange])}`);
 }
@@ -156,11 +183,16 @@ function verifyGathered(path: string, events: readonly StreamEvent[], into: read
 }
 
 /** Every event was taken, none came before all in front of it were, and each came as it is stored. */
-function verifyArrivals(path: string, events: readonly StreamEvent[], arrivals: readonly Arrival[]): void {
+function verifyArrivals(
+  path: string,
+  slug: string,
+  events: readonly StreamEvent[],
+  arrivals: readonly Arrival[],
+): readonly Arrival[] {
   const { streamId } = (events[0] as StreamEvent).payload as { streamId: string };
   const wanted = events.filter(({ type }) => type === "ordered" || type === "copied");
   const expected = wanted.map((event) => {
-    return { id: `${streamId}.${event.offset}.push`, offset: event.offset, body: JSON.stringify(event) };
+    return { id: `${streamId}.${event.offset}.${slug}`, offset: event.offset, body: JSON.stringify(event) };
   });
   const taken = new Map<string, object>();
   for (const { id, offset, after, body, taken: isTaken } of arrivals) {
@@ -170,7 +202,13 @@ function verifyArrivals(path: string, events: readonly StreamEvent[], arrivals: 
     }
     if (isTaken && !taken.has(id)) taken.set(id, { id, offset, body });
   }
-  expectSame(`${path}: taken were`, [...taken.values()], expected);
+  expectSame(`${path}: ${slug} took`, [...taken.values()], expected);
+  return arrivals;
+}
+
+function count(came: Came, arrivals: readonly Arrival[]): void {
+  came.arrivals += arrivals.length;
+  came.repeats += arrivals.length - new Set(arrivals.map(({ id }) => id)).size;
 }
 
 function expectSame(what: string, shown: readonly unknown[], expected: readonly unknown[]): void {

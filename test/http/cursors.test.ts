@@ -41,6 +41,21 @@ describeEach("cursors", (server) => {
     expect(consumers.greeter).toEqual({ kind: "remote", cursor: 3, lag: 2 });
   });
 
+  test("are given back, and deleted", async () => {
+    const path = await streamOf(server(), 5);
+    const target = `/api/cursors/a%2Fb${path}`;
+    const { cursor } = await readJson(server(), target, sending(at(3, null, { release: true })));
+    expect(cursor).toMatchObject({ offset: 3, runtimeId: "one", released: true });
+    const refusal = await refused(await server().send(target, sending(at(4, 2, byTwo))), "cursor_conflict");
+    expect(refusal.detail).toContain("gave it back");
+    expect((await readJson(server(), target, sending(at(4, 3, byTwo)))).cursor.released).toBeUndefined();
+    const gone = { deleted: true, slug: "a/b", path };
+    expect(await readJson(server(), target, { method: "DELETE" })).toEqual(gone);
+    await refused(await server().send(target, { method: "DELETE" }), "not_found");
+    await refused(await server().send(`${target}?all=true`, { method: "DELETE" }), "invalid_request");
+    expect((await refused(await server().send(target, sending(at(4, 4, byTwo))), "cursor_conflict")).holder).toBe(null);
+  });
+
   test("have an address in which slug and path may be encoded", async () => {
     const path = await streamOf(server(), 3);
     await readJson(server(), `/api/cursors/a%2Fb${path}/`, sending(at(2, null)));
@@ -125,6 +140,7 @@ describeEach("cursors", (server) => {
     ["nothing that is replaced", { ...at(1, null), replaces: undefined }, "replaces"],
     ["a negative offset that is replaced", at(1, -1), "replaces"],
     ["progress that is a list", { ...at(1, null), progress: [] }, "progress"],
+    ["a release that is a word", { ...at(1, null), release: "yes" }, "release"],
     ["progress that is null", { ...at(1, null), progress: null }, "progress"],
     [
       "progress that is too deep",
@@ -171,8 +187,8 @@ describeEach("cursors", (server) => {
   });
 
   test("know no other methods", async () => {
-    const allow = "GET, HEAD, PUT, OPTIONS";
-    for (const method of ["POST", "DELETE", "PATCH"]) {
+    const allow = "GET, HEAD, PUT, DELETE, OPTIONS";
+    for (const method of ["POST", "PATCH"]) {
       const answer = await server().send("/api/cursors/a/b", { method });
       expect(answer.headers.get("allow")).toBe(allow);
       expect((await refused(answer, "method_not_allowed")).allow).toBe(allow);

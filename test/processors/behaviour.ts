@@ -157,6 +157,65 @@ export function behaviour(place: Place, baseUrl: () => string): void {
     await running.stop();
   });
 
+  test("a pause ends long work; once the stream is resumed it is told, before what came behind is acted on", async () => {
+    const refusals: string[] = [];
+    const { send, until, client, path, running } = await scene({
+      slug: "paused",
+      initialState: { chunks: 0 },
+      reduce: ({ state, event }) => (event.type === "chunk" ? { chunks: state.chunks + 1 } : undefined),
+      async afterAppend({ event, append, waitUntil }) {
+        if (event.type === "again") await append({ type: "acted" });
+        if (event.type !== "ask") return;
+        waitUntil("answer", async ({ append, signal }) => {
+          await append({ type: "chunk" });
+          await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+          await append({ type: "chunk" }).catch((error) => refusals.push(error.code));
+        });
+      },
+      async afterCatchUp({ append, state, interrupted }) {
+        for (const { name, offset } of interrupted?.work ?? []) {
+          await append({ type: "interrupted", payload: { name, offset, chunks: state.chunks } });
+        }
+      },
+    });
+    const { event } = await send("ask");
+    const [chunk] = await until("chunk");
+    expect(chunk?.source).toMatchObject({ cause: { offset: event.offset } });
+    await send(builtin("paused"));
+    await expect.poll(() => refusals, patience).toEqual(["stream_paused"]);
+    await client.append(path, [{ type: builtin("resumed") }, { type: "again" }]);
+    const [acted] = await until("acted");
+    const interrupted = await eventsOf(client, path, "interrupted");
+    expect(interrupted.map(({ payload }) => payload)).toEqual([{ name: "answer", offset: event.offset, chunks: 1 }]);
+    expect(interrupted[0]?.offset).toBeLessThan(acted?.offset as number);
+    expect(await eventsOf(client, path, builtin("error-occurred"))).toEqual([]);
+    await running.stop();
+  });
+
+  test("a halt ends long work", async () => {
+    const reasons: string[] = [];
+    const { send, until, running } = await scene({
+      slug: "halted",
+      initialState: null,
+      reduce({ event }) {
+        if (event.type === "poison") throw new Error("cannot fold this");
+      },
+      afterAppend({ event, waitUntil }) {
+        if (event.type !== "ask") return;
+        waitUntil("answer", async ({ append, signal }) => {
+          await append({ type: "chunk" });
+          await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+          reasons.push(signal.reason.message);
+        });
+      },
+    });
+    await send("ask");
+    await until("chunk");
+    await send("poison");
+    await expect.poll(() => reasons, patience).toEqual(["The consumer was halted."]);
+    await running.stop();
+  });
+
   test("with schemas it is given events of their types alone, parsed; what does not parse is told and passed over", async () => {
     const typed = defineProcessor({
       slug: "typed",

@@ -149,3 +149,38 @@ test("a server that is away for a while: the run waits, looks again, and says th
   await world.until("/away", ofType("went", 2));
   expect(failures[0]).toMatchObject({ name: "MillraceError" });
 });
+
+test("work that a halt cut short is settled when the processor is started again", async () => {
+  const world = await startWorld();
+  const cursors = memoryCursors();
+  const cut = signalled<string>();
+  const processorOf = (isWell: boolean) =>
+    defineProcessor<number>({
+      ...base,
+      reduce({ state, event }) {
+        if (event.type === "poison" && !isWell) throw new Error("cannot fold this");
+        return state + 1;
+      },
+      afterAppend({ event, waitUntil }) {
+        if (event.type !== "ask") return;
+        waitUntil("call", async ({ signal, append }) => {
+          await append({ type: "began" });
+          await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+          cut.resolve(signal.reason.message);
+        });
+      },
+      async afterCatchUp({ append, interrupted }) {
+        for (const { name } of interrupted?.work ?? []) await append({ type: "interrupted", payload: name });
+      },
+    });
+  await world.client.append("/h", { type: "born" });
+  const run = await world.start(processorOf(false), "/h", { cursors });
+  await world.client.append("/h", { type: "ask" });
+  await world.until("/h", ofType("began"));
+  await world.client.append("/h", { type: "poison" });
+  expect(await cut.promise).toBe("The consumer was halted.");
+  await run.stop();
+  await world.start(processorOf(true), "/h", { cursors });
+  const events = await world.until("/h", ofType("interrupted"));
+  expect(events.at(-1)?.payload).toBe("call");
+});

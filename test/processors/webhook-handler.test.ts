@@ -1,8 +1,8 @@
 /** A processor that is pushed to: what it believes, what it does with what comes twice, too late or with a gap. */
-import { createWebhookHandler, defineProcessor, type StreamEvent } from "@millrace/sdk/processor";
+import { createWebhookHandler, defineProcessor, memoryCursors, type StreamEvent } from "@millrace/sdk/processor";
 import { Webhook } from "standardwebhooks";
 import { expect, onTestFinished, test } from "vitest";
-import { startWorld, type World } from "./world.ts";
+import { builtin, signalled, startWorld, type World } from "./world.ts";
 
 const signingSecret = "c2lnbmluZyBrZXkgb2YgdGhlIHRlc3Q=";
 
@@ -90,6 +90,137 @@ test("what lies in a range that is proven is not for it", async () => {
   await handler(delivery(tick(2), streamId, 2));
   expect((await handler(delivery(tick(6), streamId, 3))).status).toBe(204);
   expect(acted).toEqual([3, 7]);
+});
+
+test("while the stream is paused it takes what comes, and acts on it at the resumption, also after a restart", async () => {
+  for (const restarts of [false, true]) {
+    const { client, read } = await startWorld();
+    const path = "/paused";
+    const acted: number[] = [];
+    const processor = defineProcessor<null>({
+      slug: "witness",
+      initialState: null,
+      reduce: () => null,
+      afterAppend: ({ event }) => void acted.push(event.offset),
+    });
+    const cursors = memoryCursors();
+    const start = () => createWebhookHandler({ client, processor, signingSecret, cursors });
+    let handler = start();
+    await client.append(path, [{ type: "tick" }, { type: builtin("paused") }]);
+    const { streamId } = await client.state(path);
+    const [, tick, paused] = await read(path);
+    expect((await handler(delivery(tick, streamId, 1))).status).toBe(204);
+    expect((await handler(delivery(paused, streamId, 2))).status).toBe(204);
+    expect(acted).toEqual([2]);
+    if (restarts) {
+      await handler.stop();
+      handler = start();
+    }
+    const { event: resumed } = await client.append(path, { type: builtin("resumed") });
+    expect((await handler(delivery(resumed, streamId, 3))).status).toBe(204);
+    expect(acted).toEqual([2, 3, 4]);
+    await handler.stop();
+  }
+});
+
+test("work whose append a pause refuses before the news of it has come is settled at the resumption", async () => {
+  const { client, read } = await startWorld();
+  const path = "/refused";
+  const asked = signalled<void>();
+  const refused = signalled<string>();
+  const processor = defineProcessor<null>({
+    slug: "asker",
+    initialState: null,
+    reduce: () => null,
+    afterAppend({ event, waitUntil }) {
+      if (event.type !== "ask") return;
+      waitUntil("call", async ({ append }) => {
+        await asked.promise;
+        await append({ type: "answer" }).catch((error) => {
+          refused.resolve(error.code);
+          throw error;
+        });
+      });
+    },
+    async afterCatchUp({ append, interrupted }) {
+      for (const { name } of interrupted?.work ?? []) await append({ type: "interrupted", payload: name });
+    },
+  });
+  const handler = createWebhookHandler({ client, processor, signingSecret });
+  onTestFinished(() => handler.stop());
+  const { event: ask } = await client.append(path, { type: "ask" });
+  const { streamId } = await client.state(path);
+  expect((await handler(delivery(ask, streamId, 1))).status).toBe(204);
+  const { event: paused } = await client.append(path, { type: builtin("paused") });
+  asked.resolve();
+  expect(await refused.promise).toBe("stream_paused");
+  expect((await handler(delivery(paused, streamId, 2))).status).toBe(204);
+  const { event: resumed } = await client.append(path, { type: builtin("resumed") });
+  expect((await handler(delivery(resumed, streamId, 3))).status).toBe(204);
+  const types = (await read(path)).map(({ type }) => type);
+  expect(types.filter((type) => ["answer", "interrupted", builtin("error-occurred")].includes(type))).toEqual([
+    "interrupted",
+  ]);
+});
+
+test("work that fails when its stream takes no news any more is told of at the resumption", async () => {
+  const { client, read } = await startWorld();
+  const path = "/failed";
+  const asked = signalled<void>();
+  const refused = signalled<void>();
+  const processor = defineProcessor<null>({
+    slug: "asker",
+    initialState: null,
+    reduce: () => null,
+    afterAppend({ event, waitUntil }) {
+      if (event.type !== "ask") return;
+      waitUntil("call", async () => {
+        await asked.promise;
+        throw new Error("the model is away");
+      });
+    },
+  });
+  const observer = { onFailure: () => refused.resolve() };
+  const handler = createWebhookHandler({ client, processor, signingSecret, observer });
+  onTestFinished(() => handler.stop());
+  const { event: ask } = await client.append(path, { type: "ask" });
+  const { streamId } = await client.state(path);
+  expect((await handler(delivery(ask, streamId, 1))).status).toBe(204);
+  const { event: paused } = await client.append(path, { type: builtin("paused") });
+  asked.resolve();
+  await refused.promise;
+  expect((await handler(delivery(paused, streamId, 2))).status).toBe(204);
+  const { event: resumed } = await client.append(path, { type: builtin("resumed") });
+  expect((await handler(delivery(resumed, streamId, 3))).status).toBe(204);
+  const errors = (await read(path)).filter(({ type }) => type === builtin("error-occurred"));
+  expect(errors.map(({ payload }) => (payload as { message: string }).message)).toEqual([
+    'The work "call" was interrupted. It is not run again by itself.',
+  ]);
+});
+
+test("a handler for each request, over shared cursors: each goes on where the last one was, from its snapshot", async () => {
+  const { world, acted, seen, streamId } = await scene();
+  const client = world.direct();
+  for (let i = 0; i < 3; i++) {
+    await client.append(
+      "/pushed",
+      Array.from({ length: 1_000 }, () => ({ type: "tock" })),
+    );
+  }
+  const { events } = await client.append("/pushed", [{ type: "tick" }, { type: "tick" }]);
+  const cursors = memoryCursors();
+  const reduced: number[] = [];
+  for (const event of events) {
+    let count = 0;
+    const observer = { onReduced: () => void count++ };
+    const options = { client, processor: counting(acted, seen), signingSecret, cursors, observer };
+    const response = await createWebhookHandler(options)(delivery(event, streamId, event.offset - 1));
+    expect(response.status).toBe(204);
+    reduced.push(count);
+  }
+  expect([acted, seen]).toEqual([events.map(({ offset }) => offset), [11, 12]]);
+  // Of what the first one has folded there is a snapshot.
+  expect(reduced).toEqual([events[0]?.offset, 1]);
 });
 
 test.each<[what: string, status: number, message: string, make: (s: Awaited<ReturnType<typeof scene>>) => Request]>([

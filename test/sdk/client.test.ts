@@ -75,6 +75,10 @@ describeClients("the client", (fixture) => {
     expect(await cursors.get("a/b", "x")).toEqual({ ...moved, progress, silentMs: expect.any(Number) });
     const late = await refusal(cursors.put("a/b", "x", { offset: 3, epoch: "1", runtimeId: "two", replaces: 3 }));
     expect(late).toMatchObject({ code: "cursor_conflict", data: { holder: { runtimeId: "one", offset: 3 } } });
+    const given = { offset: 3, epoch: "1", runtimeId: "one", replaces: 3, release: true };
+    expect(await cursors.put("a/b", "x", given)).toMatchObject({ released: true });
+    await cursors.delete("a/b", "x");
+    expect(await refusal(cursors.delete("a/b", "x"))).toMatchObject({ code: "not_found" });
   });
 
   test("reads history over several pages, in both directions, filtered and bounded", async () => {

@@ -1,10 +1,14 @@
-/** The client over two ways to a server: the handler in the same process, and a whole server behind TCP. */
+/**
+ * The client over three ways to a server: the handler in the same process, and a whole server behind TCP, asked by
+ * `fetch` or by `node:http`.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createEngine, createMemoryDirectory } from "@millrace/engine";
 import { createHandler } from "@millrace/http";
 import { type ClientOptions, createEventsClient, type EventsClient } from "@millrace/sdk";
+import { httpTransport } from "@millrace/sdk/node";
 import { createMemorySecrets, serve, systemClock, systemRandom } from "millrace";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 
@@ -39,13 +43,13 @@ async function inProcess(): Promise<ClientFixture> {
   };
 }
 
-async function overTcp(): Promise<ClientFixture> {
+async function overTcp(options: Partial<ClientOptions> = {}): Promise<ClientFixture> {
   const faults: unknown[] = [];
   const onFault = (error: unknown) => void faults.push(error);
   const data = mkdtempSync(path.join(tmpdir(), "millrace-sdk-"));
   const server = await serve({ port: 0, host: "127.0.0.1", data, access: { token }, onFault, onFatal: onFault });
   return {
-    connect: (options) => createEventsClient({ baseUrl: server.url, retry: quick, token, ...options }),
+    connect: (more) => createEventsClient({ baseUrl: server.url, retry: quick, token, ...options, ...more }),
     readers: async () => ((await (await fetch(`${server.url}/readyz`)).json()) as { readers: number }).readers,
     async close() {
       // After an aborted answer Node's fetch opens a connection in advance; unused, it would hold up the server's end.
@@ -57,11 +61,12 @@ async function overTcp(): Promise<ClientFixture> {
   };
 }
 
-/** The tests over both, each with a server of its own. */
+/** The tests over all of them, each with a server of its own. */
 export function describeClients(title: string, define: (fixture: () => ClientFixture) => void): void {
   describe.each([
     ["in process", inProcess],
-    ["over TCP", overTcp],
+    ["over TCP", () => overTcp()],
+    ["over TCP by node:http", () => overTcp({ transport: httpTransport })],
   ] as const)(`${title}, %s`, (_, start) => {
     let fixture: ClientFixture;
     beforeAll(async () => {

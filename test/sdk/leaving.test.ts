@@ -40,7 +40,7 @@ describeClients("a reader that leaves", (fixture) => {
 
   test("before it began: nothing is asked for", async () => {
     let requests = 0;
-    const client = fixture().connect({ fetch: () => Promise.reject(requests++) });
+    const client = fixture().connect({ transport: () => Promise.reject(requests++) });
     const signal = AbortSignal.abort(new Error("too late"));
     await expect(collect(client.stream("a", { signal }))).rejects.toThrow("too late");
     await expect(collect(client.read("a", { signal }))).rejects.toThrow("too late");
@@ -53,7 +53,7 @@ describeClients("a reader that leaves", (fixture) => {
   test("while it waits to connect again", async () => {
     const leaving = new AbortController();
     const client = fixture().connect({
-      fetch: () => Promise.reject(new TypeError("nobody there")),
+      transport: () => Promise.reject(new TypeError("nobody there")),
       retry: { attempts: Infinity, baseMs: 60_000 },
     });
     const onDisconnected = () => leaving.abort(new Error("enough"));
@@ -63,7 +63,7 @@ describeClients("a reader that leaves", (fixture) => {
   test("a signal also ends calls, and their waits", async () => {
     const leaving = new AbortController();
     const client = fixture().connect({
-      fetch: () => {
+      transport: () => {
         setTimeout(() => leaving.abort(new Error("enough")));
         return Promise.reject(new TypeError("nobody there"));
       },

@@ -9,6 +9,7 @@ import {
   type EventsClient,
   type StreamEvent,
 } from "@millrace/sdk";
+import { httpTransport } from "@millrace/sdk/node";
 import { createSeededRandom } from "@millrace/testing";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ServerProcess, startServer } from "../processes/server-process.ts";
@@ -58,11 +59,19 @@ async function untilLast(events: EventStream): Promise<string[]> {
   return places;
 }
 
-describe.each([false, true])("with subtree: %s", (includeChildren) => {
+describe.each([
+  { includeChildren: false, by: "fetch" },
+  { includeChildren: true, by: "fetch" },
+  { includeChildren: false, by: "node:http" },
+  { includeChildren: true, by: "node:http" },
+])("with subtree: $includeChildren, by $by", ({ includeChildren, by }) => {
+  const transport = by === "fetch" ? {} : { transport: httpTransport };
+  const connect = () => createEventsClient({ baseUrl: proxy.url, retry: quick, ...transport });
   const streams = includeChildren ? ["/top/a", "/top/b", "/top/c/d"] : ["/top"];
 
   /** Many small batches, and something in between that is filtered out. */
   async function write(batches: number): Promise<void> {
+    const client = connect();
     for (const stream of streams) await client.append(stream, breaker);
     for (let i = 0; i < batches; i++) {
       const stream = streams[i % streams.length] as string;
@@ -81,7 +90,7 @@ describe.each([false, true])("with subtree: %s", (includeChildren) => {
     const random = createSeededRandom(7);
     const writing = write(120);
     proxy.cutAfter(() => 400 + random.integer(6_000));
-    const reader = createEventsClient({ baseUrl: proxy.url, retry: quick });
+    const reader = connect();
     const filtered = untilLast(reader.stream("/top", { includeChildren, types: ["t", "last"] }));
     const all = await untilLast(reader.stream("/top", { includeChildren }));
     await writing;
@@ -96,7 +105,7 @@ describe.each([false, true])("with subtree: %s", (includeChildren) => {
   test("each offset once over a server that is killed and comes back, while it is written to", async () => {
     const disconnections: Disconnected[] = [];
     const reading = untilLast(
-      client.stream("/top", {
+      connect().stream("/top", {
         includeChildren,
         types: ["t", "last"],
         onDisconnected: (disconnection) => disconnections.push(disconnection),

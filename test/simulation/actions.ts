@@ -42,6 +42,7 @@ export const actions: readonly Action[] = [
   { name: "stop", weight: 2, run: stopWork },
   { name: "keyed", weight: 6, run: keyed },
   { name: "pause", weight: 2, run: (s, server, path) => append(s, server, path, [{ type: builtin("paused") }]) },
+  { name: "pause work", weight: 4, run: pauseWork },
   { name: "resume", weight: 5, run: (s, server, path) => append(s, server, path, [{ type: builtin("resumed") }]) },
   { name: "delete", weight: 0.7, run: remove },
   { name: "configure", weight: 8, run: configure },
@@ -58,6 +59,15 @@ export const actions: readonly Action[] = [
     run: (s, server, path) => fact(s, server, path, "schedule-cancelled", { slug: scheduleOf(s) }),
   },
   { name: "state", weight: 4, run: (s, server, path) => void judgeState(s, server, path) },
+  {
+    name: "end sandbox",
+    weight: 2,
+    run(s, server) {
+      if (!s.profile.sandboxed) return;
+      s.say(`the sandbox of ${server.name} ends`);
+      server.endSandbox();
+    },
+  },
   { name: "stop server", weight: 1, run: (s, server) => stopServer(s, server) },
 ];
 
@@ -111,6 +121,16 @@ function stopWork(simulation: Simulation, server: Server, path: string): void {
   if (open.length === 0) return;
   const { name } = simulation.random.pick(open);
   append(simulation, server, path, [{ type: "stop", payload: { id: `client|${++simulation.counter}`, name } }]);
+}
+
+/** Where some is open, which chance alone would seldom meet; and often for a moment only. */
+function pauseWork(simulation: Simulation, server: Server): void {
+  const { random, observer } = simulation;
+  const open = [...observer.works.values()].filter(({ began, cut, ended }) => began > 0 && !cut && !ended);
+  if (open.length === 0) return;
+  const { path } = random.pick(open);
+  append(simulation, server, path, [{ type: builtin("paused") }]);
+  if (random.integer(2) === 0) append(simulation, server, path, [{ type: builtin("resumed") }]);
 }
 
 function remove(simulation: Simulation, server: Server, path: string): void {

@@ -2,7 +2,7 @@
  * What receivers got, judged when it is sent: in order, nothing left out, truthful about what lies before it. And
  * whether a transformer or a subscription is done with an event, which is what its cursor has to be right about.
  */
-import type { OutboundRequest } from "@millrace/engine";
+import type { OutboundRequest, SocketRequest } from "@millrace/engine";
 import type { StreamEvent } from "@millrace/protocol";
 import type { Disk, StoredStream } from "./disk.ts";
 import { outputKey } from "./outputs.ts";
@@ -21,6 +21,15 @@ export interface Sent {
   moment: number;
 }
 
+/** A WebSocket, and the offsets that were sent over it: they are under way, or were taken. */
+export interface Connection {
+  server: Server;
+  streamId: string;
+  slug: string;
+  url: string;
+  sent: Set<number>;
+}
+
 export interface Deliveries {
   /** Judges a request when it is sent. */
   sent(server: Server, request: OutboundRequest): Sent;
@@ -28,6 +37,11 @@ export interface Deliveries {
   answered(sent: Sent, status: number): void;
   /** The answer came to the server that waits for it. */
   heard(sent: Sent, status: number): void;
+  connected(server: Server, request: SocketRequest): Connection;
+  /** Judges a frame when it is sent. */
+  sentOver(connection: Connection, frame: string): Sent;
+  /** The peer acknowledges it from now on. */
+  taken(sent: Sent): void;
   /** This address answered 410. */
   isGone(url: string | undefined): boolean;
   /** Whoever passes this event in this epoch leaves nothing undone. */
@@ -66,7 +80,7 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
     const sent = sentFor(version, target, asked !== undefined);
     if (sent === "fails") return false;
     if (sent === undefined) return true;
-    if (version.type === "webhook") {
+    if (version.type === "webhook" || version.type === "websocket") {
       const id = `${stream.streamId}.${target.offset}.${slug}`;
       const since = asked === undefined ? began : Math.max(began, momentOf(stream, event));
       if ((accepted.get(id) ?? -1) >= since || gone.has(version.callbackUrl as string)) return true;
@@ -87,7 +101,14 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
     return Array.from({ length: count }, (_, n) => n).every(isThere);
   }
 
-  function mayCome(stream: StoredStream, epoch: PushEpoch, { offset, url }: Sent, after: number): boolean {
+  /** @param underWay what was sent before, and need not be taken yet */
+  function mayCome(
+    stream: StoredStream,
+    epoch: PushEpoch,
+    { offset, url }: Sent,
+    after: number,
+    underWay: ReadonlySet<number>,
+  ): boolean {
     if (!epoch.versions.some(({ callbackUrl }) => callbackUrl === url)) return false;
     while (epoch.doneThrough < stream.head) {
       const next = stream.events[epoch.doneThrough + 1 - stream.birthOffset];
@@ -95,13 +116,24 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
       epoch.doneThrough++;
     }
     const { doneThrough, startAfter, slug } = epoch;
-    if (offset > startAfter && offset <= doneThrough + 1 && after >= Math.min(startAfter, offset - 1)) return true;
+    let through = doneThrough;
+    for (; through < stream.head; through++) {
+      const next = stream.events[through + 1 - stream.birthOffset];
+      if (next === undefined || isDone(stream, epoch, next)) continue;
+      if (!underWay.has(replayOf(next, slug) ?? next.offset)) break;
+    }
+    if (offset > startAfter && offset <= through + 1 && after >= Math.min(startAfter, offset - 1)) return true;
     const asks = (event: StreamEvent) => event.offset <= doneThrough + 1 && replayOf(event, slug) === offset;
     return after === offset - 1 && stream.events.some(asks);
   }
 
   /** What is wrong with it. */
-  function judge(sent: Sent, request: OutboundRequest, stream: StoredStream | undefined): string | undefined {
+  function judge(
+    sent: Sent,
+    { body, after }: { body: string; after: number },
+    stream: StoredStream | undefined,
+    underWay: ReadonlySet<number> = new Set(),
+  ): string | undefined {
     const [streamId, , slug = ""] = sent.id.split(".");
     if (stream === undefined || stream.streamId !== streamId) return strict ? "its stream is gone" : undefined;
     const event = stream.events[sent.offset - stream.birthOffset];
@@ -112,11 +144,10 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
     if (strict && current?.halted) return "its subscription is halted";
     const versions = all.flatMap(({ versions }) => versions).filter(({ callbackUrl }) => callbackUrl === sent.url);
     const bodies = versions.flatMap((version) => [sentFor(version, event, false), sentFor(version, event, true)]);
-    if (!bodies.includes(request.body)) return `its body is ${request.body}, and should be ${bodies}`;
+    if (!bodies.includes(body)) return `its body is ${body}, and should be ${bodies}`;
     const epochs = strict ? all.filter(({ epoch }) => epoch === current?.epoch) : all;
-    const after = Number(request.headers["millrace-after"]);
     if (!(after < sent.offset)) return `it says that it comes after ${after}`;
-    if (epochs.some((epoch) => mayCome(stream, epoch, sent, after))) return undefined;
+    if (epochs.some((epoch) => mayCome(stream, epoch, sent, after, underWay))) return undefined;
     const stands = epochs.map(({ epoch, doneThrough }) => `epoch ${epoch} has done ${doneThrough}`);
     return `it is not its turn after ${after}: ${stands}`;
   }
@@ -128,9 +159,29 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
       const [path = "", offset] = decodeURIComponent(String(headers["millrace-cause"])).split("@");
       const sent = { id, path, offset: Number(offset), url, moment: disk.commits };
       if (server.stopped) wrong(`${path} ${id} is sent by ${server.name}, which has stopped`);
-      const fault = judge(sent, request, disk.streams.get(path));
+      const after = Number(headers["millrace-after"]);
+      const fault = judge(sent, { body: request.body, after }, disk.streams.get(path));
       if (fault !== undefined) wrong(`${path} ${id} is sent, and ${fault}`);
       return sent;
+    },
+    connected(server, { headers, url }) {
+      const [streamId = "", slug = ""] = String(headers["webhook-id"]).split(".");
+      if (server.stopped) wrong(`${url} is connected to by ${server.name}, which has stopped`);
+      return { server, streamId, slug, url, sent: new Set() };
+    },
+    sentOver({ server, streamId, slug, url, sent: underWay }, frame) {
+      const { offset, after, event } = JSON.parse(frame);
+      const id = `${streamId}.${offset}.${slug}`;
+      const stream = [...disk.streams.values()].find((stored) => stored.streamId === streamId);
+      const sent = { id, path: stream?.path ?? "", offset, url, moment: disk.commits };
+      if (server.stopped) wrong(`${id} is sent by ${server.name}, which has stopped`);
+      const fault = judge(sent, { body: JSON.stringify(event), after }, stream, underWay);
+      if (fault !== undefined) wrong(`${sent.path} ${id} is sent over a WebSocket, and ${fault}`);
+      underWay.add(offset);
+      return sent;
+    },
+    taken({ id, moment }) {
+      accepted.set(id, Math.max(accepted.get(id) ?? 0, moment));
     },
     answered({ id, url, moment }, status) {
       if (status < 300) accepted.set(id, Math.max(accepted.get(id) ?? 0, moment));

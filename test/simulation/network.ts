@@ -6,6 +6,7 @@ import { type Outbound, OutboundError, type OutboundRequest, type OutboundRespon
 import type { SeededRandom } from "@millrace/testing";
 import type { Deliveries, Sent } from "./deliveries.ts";
 import type { Server } from "./server.ts";
+import { createSockets } from "./sockets.ts";
 
 export const moods = [
   ...["healthy", "healthy", "healthy", "sick", "busy", "moved", "picky", "picky"],
@@ -30,6 +31,8 @@ export interface Network {
   readonly moods: Map<string, Mood>;
   /** Requests that arrived. */
   arrivals: number;
+  /** Events that arrived over WebSockets. */
+  frames: number;
   wayOut(server: Server): Outbound;
 }
 
@@ -46,10 +49,13 @@ interface Answer extends Omit<OutboundResponse, "body"> {
 export function createNetwork({ random, deliveries, now }: NetworkNeeds): Network {
   /** What a hesitant receiver was sent before. */
   const known = new Set<string>();
-  const network: Network = { packets: [], moods: new Map(), arrivals: 0, wayOut };
+  const network: Network = { packets: [], moods: new Map(), arrivals: 0, frames: 0, wayOut };
 
   function wayOut(server: Server): Outbound {
     const underWay = new Set<(error: OutboundError) => void>();
+    const moodOf = (origin: string) => network.moods.get(origin) ?? "healthy";
+    const arrived = () => void network.frames++;
+    const sockets = createSockets({ random, deliveries, now, moodOf, send: packet, arrived }, server);
     return {
       async send(request) {
         const { origin } = new URL(request.url);
@@ -58,10 +64,14 @@ export function createNetwork({ random, deliveries, now }: NetworkNeeds): Networ
           throw new OutboundError("refused", `${origin} may not be sent to.`);
         return new Promise((resolve, reject) => sendOff(server, request, underWay, resolve, reject));
       },
-      connect: async ({ url }) => {
-        throw new OutboundError("unreachable", `${new URL(url).origin}: nobody accepts a WebSocket in this network.`);
+      async connect(request) {
+        const { origin } = new URL(request.url);
+        if (request.signal.aborted) throw new OutboundError("aborted", `${origin}: not opened any more.`);
+        if (moodOf(origin) === "refused") throw new OutboundError("refused", `${origin} may not be sent to.`);
+        return sockets.connect(request);
       },
       async close() {
+        sockets.close();
         for (const fail of [...underWay]) fail(new OutboundError("aborted", "The way out is closed."));
       },
     };

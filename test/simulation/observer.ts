@@ -11,6 +11,8 @@ export interface Work {
   name: string;
   /** How often it ran. */
   began: number;
+  /** A pause, a halt, a stop or another version ended it. */
+  cut: boolean;
   ended: boolean;
 }
 
@@ -42,11 +44,12 @@ export function createObserver(disk: Disk, alone: boolean, wrong: (message: stri
       began(event, state) {
         calls++;
         judgeCall(disk, place, event, state, wrong);
+        if (alone) judgeOrder(disk, place, event, works.values(), wrong);
       },
       returned: (event) => returned.add(idOf(event.offset)),
       workAsked(name, offset) {
         const id = `${idOf(offset)}|${name}`;
-        if (!works.has(id)) works.set(id, { ...place, offset, name, began: 0, ended: false });
+        if (!works.has(id)) works.set(id, { ...place, offset, name, began: 0, cut: false, ended: false });
       },
       workBegan(name, offset) {
         const work = works.get(`${idOf(offset)}|${name}`) as Work;
@@ -55,6 +58,9 @@ export function createObserver(disk: Disk, alone: boolean, wrong: (message: stri
         if (row?.epoch === epoch && !row.work.some((open) => open.name === name)) {
           wrong(`${idOf(offset)}|${name} begins and is not on disk as open`);
         }
+      },
+      workCut(name, offset) {
+        (works.get(`${idOf(offset)}|${name}`) as Work).cut = true;
       },
       workEnded(name, offset) {
         const work = works.get(`${idOf(offset)}|${name}`);
@@ -92,6 +98,23 @@ function judgeCall(
     wrong(`${slug} is called for ${path}|${event.offset} with a state of ${state.count} events, not ${count}`);
   }
   if (isAbout(event, slug)) wrong(`${slug} is called for the error about itself at ${path}|${event.offset}`);
+}
+
+/** What was cut short is settled, or told, before a hook begins for an event behind it. */
+function judgeOrder(
+  { streams }: Disk,
+  { path, slug, epoch }: Pick<Seat, "path" | "slug" | "epoch">,
+  event: StreamEvent,
+  works: Iterable<Work>,
+  wrong: (message: string) => void,
+): void {
+  const stream = streams.get(path);
+  for (const work of works) {
+    if (work.path !== path || work.slug !== slug || work.epoch !== epoch || work.offset >= event.offset) continue;
+    if (!work.cut || work.ended || stream === undefined || work.offset < stream.birthOffset) continue;
+    if (stream.reference.workErrors.has(`${slug}|${work.offset}|${work.name}`)) continue;
+    wrong(`${slug} is called for ${path}|${event.offset}, and nobody knows yet of ${work.name} that was cut short`);
+  }
 }
 
 /** Says that something is wrong with this processor. */

@@ -12,7 +12,8 @@ const firstHand = "type = 'ping' and $not($exists(source.cause))";
 
 export const pushActions: readonly Action[] = [
   { name: "configure transformer", weight: 4, run: configureTransformer },
-  { name: "configure webhook", weight: 7, run: configureWebhook },
+  { name: "configure webhook", weight: 7, run: configurePush("webhook") },
+  { name: "configure WebSocket", weight: 5, run: configurePush("websocket") },
   { name: "configure forward", weight: 4, run: configureForward },
   {
     name: "remove transformer",
@@ -67,20 +68,22 @@ function aboutPings({ random }: Simulation): string {
   return random.pick(Object.keys(matchers).filter((text) => text.includes("'ping'") && !text.includes("pong")));
 }
 
-function configureWebhook(s: Simulation, server: Server, path: string): void {
-  const { random } = s;
-  // Each version has an address of its own, so that it is known of which one a request is.
-  const callbackUrl = `${random.pick(receivers)}/?version=${++s.counter}`;
-  const filter = random.pick([undefined, ...Object.keys(matchers)]);
-  const transform = random.integer(4) === 0 ? random.pick(Object.keys(transforms)) : undefined;
-  const timeout = random.pick([undefined, undefined, 5, 60]);
-  subscribe(s, server, path, {
-    type: "webhook",
-    callbackUrl,
-    ...(filter === undefined ? {} : { jsonataFilter: filter }),
-    ...(transform === undefined ? {} : { jsonataTransform: transform }),
-    ...(timeout === undefined ? {} : { timeoutSeconds: timeout }),
-  });
+function configurePush(type: "webhook" | "websocket"): Action["run"] {
+  return (s, server, path) => {
+    const { random } = s;
+    // Each version has an address of its own, so that it is known of which one a request is.
+    const callbackUrl = `${random.pick(receivers)}/?version=${++s.counter}`;
+    const filter = random.pick([undefined, ...Object.keys(matchers)]);
+    const transform = random.integer(4) === 0 ? random.pick(Object.keys(transforms)) : undefined;
+    const timeout = random.pick([undefined, undefined, 5, 60]);
+    subscribe(s, server, path, {
+      type,
+      callbackUrl,
+      ...(filter === undefined ? {} : { jsonataFilter: filter }),
+      ...(transform === undefined ? {} : { jsonataTransform: transform }),
+      ...(timeout === undefined ? {} : { timeoutSeconds: timeout }),
+    });
+  };
 }
 
 /** Only what came from outside goes on, so that nothing goes in a circle. */

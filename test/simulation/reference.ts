@@ -56,6 +56,8 @@ export interface Reference {
   diverged: Set<string>;
   /** Errors told, by slug and offset. */
   errors: Map<string, number>;
+  /** The same of open work, by slug, offset and name. */
+  workErrors: Map<string, number>;
   epochs: Map<string, number>;
 }
 
@@ -82,6 +84,7 @@ export function newReference(): Reference {
     schedules: new Map(),
     starts: new Map(),
     errors: new Map(),
+    workErrors: new Map(),
     epochs: new Map(),
   };
 }
@@ -175,10 +178,15 @@ interface ErrorPayload {
   about: { kind: string; slug: string; offset: number };
 }
 
-/** One for each epoch and offset; of which epoch it is does not stand in the event. */
-function foldError({ errors, epochs, diverged }: Reference, { about, message }: ErrorPayload): string | undefined {
+const workPattern = /^The work "([^"]*)"/;
+
+/** One for each epoch and offset, and for each work; of which epoch it is does not stand in the event. */
+function foldError(reference: Reference, { about, message }: ErrorPayload): string | undefined {
+  const { epochs, diverged } = reference;
   const consumer = about.kind === "processor" ? about.slug : `${about.kind}/${about.slug}`;
-  const key = `${consumer}|${about.offset}`;
+  const work = workPattern.exec(message)?.[1];
+  const errors = work === undefined ? reference.errors : reference.workErrors;
+  const key = `${consumer}|${about.offset}${work === undefined ? "" : `|${work}`}`;
   const count = (errors.get(key) ?? 0) + 1;
   errors.set(key, count);
   if (message.includes("in an earlier call for the same event")) diverged.add(key);

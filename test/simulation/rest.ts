@@ -108,8 +108,8 @@ function judgeWork(simulation: Simulation, work: ReturnType<Simulation["observer
   const processor = stream?.reference.processors.get(slug);
   if (stream === undefined || offset < stream.birthOffset || processor?.epoch !== epoch || processor.halted) return;
   if (!simulation.observer.returned.has(`${path}|${slug}|${epoch}|${offset}`)) return;
-  if (stream.reference.errors.has(`${slug}|${offset}`)) return;
-  // Whoever ends work by a pause or by name knows of it.
+  if (stream.reference.workErrors.has(`${slug}|${offset}|${name}`)) return;
+  // Whoever ends work by name knows of it.
   if (stream.events.some((event) => event.offset > offset && endsWork(event, name))) return;
   simulation.wrong(`at the end nobody knows of ${path}|${slug}|${epoch}|${offset}|${name}`);
 }
@@ -125,7 +125,7 @@ async function freshSchedule(simulation: Simulation, server: Server): Promise<vo
 }
 
 function endsWork({ type, payload }: StreamEvent, name: string): boolean {
-  return type === builtin("paused") || (type === "stop" && (payload as { name?: string }).name === name);
+  return type === "stop" && (payload as { name?: string }).name === name;
 }
 
 async function idleDay(simulation: Simulation, server: Server): Promise<void> {

@@ -10,7 +10,7 @@ export interface PushPayload {
   slug: string;
   matcher?: string;
   transform?: string;
-  type?: "webhook" | "stream";
+  type?: "webhook" | "websocket" | "stream";
   callbackUrl?: string;
   path?: string;
   jsonataFilter?: string;

@@ -12,6 +12,7 @@ export interface Run {
   commits: number;
   calls: number;
   arrivals: number;
+  frames: number;
 }
 
 export async function simulate(seed: number, steps: number): Promise<Run> {
@@ -29,7 +30,8 @@ export async function simulate(seed: number, steps: number): Promise<Run> {
     if (!(error instanceof Error) || error.stack?.includes("TypeError"))
       fault = { fault: (error as Error).stack ?? "" };
   }
-  return { seed, trace, commits: disk.commits, calls: observer.calls, arrivals: simulation.network.arrivals, ...fault };
+  const { arrivals, frames } = simulation.network;
+  return { seed, trace, commits: disk.commits, calls: observer.calls, arrivals, frames, ...fault };
 }
 
 const mayFail: ReadonlySet<string> = new Set(["flaky", "evaluation"]);

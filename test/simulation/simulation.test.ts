@@ -27,11 +27,13 @@ test.runIf(only === undefined)(
     let commits = 0;
     let calls = 0;
     let arrivals = 0;
+    let frames = 0;
     for (let seed = first; seed < first + seeds && failed.length < 5; seed++) {
       const run = await simulate(seed, steps);
       commits += run.commits;
       calls += run.calls;
       arrivals += run.arrivals;
+      frames += run.frames;
       if (run.fault !== undefined) failed.push(report(seed, run.fault, run.trace));
     }
     expect(failed.join("\n\n")).toBe("");
@@ -39,6 +41,8 @@ test.runIf(only === undefined)(
     expect(commits).toBeGreaterThan(seeds * (steps / 20));
     expect(calls).toBeGreaterThan(seeds * (steps / 20));
     expect(arrivals).toBeGreaterThan(seeds * (steps / 20));
+    // Sockets are one of the ways in which a subscription delivers.
+    expect(frames).toBeGreaterThan(seeds * (steps / 60));
   },
   60_000 + seeds * steps * 10,
 );

@@ -2,7 +2,7 @@
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { WebSocket } from "ws";
-import { append, builtin, readAll } from "../processes/http.ts";
+import { append, breakerOff, builtin, readAll } from "../processes/http.ts";
 import { residentBytes, type ServerProcess, startServer } from "../processes/server-process.ts";
 import { acknowledge, createPeers, type Frame, say } from "./peers.ts";
 import { appendNumbers, consumerOf, patience, payloadsOf, waitingOf } from "./pushing.ts";
@@ -89,6 +89,20 @@ describe("a peer that acknowledges", () => {
     await expect.poll(() => before.ends.length, patience).toBe(1);
     const { offsets } = await appendNumbers(url, path, 2);
     await expect.poll(() => offsetsOf(after.frames), patience).toEqual(offsets);
+  });
+});
+
+describe("a window of a hundred events", () => {
+  test("is what a peer gets that acknowledges none; then one for each that it does, in any order", async () => {
+    const peer = await peers.listen(() => {});
+    await append(url, path, breakerOff);
+    await subscribe("window", peer.url);
+    const { offsets } = await appendNumbers(url, path, 150);
+    await expect.poll(() => offsetsOf(peer.frames), patience).toEqual(offsets.slice(0, 100));
+    const [socket] = peer.sockets() as Set<WebSocket>;
+    for (const offset of offsets.slice(0, 20).reverse()) say(socket as WebSocket, { type: "ack", offset });
+    await expect.poll(() => offsetsOf(peer.frames), patience).toEqual(offsets.slice(0, 120));
+    expect(peer.requests).toHaveLength(1);
   });
 });
 
@@ -191,7 +205,7 @@ describe("an event that is not taken comes again, and a neighbour notices nothin
     ["sends bytes", (socket) => socket.send(Buffer.alloc(100)), /closed the connection with (4003|1005|1006)/],
     [
       "sends a message of 100 MB",
-      (socket, frame) => frame && socket.send("x".repeat(100_000_000)),
+      (socket, frame) => frame === undefined && socket.send("x".repeat(100_000_000)),
       /closed the connection with 1006|1009/,
     ],
   ];

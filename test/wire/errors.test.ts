@@ -133,7 +133,7 @@ const table: Record<Exclude<Answered, "request_timeout" | "headers_too_large">, 
     },
     {
       ...put("/api/cursors/greeter/two", { ...cursor, more: 1 }),
-      detail: "A cursor has offset, epoch, runtimeId, replaces, interrupted, progress, and no other keys.",
+      detail: "A cursor has offset, epoch, runtimeId, replaces, interrupted, progress, release, and no other keys.",
       data: { field: "more" },
     },
     invalid("/api/cursors//two", "slug", 'The slug of a cursor has 1 to 255 characters, and is not "." or "..".'),
@@ -173,6 +173,7 @@ const table: Record<Exclude<Answered, "request_timeout" | "headers_too_large">, 
       detail: "There is no stream at /nothing. It comes into being with its first append.",
     },
     { target: "/api/cursors/another/two", detail: 'There is no cursor "another" at /two.' },
+    { target: "/api/cursors/another/two", method: "DELETE", detail: 'There is no cursor "another" at /two.' },
     {
       ...put("/api/cursors/another/nothing", cursor),
       detail: "There is no stream at /nothing. It comes into being with its first append.",
@@ -192,14 +193,19 @@ const table: Record<Exclude<Answered, "request_timeout" | "headers_too_large">, 
     { ...put("/api/cursors/greeter/two", cursor), detail: held, data: { holder } },
     {
       ...put("/api/cursors/another/two", { ...cursor, replaces: 1 }),
-      detail: 'There is no cursor "another" here yet; replaces is null then.',
+      detail: 'There is no cursor "another" here: replaces is null then.',
       data: { holder: null },
+    },
+    {
+      ...put("/api/cursors/given-back/two", { ...cursor, runtimeId: "two", replaces: 2 }),
+      detail: 'The cursor "given-back" is at 1, where one gave it back: replaces is 1 then.',
+      data: { holder },
     },
   ],
   method_not_allowed: [
     allowed("DELETE", "/two", "GET, HEAD, POST, OPTIONS"),
     allowed("PUT", "/api/streams/two", "GET, HEAD, POST, DELETE, OPTIONS"),
-    allowed("POST", "/api/cursors/greeter/two", "GET, HEAD, PUT, OPTIONS"),
+    allowed("POST", "/api/cursors/greeter/two", "GET, HEAD, PUT, DELETE, OPTIONS"),
     allowed("POST", "/healthz", "GET, HEAD, OPTIONS"),
   ],
   idempotency_conflict: [
@@ -352,6 +358,7 @@ beforeAll(async () => {
   await worlds.open.append("/keys", { type: "a", idempotencyKey: "order-1" });
   await worlds.open.append("/paused", { type: "https://events.iterate.com/paused", payload: { reason: "lunch" } });
   await worlds.open.engine.putCursor("public", "/two", "greeter", { ...cursor, offset: 1 });
+  await worlds.open.engine.putCursor("public", "/two", "given-back", { ...cursor, offset: 1, release: true });
   await worlds.crowded.append("/two", { type: "a" });
   await worlds.stopped.engine.close();
 });

@@ -154,6 +154,91 @@ describe("two runtimes", () => {
   });
 });
 
+describe("a cursor that is given back", () => {
+  test("may be taken at once by another, who names what it replaces; the one before is refused then", async () => {
+    const world = await worldWith(5);
+    await put(world, at(2, null));
+    expect(await put(world, at(3, 2, { release: true }))).toMatchObject({
+      runtimeId: "one",
+      offset: 3,
+      released: true,
+    });
+    const wrong = await world.refusal(put(world, at(4, 2, byTwo)));
+    expect(wrong).toEqual({ code: "cursor_conflict", holder: { runtimeId: "one", offset: 3, silentMs: 0 } });
+    const taken = await put(world, at(3, 3, byTwo));
+    expect([taken.runtimeId, taken.released]).toEqual(["two", undefined]);
+    const late = { code: "cursor_conflict", holder: { runtimeId: "two", offset: 3, silentMs: 0 } };
+    expect(await world.refusal(put(world, at(4, 3)))).toEqual(late);
+    expect(await world.refusal(put(world, at(3, 3, { release: true })))).toEqual(late);
+  });
+
+  test("stays given back over a restart, and is held again by whoever puts it, the same one too", async () => {
+    const world = await worldWith(5);
+    await put(world, at(3, null, { release: true }));
+    const again = createWorld({ directory: world.directory });
+    expect(await get(again)).toMatchObject({ released: true });
+    expect(await put(again, at(3, 3, byTwo))).toMatchObject({ runtimeId: "two" });
+    await put(again, at(3, 3, { ...byTwo, release: true }));
+    await put(again, at(3, 3, byTwo));
+    expect(await again.refusal(put(again, at(3, 3)))).toMatchObject({ code: "cursor_conflict" });
+    expect((await get(again)).released).toBeUndefined();
+  });
+
+  test("release: false is the same as nothing", async () => {
+    const world = await worldWith(3);
+    expect((await put(world, at(2, null, { release: false }))).released).toBeUndefined();
+    expect(await world.refusal(put(world, at(2, 2, byTwo)))).toMatchObject({ code: "cursor_conflict" });
+  });
+});
+
+describe("a cursor that is deleted", () => {
+  const remove = (world: Awaited<ReturnType<typeof worldWith>>, slug = "greeter") =>
+    world.engine.deleteCursor("public", path, slug);
+
+  test("is gone, on disk too, and whoever held it is refused", async () => {
+    const world = await worldWith(5);
+    await put(world, at(2, null));
+    await put(world, at(3, null), "other");
+    await remove(world);
+    expect(await world.refusal(get(world))).toEqual({ code: "not_found" });
+    expect(await world.refusal(remove(world))).toEqual({ code: "not_found" });
+    const refusal = { code: "cursor_conflict", holder: null };
+    expect(await world.refusal(put(world, at(2, 2)))).toEqual(refusal);
+    expect(await world.refusal(put(world, at(3, 2)))).toEqual(refusal);
+    const again = createWorld({ directory: world.directory });
+    expect(await again.refusal(get(again))).toEqual({ code: "not_found" });
+    expect(await get(again, "other")).toMatchObject({ offset: 3 });
+    expect(await put(again, at(1, null, byTwo))).toMatchObject({ runtimeId: "two", offset: 1 });
+  });
+
+  test("takes its turn with what is put before and behind it", async () => {
+    const world = await worldWith(5);
+    const outcomes = await Promise.allSettled([
+      put(world, at(2, null)),
+      remove(world),
+      put(world, at(3, 2)),
+      put(world, at(4, null, byTwo)),
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected", "fulfilled"]);
+    const again = createWorld({ directory: world.directory });
+    expect(await get(again)).toMatchObject({ runtimeId: "two", offset: 4 });
+  });
+
+  test("makes room for another", async () => {
+    const world = await worldWith(3, { limits: { cursorsPerStream: 1 } });
+    await put(world, at(2, null));
+    expect(await world.refusal(put(world, at(2, null), "second"))).toMatchObject({ code: "rate_limited" });
+    await remove(world);
+    expect(await put(world, at(2, null), "second")).toMatchObject({ slug: "second" });
+  });
+
+  test("where there is no stream, or a slug that is none, there is nothing to delete", async () => {
+    const world = createWorld();
+    expect(await world.refusal(remove(world))).toEqual({ code: "not_found" });
+    expect(await world.refusal(remove(world, ".."))).toMatchObject({ code: "invalid_request" });
+  });
+});
+
 describe("the state", () => {
   test("lists them among the consumers", async () => {
     const world = await worldWith(5);

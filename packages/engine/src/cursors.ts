@@ -18,7 +18,10 @@ import {
 import type { Holders } from "./holders.ts";
 import type { Head, ProgressRow } from "./ports/log.ts";
 
-export interface StoredCursor extends Omit<RemoteCursorInput, "replaces"> {
+/** What a holder says of it, and whether it gave it back. */
+type Said = Omit<RemoteCursorInput, "replaces" | "release"> & { released?: true };
+
+export interface StoredCursor extends Said {
   /** Milliseconds. */
   updatedAt: number;
 }
@@ -30,7 +33,9 @@ export const noCursors: Cursors = new Map();
 
 export interface CursorPut {
   slug: string;
-  input: RemoteCursorInput;
+  /** Undefined takes the cursor away, whoever holds it. */
+  input: RemoteCursorInput | undefined;
+  /** With what is stored, or with what was taken away. */
   resolve(stored: StoredCursor): void;
   reject(error: Error): void;
 }
@@ -71,15 +76,19 @@ export function judgeCursors(place: CursorPlace, now: number, puts: readonly Cur
   const cursors = new Map(place.cursors);
   const changed = new Set<string>();
   const verdicts = puts.map((put): StoredCursor | StreamError => {
-    const verdict = judgePut(place, cursors, now, put);
-    if (verdict instanceof StreamError || verdict === cursors.get(put.slug)) return verdict;
-    cursors.set(put.slug, verdict);
-    changed.add(put.slug);
+    const { slug, input } = put;
+    const before = cursors.get(slug);
+    const verdict =
+      input === undefined ? judgeRemoval(place, before, slug) : judgePut(place, cursors, now, slug, input);
+    if (verdict instanceof StreamError || (input !== undefined && verdict === before)) return verdict;
+    if (input === undefined) cursors.delete(slug);
+    else cursors.set(slug, verdict);
+    changed.add(slug);
     return verdict;
   });
   return {
     cursors,
-    rows: [...changed].map((slug) => rowOf(slug, cursors.get(slug) as StoredCursor)),
+    rows: [...changed].map((slug) => rowOf(slug, cursors.get(slug))),
     answer() {
       for (const [i, { resolve, reject }] of puts.entries()) {
         const verdict = verdicts[i] as StoredCursor | StreamError;
@@ -95,10 +104,12 @@ function judgePut(
   { path, streamId, head, limits, holders }: CursorPlace,
   cursors: Cursors,
   now: number,
-  { slug, input }: CursorPut,
+  slug: string,
+  input: RemoteCursorInput,
 ): StoredCursor | StreamError {
   if (streamId === undefined) return noStream(path);
-  const { replaces, ...said } = input;
+  const { replaces, release, ...rest } = input;
+  const said: Said = release === true ? { ...rest, released: true } : rest;
   const { offset, runtimeId } = said;
   const stored = cursors.get(slug);
   const isHolder = stored?.runtimeId === runtimeId;
@@ -107,7 +118,7 @@ function judgePut(
   // A sign of life, or a repetition whose answer was lost. Neither costs a write.
   if (isHolder && saysTheSame(stored, said)) return stored;
   const silentMs = stored === undefined ? 0 : holders.silentMs({ streamId, slug, runtimeId: stored.runtimeId });
-  const mayMove = stored === undefined || isHolder || silentMs >= limits.cursorSilenceMs;
+  const mayMove = stored === undefined || isHolder || stored.released || silentMs >= limits.cursorSilenceMs;
   if (!mayMove || replaces !== (stored?.offset ?? null)) return conflict(slug, stored, silentMs, limits);
   if (offset > head.offset) return beyondHead(offset, head.offset);
   if (stored === undefined && cursors.size >= limits.cursorsPerStream) return tooMany(limits.cursorsPerStream);
@@ -115,12 +126,18 @@ function judgePut(
   return { ...said, updatedAt: now };
 }
 
-function saysTheSame({ updatedAt: _, ...stored }: StoredCursor, said: Omit<RemoteCursorInput, "replaces">): boolean {
+/** Whoever acts for it next is refused as one who lost it. */
+function judgeRemoval({ path, streamId }: CursorPlace, stored: StoredCursor | undefined, slug: string) {
+  if (streamId === undefined) return noStream(path);
+  return stored ?? noCursor(slug, path);
+}
+
+function saysTheSame({ updatedAt: _, ...stored }: StoredCursor, said: Said): boolean {
   return stored.offset === said.offset && sortedJson(stored) === sortedJson(said);
 }
 
-function rowOf(slug: string, stored: StoredCursor): ProgressRow {
-  return { consumer: consumerName("cursor", slug), text: JSON.stringify(stored) };
+function rowOf(slug: string, stored: StoredCursor | undefined): ProgressRow {
+  return { consumer: consumerName("cursor", slug), text: stored === undefined ? null : JSON.stringify(stored) };
 }
 
 export function showCursor(path: string, slug: string, stored: StoredCursor, silentMs: number): RemoteCursor {
@@ -168,12 +185,16 @@ function conflict(
   { cursorSilenceMs }: Limits,
 ): StreamError<"cursor_conflict"> {
   if (stored === undefined) {
-    return new StreamError("cursor_conflict", `There is no cursor "${slug}" here yet; replaces is null then.`, {
+    return new StreamError("cursor_conflict", `There is no cursor "${slug}" here: replaces is null then.`, {
       holder: null,
     });
   }
-  const { runtimeId, offset } = stored;
+  const { runtimeId, offset, released } = stored;
   const holder: CursorHolder = { runtimeId, offset, silentMs };
+  if (released) {
+    const message = `The cursor "${slug}" is at ${offset}, where ${runtimeId} gave it back: replaces is ${offset} then.`;
+    return new StreamError("cursor_conflict", message, { holder });
+  }
   return new StreamError(
     "cursor_conflict",
     `${runtimeId} holds the cursor "${slug}" at ${offset}. Another runtime may replace it when it was not heard for ${cursorSilenceMs / 1_000} s, and names the offset that it replaces.`,

@@ -107,6 +107,11 @@ export interface Engine {
    * Throws or rejects with StreamError `not_found`, `cursor_conflict`, `offset_conflict`, `too_large`, `rate_limited`, `unavailable`
    */
   putCursor(project: string, path: string, slug: string, input: RemoteCursorInput): Promise<RemoteCursor>;
+  /**
+   * Takes it away, whoever holds it: what that one says next is refused. Resolves when that is on disk.
+   * Throws or rejects with StreamError `not_found`, `rate_limited`, `unavailable`
+   */
+  deleteCursor(project: string, path: string, slug: string): Promise<void>;
   list: Directory["list"];
   projects: Directory["projects"];
   /** Empties a path, with `children` everything below it too. Answers what there was. */
@@ -345,6 +350,12 @@ export function createEngine(options: EngineOptions): Engine {
       checkSize(input, limits);
       const stream = streams.get(project, path);
       return shown(stream, slug, await stream.putCursor(slug, input));
+    },
+
+    async deleteCursor(project, path, slug) {
+      expectRunning();
+      checkSlug(slug);
+      await streams.get(project, path).putCursor(slug, undefined);
     },
 
     async list(query) {

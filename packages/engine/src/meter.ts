@@ -28,7 +28,7 @@ export interface Meter {
   hooks: number;
   hookMs: number;
   hookFailures: number;
-  /** Events that webhooks have taken, and attempts at it that failed. */
+  /** Events that webhooks and peers of WebSockets have taken, and attempts at it that failed. */
   deliveries: number;
   deliveryFailures: number;
   /** Consumers that went no further. */

@@ -174,8 +174,11 @@ export class Stream {
     return this.#errands.splice(0);
   }
 
-  /** Takes its turn. Resolves with what is stored, when it is on disk; rejects with a StreamError. */
-  putCursor(slug: string, input: RemoteCursorInput): Promise<StoredCursor> {
+  /**
+   * Takes its turn. Resolves with what is stored, when it is on disk; rejects with a StreamError.
+   * @param input undefined takes it away, and then what was stored is told
+   */
+  putCursor(slug: string, input: RemoteCursorInput | undefined): Promise<StoredCursor> {
     const { cursorsPerStream } = this.limits;
     if (this.#puts.length > cursorsPerStream) throw tooManyWaiting(cursorsPerStream, "cursors");
     return new Promise((resolve, reject) => {

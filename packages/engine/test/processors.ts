@@ -23,6 +23,20 @@ export function after(world: World, scripts: Scripts, options: WorldOptions = {}
   return worldOf(scripts, { directory: world.directory, clock: world.clock, ...options });
 }
 
+/** A world that can end without a word: from then on nothing of it reaches the store. */
+export function mortal(scripts: Scripts, options: WorldOptions = {}): World & { die(): void } {
+  let dead = false;
+  const world = worldOf(scripts, {
+    ...options,
+    intercept: (_call, proceed) => (dead ? new Promise(() => {}) : proceed()),
+  });
+  return Object.assign(world, {
+    die() {
+      dead = true;
+    },
+  });
+}
+
 export function configured(slug: string, script = slug, extra: object = {}) {
   return { type: builtin("dynamic-worker/configured"), payload: { slug, script, ...extra } };
 }

@@ -6,17 +6,22 @@ import { allow } from "./parameters.ts";
 import { invalidRequest, notAllowed } from "./refusals.ts";
 import { projectOf, queryOf } from "./target.ts";
 
-const allowed = "GET, HEAD, PUT, OPTIONS";
+const allowed = "GET, HEAD, PUT, DELETE, OPTIONS";
+const methods = ["GET", "HEAD", "PUT", "DELETE"];
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 export async function cursorRoute(engine: Engine, incoming: Incoming, rawTarget: string): Promise<Outgoing> {
   const { method } = incoming;
   if (method === "OPTIONS") return { status: 204, headers: { allow: allowed }, body: "" };
-  if (method !== "GET" && method !== "HEAD" && method !== "PUT") throw notAllowed(method, allowed);
+  if (!methods.includes(method)) throw notAllowed(method, allowed);
   const query = queryOf(incoming.url);
   allow(query, []);
   const project = projectOf(incoming, query);
   const { slug, path } = targetOf(rawTarget);
+  if (method === "DELETE") {
+    await engine.deleteCursor(project, path, slug);
+    return toJson({ deleted: true, slug, path });
+  }
   if (method !== "PUT") return toJson({ cursor: await engine.cursor(project, path, slug) });
   const { eventBytes, jsonDepth } = engine.limits;
   const input = parseRemoteCursor(parseJson(await incoming.body(eventBytes)), jsonDepth);

@@ -10,6 +10,8 @@ import { createNodeServer } from "./node-server.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { createProcessMetrics } from "./process-metrics.ts";
 import type { EgressOptions } from "./sandbox/egress/egress-rules.ts";
+import { createSandbox } from "./sandbox/sandbox.ts";
+import type { WorkerdSandbox } from "./sandbox/workerd-sandbox.ts";
 import { createFileSecrets } from "./secrets/file-secrets.ts";
 import type { KeptSecrets } from "./secrets/kept-secrets.ts";
 import { createMemorySecrets } from "./secrets/memory-secrets.ts";
@@ -33,6 +35,8 @@ export interface ServeOptions {
   publicUrl?: string;
   /** What secrets are sealed with, instead of a key file in the data directory: 32 bytes, as hex or base64. */
   secretsKey?: string;
+  /** False: deployed processors are stored and do not run. */
+  sandbox?: boolean;
   /**
    * Who acts on events beyond the built-ins, in this process and with all its rights: see `processorKind` of
    * @millrace/engine.
@@ -87,7 +91,7 @@ async function listen(
   const { onFault = () => {}, access = {} } = options;
   // Decided once: without a tracer provider nothing is wrapped, and tracing costs nothing.
   const tracer = registeredTracer();
-  const outside = createOutside(options, onFault);
+  const outside = createOutside(options, secrets, onFault);
   const engine = createEngine({
     directory: tracer === undefined ? directory : traceDirectory(directory, tracer),
     clock: systemClock,
@@ -145,19 +149,31 @@ async function listen(
 }
 
 /** What leaves the process: expressions into processes of their own, requests into the network. */
-function createOutside(
-  { limits = {}, allowPrivateDestinations = false }: ServeOptions,
-  onFault: (error: Error) => void,
-) {
+function createOutside(options: ServeOptions, secrets: KeptSecrets, onFault: (error: Error) => void) {
+  const { limits = {}, allowPrivateDestinations = false } = options;
   const timeoutMs = limits.expressionMs ?? defaultLimits.expressionMs;
   const expressions = createExpressions({ timeoutMs, onFault });
   const outbound = createOutbound({ allowPrivateDestinations });
+  const sandbox = options.sandbox === false ? undefined : sandboxOf(options, { outbound, secrets, onFault });
   return {
-    ports: { expressions, outbound },
+    ports: { expressions, outbound, ...(sandbox === undefined ? {} : { sandbox }) },
+    sandbox,
     close: async () => {
+      await sandbox?.close();
       await Promise.all([expressions.close(), outbound.close()]);
     },
   };
+}
+
+function sandboxOf(
+  { egress, publicUrl }: ServeOptions,
+  needs: Pick<Parameters<typeof createSandbox>[0], "outbound" | "secrets" | "onFault">,
+): WorkerdSandbox {
+  return createSandbox({
+    ...needs,
+    ...(egress === undefined ? {} : { egress }),
+    ...(publicUrl === undefined ? {} : { ownOrigins: [new URL(publicUrl).origin] }),
+  });
 }
 
 function explainListen(error: NodeJS.ErrnoException, { host, port }: ServeOptions): string {

@@ -8,10 +8,21 @@ import {
   type Server as SocketServer,
 } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import type { ListeningReceiver, ReceivedRequest, Receiver } from "@millrace/testing";
+import type {
+  AcceptingPeer,
+  ListeningReceiver,
+  PeerTalk,
+  ReceivedRequest,
+  ReceivedUpgrade,
+  Receiver,
+  SocketPeer,
+} from "@millrace/testing";
+import { type WebSocket, WebSocketServer } from "ws";
 
 export interface Receivers {
   listen(receiver: Receiver): Promise<ListeningReceiver & { connections(): number }>;
+  /** Accepts WebSockets. */
+  accept(peer: SocketPeer): Promise<AcceptingPeer>;
   /** Every connection is handed over as it is. */
   listenRaw(talk: (socket: Socket) => void): Promise<{ url: string; port: number; connections(): number }>;
   /** A URL where nobody listens, as far as can be known. */
@@ -49,8 +60,29 @@ export function createReceivers(): Receivers {
     return { url: `http://127.0.0.1:${port}/hook`, received, connections };
   }
 
+  async function accept(peer: SocketPeer): Promise<AcceptingPeer> {
+    const requests: ReceivedUpgrade[] = [];
+    const upgrades = new WebSocketServer({ noServer: true });
+    const server = createServer();
+    server.on("upgrade", (incoming: IncomingMessage, socket: Socket, head: Buffer) => {
+      const request = {
+        url: `http://127.0.0.1:${port}${incoming.url}`,
+        headers: incoming.headers as Record<string, string>,
+      };
+      requests.push(request);
+      const answer = peer(request);
+      if (answer === "never") return;
+      if (answer === "closes") return void socket.destroy();
+      if ("status" in answer) return void socket.end(`HTTP/1.1 ${answer.status} No\r\nContent-Length: 0\r\n\r\n`);
+      upgrades.handleUpgrade(incoming, socket, head, (accepted) => converse(accepted, answer));
+    });
+    const { port } = await open(server);
+    return { url: `http://127.0.0.1:${port}/socket`, requests };
+  }
+
   return {
     listen,
+    accept,
     async listenRaw(talk) {
       const { port, connections } = await open(createSocketServer(talk));
       return { url: `http://127.0.0.1:${port}/`, port, connections };
@@ -67,6 +99,19 @@ export function createReceivers(): Receivers {
       await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
     },
   };
+}
+
+function converse(socket: WebSocket, talk: PeerTalk): void {
+  const peer = {
+    send: (text: string) => socket.send(text),
+    close: (code: number, reason: string) => socket.close(code, reason),
+    cut: () => socket.terminate(),
+  };
+  socket.on("message", (data) => talk.hear?.(String(data), peer));
+  socket.on("close", (code, reason) => talk.ended?.(code, reason.toString()));
+  // Whoever is cut off hears of it; that is no failure of the test.
+  socket.on("error", () => undefined);
+  talk.opened?.(peer);
 }
 
 async function receive(incoming: IncomingMessage, origin: string): Promise<ReceivedRequest> {

@@ -20,11 +20,15 @@ export interface RemoteCursorInput {
   interrupted?: JsonValue;
   /** Whatever else the runtime needs to go on: open work, attempts. */
   progress?: JsonObject;
+  /** It is given back with this: from then on any runtime may take it, without waiting for a silence. */
+  release?: boolean;
 }
 
-export interface RemoteCursor extends Omit<RemoteCursorInput, "replaces"> {
+export interface RemoteCursor extends Omit<RemoteCursorInput, "replaces" | "release"> {
   slug: string;
   path: string;
+  /** Its holder gave it back: nobody holds it. */
+  released?: true;
   /** When it last changed. */
   updatedAt: string;
   /** How long ago its holder was last heard. */
@@ -40,7 +44,7 @@ export interface CursorHolder {
 
 export const runtimeIdPattern: RegExp = /^[A-Za-z0-9_-]{1,64}$/;
 
-const keys = ["offset", "epoch", "runtimeId", "replaces", "interrupted", "progress"];
+const keys = ["offset", "epoch", "runtimeId", "replaces", "interrupted", "progress", "release"];
 
 /** The shape of it; how much it may hold is known to whoever keeps it. @throws StreamError `invalid_request` */
 export function parseRemoteCursor(value: unknown, jsonDepth: number): RemoteCursorInput {
@@ -49,7 +53,7 @@ export function parseRemoteCursor(value: unknown, jsonDepth: number): RemoteCurs
   if (unknownKey !== undefined) {
     throw wrong(unknownKey.slice(0, 100), `A cursor has ${keys.join(", ")}, and no other keys.`);
   }
-  const { offset, epoch, runtimeId, replaces, interrupted, progress } = value;
+  const { offset, epoch, runtimeId, replaces, interrupted, progress, release } = value;
   if (!isOffset(offset)) throw wrong("offset", "offset is a whole number from 0.");
   if (typeof epoch !== "string" || epoch === "" || epoch.length > cursorEpochCharactersMax) {
     throw wrong("epoch", `epoch is a text of 1 to ${cursorEpochCharactersMax} characters.`);
@@ -61,6 +65,7 @@ export function parseRemoteCursor(value: unknown, jsonDepth: number): RemoteCurs
     throw wrong("replaces", "replaces is the offset that is stored now, or null where there is none.");
   }
   if (progress !== undefined && !isJsonObject(progress)) throw wrong("progress", "progress is a JSON object.");
+  if (release !== undefined && typeof release !== "boolean") throw wrong("release", "release is true or false.");
   for (const [field, kept] of Object.entries({ interrupted, progress })) {
     const fault = jsonFault(kept, jsonDepth, field);
     if (fault !== undefined) throw wrong(field, `${fault}.`);
@@ -72,6 +77,7 @@ export function parseRemoteCursor(value: unknown, jsonDepth: number): RemoteCurs
     replaces,
     ...(interrupted === undefined ? {} : { interrupted }),
     ...(progress === undefined ? {} : { progress }),
+    ...(release === true ? { release } : {}),
   };
 }
 

@@ -254,6 +254,51 @@ test("work is interrupted also where nothing stands behind the cursor, and where
   }
 });
 
+test("work that a pause cut short is decided on before the first call behind it, and told once", () => {
+  const driver = play(
+    { decides: true, head: 2, progress: { cursor: 2, decided: 1 }, folded: 2 },
+    `
+    opened call 2 -> rest
+    paused        -> save
+    cut call      -> save
+    saved         -> rest
+    head 4        -> rest
+    resumed       -> scan 2-4
+    read 4: 3 4   -> save
+    saved         -> catchUp interrupted call@2 #1
+    returned      -> save
+    saved         -> fold 3
+    folded 3      -> act 3 #1
+    cut call      -> act 3 #1
+    `,
+  );
+  expect(driver.progress).toMatchObject({ cursor: 2, work: [], decided: 2 });
+});
+
+test("work of a call that the same pause ended is spent, and that call is named with it", () => {
+  const driver = play(
+    { decides: true, head: 1, progress: { exact: true } },
+    `
+    read 1: 1     -> save
+    saved         -> fold 1
+    folded 1      -> act 1 #1
+    opened call 1 -> save
+    paused        -> save
+    ended         -> save
+    cut call      -> save
+    saved         -> rest
+    resumed       -> save
+    saved         -> catchUp interrupted 1 call@1 #1
+    failed no     -> save
+    saved         -> rest until 1000
+    at 1000       -> catchUp interrupted 1 call@1 #2
+    returned      -> save
+    saved         -> act 1 #2
+    `,
+  );
+  expect(driver.progress).toMatchObject({ work: [], spent: [{ name: "call", offset: 1 }] });
+});
+
 test("a reducer that throws is deterministic: halted at that event at once", () => {
   play(
     { start: "first", head: 3 },

@@ -1,7 +1,8 @@
 /**
  * The driver against chance: a runner that answers each step properly, while events come, contact is lost, the stream
  * is paused, hooks fail and processes end without a word. Whatever happens, the cursor never passes an event that was
- * neither acted on, nor missed, nor only to be folded; the state is folded once, in order; and in the end it rests.
+ * neither acted on, nor missed, nor only to be folded; the state is folded once, in order; what ended open work is told;
+ * and in the end it rests.
  */
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -20,7 +21,8 @@ type Chance =
   | "grow"
   | "away"
   | "pause"
-  | "work";
+  | "work"
+  | "cut";
 
 interface Plan {
   settings: DriverSettings;
@@ -34,7 +36,7 @@ interface Plan {
 
 const chance: fc.Arbitrary<Chance> = fc.constantFrom(
   ...(["proper", "proper", "proper", "fail", "failFree", "end", "diverge", "crash", "stop"] as const),
-  ...(["grow", "grow", "away", "pause", "work"] as const),
+  ...(["grow", "grow", "away", "pause", "work", "cut"] as const),
 );
 
 const plan: fc.Arbitrary<Plan> = fc
@@ -67,6 +69,9 @@ class Run {
   /** Up to here events may have begun when a process ended. */
   #mayHaveBegun = 0;
   #works = 0;
+  /** Names of work that was on disk as open, and those that afterCatchUp was told of. */
+  readonly known: Set<string> = new Set();
+  readonly told: Set<string> = new Set();
 
   constructor(plan: Plan) {
     this.plan = plan;
@@ -122,6 +127,9 @@ class Run {
       case "pause":
         this.hear(this.driver.paused ? { is: "resumed" } : { is: "paused" });
         return;
+      case "cut":
+        for (const { name } of this.driver.progress.work) this.hear({ is: "workInterrupted", name });
+        return;
       case "crash":
       case "stop":
         this.crash(what === "stop");
@@ -143,11 +151,15 @@ class Run {
         this.#scan(step.after, step.through);
         return;
       case "fold":
-        expect(step.event.offset, "folded once, in order").toBe(this.driver.folded + 1);
-        this.hear({ is: "folded", offset: step.event.offset });
+        expect(step.events.length, "something to fold").toBeGreaterThan(0);
+        for (const [i, { offset }] of step.events.entries()) {
+          expect(offset, "folded once, in order").toBe(this.driver.folded + 1 + i);
+        }
+        this.hear({ is: "folded", offset: this.driver.folded + step.events.length });
         return;
       case "save":
         this.disk = this.driver.progress;
+        for (const { name } of this.disk.work) this.known.add(name);
         this.#owedToDisk = false;
         this.#mayHaveBegun = 0;
         this.hear({ is: "saved", progress: this.driver.progress });
@@ -158,6 +170,7 @@ class Run {
         this.#call(end, step.event.offset);
         return;
       case "catchUp":
+        for (const { name } of step.interrupted?.work ?? []) this.told.add(name);
         this.#call(end, undefined);
         return;
       case "halt":
@@ -223,6 +236,11 @@ test("whatever happens, nothing is passed over, everything is on disk in time, a
       expect(run.driver.progress.cursor, "all is acted on").toBe(run.head);
       expect(run.driver.progress.catchUp, "and decided").toBeUndefined();
       expect(run.driver.waiting).toEqual([]);
+      for (const { name } of run.driver.progress.work) run.told.add(name);
+      expect(
+        [...run.known].filter((name) => !run.told.has(name)),
+        "work ended, and nobody was told",
+      ).toEqual([]);
     }),
     { numRuns: 1_500 },
   );

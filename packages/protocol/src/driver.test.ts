@@ -1,6 +1,7 @@
 /** Where the driver reads, what it folds, what is missed and what may have begun. The tables are explained in their helper. */
 import { expect, test } from "vitest";
-import { play } from "../test/driver-table.ts";
+import { eventAt, play, startOf } from "../test/driver-table.ts";
+import { hear, nextStep, type Step } from "./driver.ts";
 import { progressAt } from "./progress.ts";
 
 test("history is folded, and what comes behind the start is acted on, one event after another", () => {
@@ -21,6 +22,28 @@ test("history is folded, and what comes behind the start is acted on, one event 
   expect(driver.progress).toEqual(progressAt(4));
   expect(driver.dirty).toBe(true);
 });
+
+test("what is only folded comes at once, up to the first event to act on", () => {
+  const events = [1, 2, 3, 4, 5].map((offset) => ({ event: eventAt(offset), act: offset !== 5 }));
+  let driver = startOf({ start: "first", progress: { cursor: 3 }, head: 5 });
+  driver = hear(driver, { is: "scanned", through: 5, events });
+  expect(offsetsOf(nextStep(driver, 0))).toEqual([1, 2, 3]);
+  driver = hear(driver, { is: "folded", offset: 3 });
+  expect(driver.waiting.map(({ event }) => event.offset)).toEqual([4, 5]);
+  // One that is acted on is folded by itself, and still stands next.
+  expect(offsetsOf(nextStep(driver, 0))).toEqual([4]);
+  driver = hear(driver, { is: "folded", offset: 4 });
+  expect(nextStep(driver, 0)).toMatchObject({ do: "act", event: { offset: 4 } });
+  driver = hear(driver, { is: "returned" });
+  expect(offsetsOf(nextStep(driver, 0))).toEqual([5]);
+  driver = hear(driver, { is: "folded", offset: 5 });
+  expect(driver).toMatchObject({ folded: 5, waiting: [], progress: { cursor: 5 } });
+});
+
+function offsetsOf(step: Step): number[] {
+  if (step.do !== "fold") throw new Error(`expected to fold, got ${step.do}`);
+  return step.events.map(({ offset }) => offset);
+}
 
 test("a start at the beginning acts on history", () => {
   play(

@@ -58,7 +58,8 @@ export interface Driver {
 
 export type Step =
   | { do: "scan"; after: number; through: number }
-  | { do: "fold"; event: StreamEvent }
+  /** All that stands before the next event to act on, or that one. */
+  | { do: "fold"; events: readonly StreamEvent[] }
   | { do: "save" }
   | { do: "act"; event: StreamEvent; attempt: number }
   | { do: "catchUp"; missed?: { after: number; through: number }; interrupted?: Interrupted; attempt: number }
@@ -68,6 +69,7 @@ export type Step =
 export type Heard =
   | { is: "head"; head: number }
   | { is: "scanned"; through: number; events: readonly Delivered[] }
+  /** Everything up to here that was to be folded. */
   | { is: "folded"; offset: number }
   | { is: "foldFailed"; offset: number; message: string }
   | { is: "saved"; progress: Progress }
@@ -79,7 +81,7 @@ export type Heard =
   | { is: "failed"; message: string; now: number; jitter: number; costs: boolean; waitMs?: number }
   /** What ran was ended from outside, and may have begun: as after a crash, in a process that goes on. */
   | { is: "interrupted" }
-  /** By a pause or an orderly stop, which cost no attempt. */
+  /** By a pause, a halt or an orderly stop, which cost no attempt. */
   | { is: "ended" }
   /** The hook did not do again what an earlier call had done: it counts as done, and afterCatchUp looks at it. */
   | { is: "diverged" }
@@ -87,6 +89,8 @@ export type Heard =
   | { is: "due" }
   | { is: "workOpened"; work: OpenWork }
   | { is: "workClosed"; name: string }
+  /** A pause or a halt ended it before its time: afterCatchUp settles it. Never while a hook runs: first it ends. */
+  | { is: "workInterrupted"; name: string }
   | { is: "paused" }
   | { is: "resumed" }
   | { is: "halted" }
@@ -141,14 +145,18 @@ function withCatchUp(
   return {
     ...rest,
     work: [],
-    // The hook that began it may be called again; its work is not.
-    spent: [...(progress.spent ?? []), ...progress.work.filter(({ offset }) => offset > progress.cursor)],
+    spent: spentAfter(progress, progress.work),
     catchUp: {
       ...progress.catchUp,
       ...(missedThrough === undefined ? {} : { missed: missedFrom(progress, missedThrough) }),
       interrupted,
     },
   };
+}
+
+/** The hook that began it may be called again; its work is not. */
+function spentAfter({ cursor, spent = [] }: Progress, over: readonly OpenWork[]): OpenWork[] {
+  return [...spent, ...over.filter(({ offset }) => offset > cursor)];
 }
 
 function missedFrom({ cursor, catchUp }: Progress, through: number): { after: number; through: number } {
@@ -162,7 +170,7 @@ export function nextStep(driver: Driver, now: number): Step {
   if (driver.halted) return { do: "rest" };
   if (fault !== undefined) return { do: "halt", ...fault, attempts: 1 };
   if (driver.paused) return driver.dirty ? { do: "save" } : { do: "rest" };
-  if (next !== undefined && !isActedOn(driver, next)) return { do: "fold", event: next.event };
+  if (next !== undefined && !isActedOn(driver, next)) return { do: "fold", events: unactedIn(driver) };
   if (next === undefined && driver.scanned < driver.head && isBehind(driver)) {
     return { do: "scan", after: driver.scanned, through: driver.head };
   }
@@ -178,7 +186,7 @@ export function nextStep(driver: Driver, now: number): Step {
   if (driver.saveFirst) return { do: "save" };
   if (progress.catchUp !== undefined) return catchUpStep(driver, progress.catchUp);
   if (next === undefined) return { do: "rest" };
-  if (driver.folded < next.event.offset) return { do: "fold", event: next.event };
+  if (driver.folded < next.event.offset) return { do: "fold", events: [next.event] };
   return { do: "act", event: next.event, attempt: progress.begun + 1 };
 }
 
@@ -189,6 +197,12 @@ function isBehind({ progress, head }: Driver): boolean {
 
 function isActedOn({ actAfter }: Driver, { event, act }: Delivered): boolean {
   return act && event.offset > actAfter;
+}
+
+/** What is only folded, up to the first that is acted on. */
+function unactedIn(driver: Driver): StreamEvent[] {
+  const end = driver.waiting.findIndex((delivered) => isActedOn(driver, delivered));
+  return driver.waiting.slice(0, end < 0 ? undefined : end).map(({ event }) => event);
 }
 
 function isSpent({ progress, settings }: Driver): boolean {
@@ -226,7 +240,7 @@ export function hear(driver: Driver, heard: Heard): Driver {
     case "failed":
       return afterFailure(driver, heard);
     case "interrupted":
-      return afterInterruption(driver);
+      return afterInterruptedCall(driver);
     case "ended":
       return changed(driver, { begun: begunAfter(driver.progress) });
     case "diverged":
@@ -238,6 +252,8 @@ export function hear(driver: Driver, heard: Heard): Driver {
       return { ...changed(driver, { work: [...driver.progress.work, heard.work] }), saveFirst: true };
     case "workClosed":
       return changed(driver, { work: driver.progress.work.filter(({ name }) => name !== heard.name) });
+    case "workInterrupted":
+      return afterInterruption(driver, heard.name);
     case "paused":
       return { ...driver, paused: true };
     case "resumed":
@@ -280,7 +296,7 @@ function afterCrash(driver: Driver, offset: number): Driver {
   };
 }
 
-function afterInterruption(driver: Driver): Driver {
+function afterInterruptedCall(driver: Driver): Driver {
   const offset = driver.waiting[0]?.event.offset;
   const { catchUp, crashes } = driver.progress;
   // What is owed is asked again; so that it cannot go on for ever, it counts.
@@ -305,10 +321,10 @@ function overRange(driver: Driver): Driver {
 }
 
 function afterFold(driver: Driver, offset: number): Driver {
-  const first = driver.waiting[0];
   const folded = { ...driver, folded: Math.max(driver.folded, offset) };
-  if (first === undefined || isActedOn(driver, first)) return folded;
-  return overRange({ ...folded, waiting: driver.waiting.slice(1) });
+  const next = driver.waiting.findIndex((delivered) => delivered.event.offset > offset || isActedOn(driver, delivered));
+  if (next === 0 || driver.waiting.length === 0) return folded;
+  return overRange({ ...folded, waiting: next < 0 ? [] : driver.waiting.slice(next) });
 }
 
 function afterReturn(driver: Driver): Driver {
@@ -354,6 +370,20 @@ function afterDivergence(driver: Driver): Driver {
   // An afterCatchUp that diverged would diverge again.
   if (driver.progress.catchUp !== undefined || offset === undefined || !done.settings.decides) return done;
   return changed(done, { catchUp: { interrupted: { offset } } });
+}
+
+function afterInterruption(driver: Driver, name: string): Driver {
+  const { progress } = driver;
+  const over = progress.work.filter((open) => open.name === name);
+  if (over.length === 0) return driver;
+  const interrupted = { ...progress.catchUp?.interrupted };
+  interrupted.work = [...(interrupted.work ?? []), ...over];
+  // The same end was that of a hook.
+  if (progress.begun > progress.failures) interrupted.begun = true;
+  const work = progress.work.filter((open) => open.name !== name);
+  const catchUp = { ...progress.catchUp, interrupted };
+  // Who settles it says so first, should two servers find it.
+  return { ...changed(driver, { work, spent: spentAfter(progress, over), catchUp }), saveFirst: true };
 }
 
 /** Calls of afterCatchUp are no calls for the event that stands next. */

@@ -9,7 +9,10 @@ import type { EventInput, StreamEvent } from "./event.ts";
  */
 export type HookAppend = (input: EventInput | { event: EventInput; path: string }) => Promise<StreamEvent>;
 
-/** Long work that does not hold up the events behind it. Its appends are keyed by its name. */
+/**
+ * Long work that does not hold up the events behind it. Its appends are keyed by its name. On a pause its stream takes
+ * nothing more by the time the signal is aborted: what is to be kept of half an answer is appended as it comes.
+ */
 export type Work<State> = (args: {
   signal: AbortSignal;
   /** The latest state. */
@@ -39,12 +42,12 @@ interface HookTools<State> extends HookSurroundings {
   append: HookAppend;
   /**
    * Starts work outside of the cursor, as soon as it is on disk that it is open. It is never run again by itself: what
-   * a crash ends is found in `interrupted`. The name is unique among the open work of this processor.
+   * a crash, a pause, a halt, a new version or a shutdown ends is found in `interrupted`. The name is unique among the open work of this processor.
    */
   waitUntil(name: string, work: Work<State>): void;
   /** Ends the open work of this name; without one nothing happens. */
   abort(name: string): void;
-  /** Aborted when the stream is paused or deleted, on removal, a new version, shutdown, or after 15 minutes. */
+  /** Aborted when the stream is paused or deleted, on removal, a halt, a new version, shutdown, or after 15 minutes. */
   signal: AbortSignal;
 }
 
@@ -58,14 +61,14 @@ export interface CatchUpArguments<State> extends HookTools<State> {
   streamPath: string;
   /** Reduced and not acted on: offsets after (exclusive) and through (inclusive). */
   missed?: { after: number; through: number };
-  /** What an unclean end may have left half done. */
+  /** What an end from outside may have left half done: of the process, by a pause, by a halt. */
   interrupted?: Interrupted;
 }
 
 export interface Interrupted {
   /** The event whose hook may have begun and did not return. */
   offset?: number;
-  /** Work that was open. */
+  /** Work that was open. What it appended at last may be in the log: the state tells. */
   work: readonly OpenWork[];
 }
 

@@ -45,13 +45,14 @@ export {
 } from "./processor.ts";
 export type { OutputOf, SchemaIssue, SchemaResult, StandardSchema } from "./standard-schema.ts";
 export { jsonStateFault } from "./state-fault.ts";
+export { isThenable } from "./thenable.ts";
 
 // Consumers: what runs the driver, in the engine and elsewhere
 
 export type { Clock, Random } from "./clock.ts";
-export { admit } from "./delivery/admit.ts";
+export { type Admitted, admit } from "./delivery/admit.ts";
 export { Consumer } from "./delivery/consumer.ts";
-export { isReport } from "./delivery/facts.ts";
+export { isAbout, isReport } from "./delivery/facts.ts";
 export {
   type ElsewhereProcessor,
   FoldError,
@@ -138,4 +139,5 @@ export {
   segmentCharactersMax,
   slugCharactersMax,
   typeCharactersMax,
+  unacknowledgedEventsMax,
 } from "./limits.ts";

@@ -98,6 +98,8 @@ export const intervalSecondsMin = 0.05;
 export const scheduleSecondsMax = 3_155_760_000;
 /** How long one webhook delivery may take. */
 export const deliverySecondsMax = 15;
+/** Over one WebSocket, sent and not acknowledged: enough for 20,000 events a second to a peer that takes 5 ms. */
+export const unacknowledgedEventsMax = 100;
 
 /** Parts of a secret: each is shown in lists and judged at every use. */
 export const secretHostsMax = 100;

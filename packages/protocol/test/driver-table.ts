@@ -65,6 +65,8 @@ function heardOf(text: string, driver: Driver, now: number): Heard {
       return { is: "workOpened", work: { name: words[0] as string, offset: Number(words[1]) } };
     case "closed":
       return { is: "workClosed", name: rest };
+    case "cut":
+      return { is: "workInterrupted", name: rest };
     case "returned":
     case "ended":
     case "diverged":
@@ -82,7 +84,7 @@ export function delivered(text: string): { event: StreamEvent; act: boolean } {
   return { event: eventAt(Number(text.replace(/[()]/g, ""))), act: !text.startsWith("(") };
 }
 
-function eventAt(offset: number): StreamEvent {
+export function eventAt(offset: number): StreamEvent {
   return { streamPath: "/s", offset, type: "t", payload: {}, createdAt: "2026-01-01T00:00:00.000Z" };
 }
 
@@ -91,7 +93,8 @@ export function textOf(step: Step): string {
     case "scan":
       return `scan ${step.after}-${step.through}`;
     case "fold":
-      return `fold ${step.event.offset}`;
+      // Of several it may be told one by one.
+      return `fold ${step.events[0]?.offset}`;
     case "act":
       return `act ${step.event.offset} #${step.attempt}`;
     case "catchUp": {

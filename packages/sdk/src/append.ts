@@ -72,9 +72,9 @@ export function createAppend(connection: Connection): Append {
     const retry = options.retry === false ? toRetry({ attempts: 0 }) : connection.retry;
     const { signal } = options;
     return retrying(retry, signal, async () => {
-      const response = await connection.send(route, { method: "POST", headers, body, signal });
-      const answer = await readJson<Omit<Appended & AppendedBatch, "replayed">>(response, signal);
-      return { ...answer, replayed: response.headers.has("idempotent-replay") };
+      const answer = await connection.send(route, { method: "POST", headers, body, signal });
+      const appended = await readJson<Omit<Appended & AppendedBatch, "replayed">>(answer, signal);
+      return { ...appended, replayed: answer.headers.has("idempotent-replay") };
     });
   }
   return append as Append;

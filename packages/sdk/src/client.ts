@@ -57,6 +57,8 @@ export interface CursorsClient {
    * @throws MillraceError `cursor_conflict` with the holder
    */
   put(slug: string, path: string, cursor: RemoteCursorInput, options?: CallOptions): Promise<RemoteCursor>;
+  /** Whoever holds it is refused from then on. Sent once. @throws MillraceError `not_found` */
+  delete(slug: string, path: string, options?: CallOptions): Promise<void>;
 }
 
 /** Of the client's project; `pathPrefix` means nothing here. */
@@ -205,15 +207,19 @@ export function createEventsClient(options: ClientOptions): EventsClient {
 }
 
 function cursorsOf({ at, retry, send }: Connection): CursorsClient {
+  const routeOf = (slug: string, path: string) => at(`/api/cursors/${encodeURIComponent(slug)}`, path);
   const ask = (slug: string, path: string, call: Call): Promise<RemoteCursor> =>
     retrying(retry, call.signal, async () => {
-      const response = await send(at(`/api/cursors/${encodeURIComponent(slug)}`, path), call);
+      const response = await send(routeOf(slug, path), call);
       return (await readJson<{ cursor: RemoteCursor }>(response, call.signal)).cursor;
     });
   return {
     get: (slug, path, { signal } = {}) => ask(slug, path, { signal }),
     put: (slug, path, cursor, { signal } = {}) =>
       ask(slug, path, { method: "PUT", body: JSON.stringify(cursor), signal }),
+    async delete(slug, path, { signal } = {}) {
+      await readJson(await send(routeOf(slug, path), { method: "DELETE", signal }), signal);
+    },
   };
 }
 

@@ -3,6 +3,7 @@ import { isMillraceError, MillraceError } from "./errors.ts";
 import { joinPath, urlPath } from "./paths.ts";
 import { toError, unexpectedAnswer } from "./problem.ts";
 import { type Retry, type RetryOptions, retrying, toRetry } from "./retry.ts";
+import { type Answer, fetchTransport, type Transport } from "./transport.ts";
 
 export interface ClientOptions {
   /** Where the server is, such as `http://127.0.0.1:4040`; it may have a path, if a proxy puts the server below one. */
@@ -15,6 +16,8 @@ export interface ClientOptions {
   token?: string;
   /** Instead of the global `fetch`: a handler in the same process, a proxy, a fetch with a trace. */
   fetch?: (request: Request) => Promise<Response>;
+  /** Instead of any `fetch`: `httpTransport` of `@millrace/sdk/node` costs a program on Node less. */
+  transport?: Transport;
   /** Further headers for every request. */
   headers?: Record<string, string>;
   /** How failed requests are repeated; `false` for never (live reads still reconnect). */
@@ -41,17 +44,12 @@ export interface Connection {
   /** The path on the server. */
   pathOf(path: string): string;
   /** One request. @throws MillraceError for every answer but 200 and for no answer, or the signal's reason */
-  send(route: string, call?: Call): Promise<Response>;
+  send(route: string, call?: Call): Promise<Answer>;
   /**
    * The same, sent again while the failure is transient, and parsed. Only for what may be sent twice.
    * @param onAnswer sees its headers, and may throw
    */
-  get<Answer>(
-    route: string,
-    query: Query,
-    signal?: AbortSignal,
-    onAnswer?: (response: Response) => void,
-  ): Promise<Answer>;
+  get<Value>(route: string, query: Query, signal?: AbortSignal, onAnswer?: (answer: Answer) => void): Promise<Value>;
 }
 
 export function createConnection(options: ClientOptions): Connection {
@@ -61,27 +59,28 @@ export function createConnection(options: ClientOptions): Connection {
   const headers: Record<string, string> = { ...options.headers };
   if (options.projectSlug !== undefined) headers["x-project-slug"] = options.projectSlug;
   if (options.token !== undefined) headers.authorization = `Bearer ${options.token}`;
-  // Looked up at each call: who replaces the global `fetch` later, a test or a tracer, is heard as well.
-  const doFetch = options.fetch ?? ((request: Request) => fetch(request));
+  const transport = options.transport ?? fetchTransport(options.fetch);
 
   const urlOf = (route: string) => base + route;
 
   async function send(route: string, { method = "GET", query = {}, body, signal, ...call }: Call = {}) {
     const url = urlOf(route) + toSearch(query);
-    const request = new Request(url, {
+    const request = {
       method,
       headers: { ...headers, ...call.headers },
       ...(body === undefined ? {} : { body }),
       ...(signal === undefined ? {} : { signal }),
-    });
-    let response: Response;
+    };
+    // What is wrong with the request itself is thrown here, and would be wrong each time.
+    const answering = transport(url, request);
+    let answer: Answer;
     try {
-      response = await doFetch(request);
+      answer = await answering;
     } catch (error) {
       throw toUnreachable(error, url, signal);
     }
-    if (response.status === 200) return response;
-    const error = await toError(response, url);
+    if (answer.status === 200) return answer;
+    const error = await toError(answer, url);
     throw signal?.aborted ? signal.reason : error;
   }
 
@@ -93,25 +92,27 @@ export function createConnection(options: ClientOptions): Connection {
     send,
     get: (route, query, signal, onAnswer) =>
       retrying(retry, signal, async () => {
-        const response = await send(route, { query, signal });
-        onAnswer?.(response);
-        return readJson(response, signal);
+        const answer = await send(route, { query, signal });
+        // Also of an answer that is refused then: what nobody reads keeps its connection taken.
+        const value = await readJson<never>(answer, signal);
+        onAnswer?.(answer);
+        return value;
       }),
   };
 }
 
 /** The body of an answer. A connection that breaks in the middle of it is a failure like one before it. */
-export async function readJson<Answer>(response: Response, signal?: AbortSignal): Promise<Answer> {
+export async function readJson<Value>(answer: Answer, signal?: AbortSignal): Promise<Value> {
   let text: string;
   try {
-    text = await response.text();
+    text = await answer.text();
   } catch (error) {
-    throw toUnreachable(error, response.url || "the server", signal);
+    throw toUnreachable(error, answer.url || "the server", signal);
   }
   try {
-    return JSON.parse(text) as Answer;
+    return JSON.parse(text) as Value;
   } catch {
-    throw unexpectedAnswer(response.url || "the server", response.status, text);
+    throw unexpectedAnswer(answer.url || "the server", answer.status, text);
   }
 }
 

@@ -47,3 +47,4 @@ export type { EventStream } from "./event-stream.ts";
 export type { CaughtUp, Disconnected, StreamOptions } from "./live.ts";
 export type { ReadOptions } from "./pages.ts";
 export type { RetryOptions } from "./retry.ts";
+export type { Answer, Sending, Transport } from "./transport.ts";

@@ -3,6 +3,7 @@
  * comes back knows that the stream was deleted meanwhile: what is there now is another stream at the same path, or none.
  */
 import type { StreamEvent } from "@millrace/protocol";
+import type { Answer } from "./transport.ts";
 
 const header = "millrace-stream-id";
 const noStream = "none";
@@ -10,7 +11,7 @@ const birth = "https://events.iterate.com/events/stream/initialized";
 
 export interface Life {
   /** Whether what answers is what was read so far, as far as can be told: a proxy may take the header away. */
-  isOf(response: Response): boolean;
+  isOf(answer: Pick<Answer, "headers">): boolean;
   /** A live reader may be there before the stream is. */
   hear(event: StreamEvent): void;
 }

@@ -11,6 +11,7 @@ import { createLife, type Life } from "./life.ts";
 import { positionOf } from "./pages.ts";
 import { unexpectedAnswer } from "./problem.ts";
 import { delayMs, pause, type Retry } from "./retry.ts";
+import type { Answer } from "./transport.ts";
 
 /** The server gives a sign of life every 15 to 30 s. Silence for longer is a connection that nobody told us is dead. */
 const silenceMs = 60_000;
@@ -129,7 +130,7 @@ async function* openFrames(
   }
 }
 
-async function open(connection: Connection, route: string, query: Query, signal: AbortSignal): Promise<Response> {
+async function open(connection: Connection, route: string, query: Query, signal: AbortSignal): Promise<Answer> {
   const attempt = new AbortController();
   const abort = () => attempt.abort(signal.reason);
   if (signal.aborted) abort();

@@ -4,6 +4,7 @@ import type { Connection, Query } from "./connection.ts";
 import { MillraceError } from "./errors.ts";
 import type { Progress } from "./event-stream.ts";
 import { createLife } from "./life.ts";
+import type { Answer } from "./transport.ts";
 
 const pageEvents = 1_000;
 
@@ -23,6 +24,11 @@ export interface ReadOptions {
   signal?: AbortSignal;
 }
 
+interface EventPage {
+  events: StreamEvent[];
+  next: string | null;
+}
+
 /** History, page by page, up to what is there when the last page is asked for. */
 export async function* readPages(
   connection: Connection,
@@ -33,24 +39,28 @@ export async function* readPages(
 ): AsyncGenerator<StreamEvent> {
   const route = connection.at("/api/streams", path);
   const fixed = { format: "json", type: types, order, includeChildren, beforeOffset: before };
-  let position: Query = positionOf(after);
   const life = createLife();
-  const checkLife = (response: Response) => {
-    if (!life.isOf(response)) throw deletedWhileRead(connection.pathOf(path));
+  const checkLife = (answer: Answer) => {
+    if (!life.isOf(answer)) throw deletedWhileRead(connection.pathOf(path));
   };
-  for (let left = limit; left > 0; ) {
+  function ask(position: Query, left: number): Promise<EventPage> {
     const query = { ...fixed, ...position, limit: Math.min(left, pageEvents) };
-    const page = await connection.get<{ events: StreamEvent[]; next: string | null }>(route, query, signal, checkLife);
-    const last = page.events.length - 1;
-    for (const [i, event] of page.events.entries()) {
+    return connection.get<EventPage>(route, query, signal, checkLife);
+  }
+
+  let left = limit;
+  for (let asked = left > 0 ? ask(positionOf(after), left) : undefined; asked !== undefined; ) {
+    const { events, next } = await asked;
+    left -= events.length;
+    // Asked for now, the next page is on its way while this one is worked on.
+    asked = next !== null && left > 0 ? ask({ after: next }, left) : undefined;
+    asked?.catch(() => {});
+    for (const [i, event] of events.entries()) {
       // In a subtree only the end of a page has a token; a single stream is resumed from any of its offsets.
       if (!includeChildren) progress.cursor = String(event.offset);
-      else if (i === last && page.next !== null) progress.cursor = page.next;
+      else if (i === events.length - 1 && next !== null) progress.cursor = next;
       yield event;
     }
-    left -= page.events.length;
-    if (page.next === null) return;
-    position = { after: page.next };
   }
 }
 

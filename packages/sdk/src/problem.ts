@@ -1,10 +1,11 @@
 /** An answer that is no 200, as the error that it means. */
 import type { ErrorCode } from "@millrace/protocol";
 import { MillraceError, type MillraceErrorData } from "./errors.ts";
+import type { Answer } from "./transport.ts";
 
 const bodyShownCharacters = 300;
 
-export async function toError(response: Response, url: string): Promise<MillraceError> {
+export async function toError(response: Answer, url: string): Promise<MillraceError> {
   const text = await response.text().catch(() => "");
   const retryAfterMs = retryAfterOf(response);
   const { status } = response;
@@ -42,7 +43,7 @@ function problemIn(text: string): Record<string, unknown> | undefined {
   }
 }
 
-function retryAfterOf(response: Response): number | undefined {
+function retryAfterOf(response: Answer): number | undefined {
   const seconds = response.headers.get("retry-after");
   return seconds !== null && /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1_000 : undefined;
 }

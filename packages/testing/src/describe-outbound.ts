@@ -7,10 +7,11 @@ import type { SuiteCase } from "./describe-log.ts";
 import { answerCases } from "./outbound-suite/answer-cases.ts";
 import { failureCases } from "./outbound-suite/failure-cases.ts";
 import type { OutboundFixture } from "./outbound-suite/outbound-case.ts";
+import { socketCases } from "./outbound-suite/socket-cases.ts";
 
-/** @param create makes an Outbound that reaches whatever `listen` gives; called once for each case */
+/** @param create makes an Outbound that reaches whatever `listen` and `accept` give; called once for each case */
 export function describeOutbound(create: () => Promise<OutboundFixture>): SuiteCase[] {
-  return [...answerCases, ...failureCases].map(({ name, run }) => ({
+  return [...answerCases, ...failureCases, ...socketCases].map(({ name, run }) => ({
     name,
     async run() {
       const fixture = await create();

@@ -23,7 +23,7 @@ export { createInProcessSandbox, type InProcessSandbox } from "./in-process-sand
 export { type Intercept, type InterceptedCall, interceptDirectory } from "./intercept-directory.ts";
 export type { LogStore } from "./log-suite/log-case.ts";
 export { createManualClock, type ManualClock, manualClockStart } from "./manual-clock.ts";
-export type { ListeningReceiver, OutboundFixture } from "./outbound-suite/outbound-case.ts";
+export type { AcceptingPeer, ListeningReceiver, OutboundFixture } from "./outbound-suite/outbound-case.ts";
 export type {
   OpenStreams,
   OutboundStreamsFixture,
@@ -41,3 +41,4 @@ export {
   type SimulatedNetwork,
 } from "./simulated-network.ts";
 export { createSimulatedStreams, type SimulatedStreams } from "./simulated-streams.ts";
+export type { PeerSocket, PeerTalk, ReceivedUpgrade, SocketPeer } from "./socket-peer.ts";

@@ -1,10 +1,15 @@
 /** One step of a fold as the server makes it: the state behind an event, and what a reducer may not return. */
 import { admit, type Processor, type StreamEvent } from "@millrace/protocol";
 
-/** A reducer that returns nothing keeps the state. @throws what the reducer throws, and Error for a promise */
+/** A reducer that returns nothing keeps the state. @throws what the reducer throws, and Error for a promise, a schema's too */
 export function reduceOnce<State>(processor: Processor<State>, state: State, event: StreamEvent): State {
   const admitted = admit(processor, event);
-  if (admitted instanceof Promise) throw new Error("its schema is asynchronous, and can only be asked where it runs.");
+  if (admitted instanceof Promise) {
+    admitted.catch(() => {});
+    throw new Error(
+      `the schema of ${event.type} answered with a promise: it is asynchronous, or a transform of it threw.`,
+    );
+  }
   // Of a type that it has no schema for, or not what the schema asks for: told where it runs, and passed over.
   if (admitted === undefined || "fault" in admitted) return state;
   const next: unknown = processor.reduce({ state, event: admitted.event });

@@ -8,8 +8,12 @@ import {
   OutboundError,
   type OutboundRequest,
   type OutboundResponse,
+  type OutboundSocket,
+  type SocketRequest,
 } from "@millrace/engine";
 import type { SeededRandom } from "./seeded-random.ts";
+import { openSimulatedSocket } from "./simulated-socket.ts";
+import type { PeerTalk, ReceivedUpgrade, SocketPeer } from "./socket-peer.ts";
 
 /** What a receiver got. */
 export interface ReceivedRequest {
@@ -41,6 +45,8 @@ export interface SimulatedNetwork extends Outbound {
   readonly received: readonly ReceivedRequest[];
   /** Requests to this origin and path (whatever their query) go there from now on. Without one, nobody listens. */
   register(url: string, receiver: Receiver): void;
+  /** The same for WebSockets. */
+  registerPeer(url: string, peer: SocketPeer): void;
   remove(url: string): void;
   /** From now on, requests to this origin are refused before they are sent. */
   refuse(origin: string): void;
@@ -51,16 +57,21 @@ export interface SimulatedNetwork extends Outbound {
 interface World {
   received: ReceivedRequest[];
   receivers: Map<string, Receiver>;
+  peers: Map<string, SocketPeer>;
   refused: Set<string>;
 }
 
 export function createSimulatedNetwork(needs: NetworkNeeds): SimulatedNetwork {
-  const world: World = { received: [], receivers: new Map(), refused: new Set() };
+  const world: World = { received: [], receivers: new Map(), peers: new Map(), refused: new Set() };
   return {
     ...createWayOut(world, needs),
     received: world.received,
     register: (url, receiver) => void world.receivers.set(placeOf(new URL(url)), receiver),
-    remove: (url) => void world.receivers.delete(placeOf(new URL(url))),
+    registerPeer: (url, peer) => void world.peers.set(placeOf(new URL(url)), peer),
+    remove(url) {
+      world.receivers.delete(placeOf(new URL(url)));
+      world.peers.delete(placeOf(new URL(url)));
+    },
     refuse: (origin) => void world.refused.add(new URL(origin).origin),
     join: (others) => createWayOut(world, others),
   };
@@ -68,6 +79,8 @@ export function createSimulatedNetwork(needs: NetworkNeeds): SimulatedNetwork {
 
 function createWayOut(world: World, { clock, random, latencyMsMax = 20 }: NetworkNeeds): Outbound {
   const underWay = new Set<(error: OutboundError) => void>();
+  /** How each open socket is cut. */
+  const sockets = new Set<() => void>();
   let closed = false;
 
   function wait(milliseconds: number): Promise<void> {
@@ -94,38 +107,73 @@ function createWayOut(world: World, { clock, random, latencyMsMax = 20 }: Networ
     return { status, headers: lowerCased(headers), body: cutAt(body, request.responseBytesMax) };
   }
 
+  /** What the peer makes of the request, once it is here again. */
+  async function upgrade(request: SocketRequest, url: URL): Promise<PeerTalk> {
+    await wait(latency());
+    const peer = world.peers.get(placeOf(url));
+    if (peer === undefined) throw new OutboundError("unreachable", `${url.origin}: connection refused.`);
+    const received: ReceivedUpgrade = { url: url.href, headers: lowerCased(request.headers) };
+    const answer = peer(received);
+    if (answer === "never") return new Promise(() => undefined);
+    await wait(latency());
+    if (answer === "closes") throw new OutboundError("unreachable", `${url.origin}: the connection was closed.`);
+    if (!("status" in answer)) return answer;
+    throw new OutboundError("unreachable", `${url.origin} answered ${answer.status}, and opened no WebSocket.`);
+  }
+
+  function open(request: SocketRequest, talk: PeerTalk): OutboundSocket {
+    const { socket, cut } = openSimulatedSocket({ clock, random, latencyMsMax }, request, talk);
+    sockets.add(cut);
+    void socket.closed.then(() => sockets.delete(cut));
+    return socket;
+  }
+
+  /** Rejects when it takes too long, is aborted, or when the way out is closed. */
+  function within<Value>({ timeoutMs, signal }: OutboundRequest | SocketRequest, url: URL, work: () => Promise<Value>) {
+    if (closed || signal.aborted) throw new OutboundError("aborted", `${url.origin}: not sent any more.`);
+    return new Promise<Value>((resolve, reject) => {
+      const late = new OutboundError("timeout", `${url.origin}: no answer within ${timeoutMs} ms.`);
+      const cancelTimer = clock.setTimer(timeoutMs, () => fail(late));
+      const abort = () => fail(new OutboundError("aborted", `${url.origin}: the request was aborted.`));
+      signal.addEventListener("abort", abort, { once: true });
+      underWay.add(fail);
+      work().then((value) => settle(() => resolve(value)), fail);
+
+      function fail(error: unknown): void {
+        settle(() => reject(error));
+      }
+
+      function settle(tell: () => void): void {
+        cancelTimer();
+        signal.removeEventListener("abort", abort);
+        underWay.delete(fail);
+        tell();
+      }
+    });
+  }
+
+  function judged({ url, headers }: OutboundRequest | SocketRequest): URL {
+    const parsed = toUrl(url, world.refused);
+    judgeHeaders(headers);
+    return parsed;
+  }
+
   return {
     async send(request) {
-      const url = toUrl(request.url, world.refused);
-      judgeHeaders(request.headers);
-      if (closed || request.signal.aborted) throw new OutboundError("aborted", `${url.origin}: not sent any more.`);
-      return new Promise((resolve, reject) => {
-        const late = new OutboundError("timeout", `${url.origin}: no answer within ${request.timeoutMs} ms.`);
-        const cancelTimer = clock.setTimer(request.timeoutMs, () => fail(late));
-        const abort = () => fail(new OutboundError("aborted", `${url.origin}: the request was aborted.`));
-        request.signal.addEventListener("abort", abort, { once: true });
-        underWay.add(fail);
-        travel(request, url).then((response) => settle(() => resolve(response)), fail);
-
-        function fail(error: unknown): void {
-          settle(() => reject(error));
-        }
-
-        function settle(tell: () => void): void {
-          cancelTimer();
-          request.signal.removeEventListener("abort", abort);
-          underWay.delete(fail);
-          tell();
-        }
-      });
+      const url = judged(request);
+      return within(request, url, () => travel(request, url));
     },
 
-    connect: async ({ url }) => {
-      throw new OutboundError("unreachable", `${new URL(url).origin}: nobody accepts a WebSocket in this network.`);
+    async connect(request) {
+      const url = judged(request);
+      const talk = await within(request, url, () => upgrade(request, url));
+      if (closed) throw new OutboundError("aborted", "The way out is closed.");
+      return open(request, talk);
     },
 
     async close() {
       closed = true;
+      for (const cut of [...sockets]) cut();
       for (const fail of [...underWay]) fail(new OutboundError("aborted", "The way out is closed."));
     },
   };

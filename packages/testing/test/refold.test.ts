@@ -140,3 +140,16 @@ test("with schemas it is given what it would be given live: the types that it ha
   });
   expect(await refold(cups, events)).toEqual({ "/orders": 5 });
 });
+
+test("a schema that answers with a promise is refused: nothing waits here", async () => {
+  const late = defineProcessor({
+    slug: "late",
+    initialState: 0,
+    events: { order: z.object({ cups: z.number() }).refine(async () => true) },
+    reduce: () => 1,
+  });
+  const [order] = [event("/a", 7, "order")].map((stored) => ({ ...stored, payload: { cups: 1 } }));
+  expect(await messageOfFailure(() => refold(late, [order as StreamEvent]))).toBe(
+    "late: reduce failed at /a@7 (order): the schema of order answered with a promise: it is asynchronous, or a transform of it threw.",
+  );
+});

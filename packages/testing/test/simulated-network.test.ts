@@ -7,6 +7,7 @@ import {
   type ManualClock,
   type OutboundFixture,
   type ReceivedRequest,
+  type ReceivedUpgrade,
 } from "@millrace/testing";
 import { describe, expect, test } from "vitest";
 
@@ -40,6 +41,19 @@ async function createFixture(): Promise<OutboundFixture> {
       });
       return { url, received };
     },
+    async accept(peer) {
+      const url = `http://peer-${++listening}.example/socket`;
+      const requests: ReceivedUpgrade[] = [];
+      network.registerPeer(url, (request) => {
+        requests.push(request);
+        return peer(request);
+      });
+      return { url, requests };
+    },
+    forbidding(url) {
+      network.refuse(new URL(url).origin);
+      return network;
+    },
     nowhere: "http://nowhere.example/",
     until: (promise) => until(clock, promise),
     dispose: () => network.close(),
@@ -52,7 +66,7 @@ describe("the simulated network", () => {
   test.each(cases)("$name", ({ run }) => run());
 
   test("no case was left out", () => {
-    expect(cases.length).toBe(20);
+    expect(cases.length).toBe(31);
   });
 
   const request = (url: string) => ({

@@ -19,7 +19,7 @@ def before_call(ctx, case, kwargs):
     operation = case.operation.definition.raw.get("operationId", "")
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
-    if operation in ("cursor", "putCursor"):
+    if operation in ("cursor", "putCursor", "deleteCursor"):
         case.path_parameters.update(slug="greeter", path="kept")
         case.headers["X-Project-Slug"] = "cursors"
     if operation == "putCursor":

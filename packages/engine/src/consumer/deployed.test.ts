@@ -18,6 +18,12 @@ function deployed(slug: string, script: string, extra: object = {}) {
 }
 
 /** Until what needs turns of the event loop beyond the engine's own has had them. */
+/** What is said of the first that was halted. */
+async function haltOf(world: World): Promise<{ slug: string; offset: number; attempts: number; message: string }> {
+  const [halted] = await ofType(world, builtin("dynamic-worker/halted"));
+  return halted?.payload as never;
+}
+
 async function settle(): Promise<void> {
   for (let i = 0; i < 20; i++) await untilQuiet();
 }
@@ -93,9 +99,9 @@ test("a reducer that throws halts its processor at that offset, with the author'
   await world.append("/s", deployed("bad", bad));
   await world.append("/s", [{ type: "fine" }, { type: "poison" }, { type: "fine" }]);
   await settle();
-  const [halted] = await ofType(world, builtin("dynamic-worker/halted"));
-  expect(halted?.payload).toMatchObject({ slug: "bad", offset: 4, attempts: 1 });
-  expect((halted?.payload as { message: string }).message).toMatch(/^reduce failed: TypeError: no such thing \(at /);
+  const halted = await haltOf(world);
+  expect(halted).toMatchObject({ slug: "bad", offset: 4, attempts: 1 });
+  expect(halted.message).toMatch(/^reduce failed: TypeError: no such thing \(at /);
 });
 
 test.each([
@@ -108,17 +114,17 @@ test.each([
     reduce: ({ event, state }) => event.type === "odd" ? ${state} : state };`;
   await world.append("/s", [deployed("odd", script), { type: "odd" }]);
   await settle();
-  const [halted] = await ofType(world, builtin("dynamic-worker/halted"));
-  expect(halted?.payload).toMatchObject({ slug: "odd", offset: 3 });
-  expect((halted?.payload as { message: string }).message).toMatch(message);
+  const halted = await haltOf(world);
+  expect(halted).toMatchObject({ slug: "odd", offset: 3 });
+  expect(halted.message).toMatch(message);
 });
 
 test("code that does not load halts it, and the next good configuration works", async () => {
   const world = worldWith();
   await world.append("/s", deployed("counting", "export default 7"));
   await settle();
-  const [halted] = await ofType(world, builtin("dynamic-worker/halted"));
-  expect(halted?.payload).toMatchObject({
+  const halted = await haltOf(world);
+  expect(halted).toMatchObject({
     offset: 2,
     message: expect.stringContaining("is a number, not a processor"),
   });

@@ -1,10 +1,15 @@
 /** Processors whose code events brought, run in a sandbox. */
-import type { ConsumerSpec, ElsewhereProcessor, JsonObject } from "@millrace/protocol";
+import {
+  type ConsumerSpec,
+  consumerName,
+  type ElsewhereProcessor,
+  type JsonObject,
+  StreamError,
+} from "@millrace/protocol";
 import { environment } from "../builtin/environment.ts";
 import { processors } from "../builtin/processors.ts";
 import { isSandboxError, type Sandbox, type SandboxCode, type SandboxLimits } from "../ports/sandbox.ts";
 import { type Slices, sliceOf } from "../state.ts";
-import { unavailable } from "../unavailable.ts";
 import { configurationOf, specsOf } from "./configured.ts";
 import { processorKind } from "./processors.ts";
 import { openSandboxed } from "./sandboxed.ts";
@@ -18,8 +23,12 @@ interface DeployedPayload extends JsonObject {
   limits: SandboxLimits & JsonObject;
   compatibilityDate: string;
   compatibilityFlags: string[];
+  outboundGateway: JsonObject & { props: JsonObject & { secretHeaderName: string; secretHeaderValue: string } };
 }
 
+const errorOccurred = "https://events.iterate.com/events/stream/error-occurred";
+/** When the sandbox cannot run anything, it is asked again after this time. */
+const retryAfterSeconds = 10;
 const mains = ["processor.ts", "processor.js"];
 
 export function deployedKind(sandbox: Sandbox): ConsumerKind {
@@ -58,18 +67,31 @@ async function load(sandbox: Sandbox, spec: ConsumerSpec, place: ConsumerPlace):
   const payload = await configurationOf<DeployedPayload>(spec, place);
   const code = codeOf(place.project, payload, await environmentOf(spec, place));
   const { path } = place;
-  const { slug, configuredAt } = spec;
+  const { slug, epoch, configuredAt } = spec;
   try {
-    const sandboxed = await sandbox.load(code, { path, slug, configuredAt });
+    const sandboxed = await sandbox.load(code, { path, slug, epoch, configuredAt });
     return { open: (opening) => openSandboxed(sandboxed, slug, opening) };
   } catch (error) {
-    if (isSandboxError(error) && error.reason !== "code") throw unavailable(error.message);
-    throw error;
+    if (!isSandboxError(error) || error.reason === "code") throw error;
+    // Whatever is wrong is no fault of the code: it is told, and tried again.
+    if (error.reason === "unavailable") await tellUnavailable(spec, place, error.message);
+    const isLonger = error.reason === "unavailable";
+    throw new StreamError("unavailable", error.message, { retryAfterSeconds: isLonger ? retryAfterSeconds : 1 });
   }
+}
+
+/** Once for each configuration. */
+async function tellUnavailable(spec: ConsumerSpec, place: ConsumerPlace, message: string): Promise<void> {
+  const { slug, epoch, configuredAt: offset } = spec;
+  const streamId = place.streamId();
+  const key = `d:${consumerName("processor", slug)}/${epoch}/${streamId}/${offset}/unavailable`;
+  const event = { type: errorOccurred, payload: { message, about: { kind: "processor", slug, offset } } };
+  await place.state({ key, streamId, event, offset, slug });
 }
 
 function codeOf(project: string, payload: Partial<DeployedPayload>, variables: Record<string, string>): SandboxCode {
   const { script, env, limits, compatibilityDate, compatibilityFlags } = payload;
+  const { secretHeaderName, secretHeaderValue } = payload.outboundGateway?.props ?? {};
   const modules = script === undefined ? (payload.modules ?? {}) : { "processor.ts": script };
   const main = payload.main ?? mains.find((name) => Object.hasOwn(modules, name)) ?? Object.keys(modules)[0] ?? "";
   return {
@@ -81,6 +103,7 @@ function codeOf(project: string, payload: Partial<DeployedPayload>, variables: R
     ...(limits === undefined ? {} : { limits }),
     ...(compatibilityDate === undefined ? {} : { compatibilityDate }),
     ...(compatibilityFlags === undefined ? {} : { compatibilityFlags }),
+    ...(secretHeaderName === undefined ? {} : { fixedHeader: [secretHeaderName, secretHeaderValue ?? ""] as const }),
   };
 }
 

@@ -109,28 +109,6 @@ test("two works of one name at once are the mistake of the hook", async () => {
   expect(await errorsIn(world)).toEqual(['Work named "call" is open already. Abort it, or name it otherwise.']);
 });
 
-test("a pause ends work, which is not begun again when the stream is resumed", async () => {
-  const seen: string[] = [];
-  const world = worldOf({
-    p: asking(async ({ signal, append }) => {
-      await untilAborted(signal);
-      await append({ type: "late" }).catch((error) => seen.push(error.code));
-    }),
-  });
-  await world.append("/s", configured("p"));
-  await world.append("/s", { type: "ask" });
-  await untilQuiet();
-  await world.append("/s", { type: builtin("paused") });
-  await pass(world, 10_000);
-  expect(seen).toEqual(["stream_paused"]);
-  await world.append("/s", { type: builtin("resumed") });
-  await pass(world, 10_000);
-  expect(seen).toHaveLength(1);
-  expect(await stateOf(world)).not.toHaveProperty("work");
-  expect(await errorsIn(world)).toEqual([]);
-  expect(world.clock.nextTimerInMs()).toBeUndefined();
-});
-
 test("a new version ends the work of the old one, and decides on it", async () => {
   const seen: string[] = [];
   const fresh = defineProcessor<null>({

@@ -1,22 +1,8 @@
 /** How a server ends, and what the next one does: after an orderly stop nothing is in doubt, after a crash everything is. */
 import { defineProcessor } from "@millrace/protocol";
 import { expect, test } from "vitest";
-import { acting, after, configured, errorsIn, ofType, pass, type Scripts, worldOf } from "../../test/processors.ts";
-import { builtin, untilQuiet, type World, type WorldOptions } from "../../test/world.ts";
-
-/** A world that can end without a word: from then on nothing of it reaches the store. */
-function mortal(scripts: Scripts, options: WorldOptions = {}): World & { die(): void } {
-  let dead = false;
-  const world = worldOf(scripts, {
-    ...options,
-    intercept: (_call, proceed) => (dead ? new Promise(() => {}) : proceed()),
-  });
-  return Object.assign(world, {
-    die() {
-      dead = true;
-    },
-  });
-}
+import { acting, after, configured, errorsIn, mortal, ofType, pass, worldOf } from "../../test/processors.ts";
+import { builtin, untilQuiet } from "../../test/world.ts";
 
 /** Tells what its calls were given, and ends as the test says. */
 function witness(seen: string[], act: (attempt: number) => Promise<void> | void = () => {}) {
@@ -179,9 +165,7 @@ test("open work of a processor that does not decide is told as an error, once", 
   }
   await pass(world, 3_000);
   expect(runs).toHaveLength(1);
-  expect(await errorsIn(world)).toEqual([
-    'The work "call" was interrupted by the end of the process. It is not run again by itself.',
-  ]);
+  expect(await errorsIn(world)).toEqual(['The work "call" was interrupted. It is not run again by itself.']);
 });
 
 test("a stream that is paused at the start keeps its processor waiting, and nothing is halted for it", async () => {

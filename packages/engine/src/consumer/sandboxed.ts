@@ -41,9 +41,11 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   const initial: StoredState = { offset: 0, state: JSON.stringify(description.initialState) };
   /** From where the state can be made again. */
   let kept = opening.stored ?? initial;
-  /** The sandbox has the state up to here, if it has it. */
-  let base = kept.offset;
-  let given: string | undefined = kept.state;
+  /** Up to here it was folded in the sandbox, which may have lost it since. */
+  let settled = kept.offset;
+  /** Whether the sandbox was given it and has not failed since. */
+  let isPlaced = false;
+  /** Everything up to here was handed over. */
   let offset = kept.offset;
   let queue: StreamEvent[] = [];
   let snapshotOffset = kept.offset;
@@ -53,9 +55,15 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   async function ask(part: Pick<SandboxDelivery, "call" | "wantState">, calls: SandboxCalls): Promise<SandboxResult> {
     for (let rebuilds = 0; ; rebuilds++) {
       const events = queue;
-      const result = await deliverOnce({ ...part, events }, calls);
+      const through = events.at(-1)?.offset ?? settled;
+      const wantState = part.wantState === true || isWorthKeeping(through);
+      const given = !isPlaced && kept.offset === settled ? { given: kept.state } : {};
+      const result = await deliver({ ...part, ...given, state: name, base: settled, events, wantState }, calls);
       if (result.is !== "state-missing") {
         queue = queue.slice(events.length);
+        settled = through;
+        isPlaced = true;
+        if (result.is === "done" && result.state !== undefined) keep({ offset: through, state: result.state });
         return result;
       }
       if (rebuilds === rebuildsMax) throw unavailable(`The sandbox did not keep the state of ${slug}.`);
@@ -63,30 +71,33 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     }
   }
 
-  async function deliverOnce(
-    part: Pick<SandboxDelivery, "call" | "wantState" | "events">,
-    calls: SandboxCalls,
-  ): Promise<SandboxResult> {
-    const last = part.events.at(-1)?.offset ?? base;
-    const wantState = part.wantState === true || isWorthKeeping(last);
-    const from = given === undefined ? {} : { given };
-    const result = await deliver({ ...part, ...from, state: name, base, wantState }, calls);
-    if (result.is === "state-missing") return result;
-    if (result.is === "fold-failed") throw new FoldError(result.offset, `reduce failed: ${textOf(result.error)}`);
-    given = undefined;
-    base = last;
-    for (const { offset: at, fault } of result.passedOver) await opening.passedOver(at, fault);
-    if (result.is === "done" && result.state !== undefined) keep({ offset: base, state: result.state });
-    return result;
+  /** Up to where it was, from what is known and the log. Should it vanish once more meanwhile, whoever asks finds out. */
+  async function rebuild(): Promise<void> {
+    let base = kept.offset;
+    let given: { given?: string } = { given: kept.state };
+    isPlaced = false;
+    for (let after = base; after < settled; ) {
+      const { events, through } = await house.read(after, settled, { types, shared: false });
+      const result = await deliver({ ...given, state: name, base, events }, quiet);
+      if (result.is === "state-missing") return;
+      base = events.at(-1)?.offset ?? base;
+      given = {};
+      after = through;
+    }
   }
 
+  /** Rejects with FoldError, and with what the consumer takes for no fault of the code. */
   async function deliver(delivery: SandboxDelivery, calls: SandboxCalls): Promise<SandboxResult> {
     try {
-      return await sandboxed.deliver(delivery, calls);
+      const result = await sandboxed.deliver(delivery, calls);
+      if (result.is === "fold-failed") throw new FoldError(result.offset, `reduce failed: ${textOf(result.error)}`);
+      const passedOver = result.is === "state-missing" ? [] : result.passedOver;
+      for (const { offset: at, fault } of passedOver) await opening.passedOver(at, fault);
+      return result;
     } catch (error) {
+      // Whatever was there may be gone.
+      isPlaced = false;
       if (!isSandboxError(error)) throw error;
-      // Whatever was there may be gone; whoever is called next is given the state.
-      given = undefined;
       if (error.reason === "interrupted") throw new InterruptedError(error.message);
       if (error.reason === "unavailable") throw unavailable(error.message);
       throw new FoldError(delivery.events.at(-1)?.offset ?? delivery.base, error.message);
@@ -104,20 +115,6 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     if (!isFresh) return;
     snapshotOffset = state.offset;
     fresh = state;
-  }
-
-  /** Up to `base`, from what is known and the log. Should it vanish once more meanwhile, whoever asks next finds out. */
-  async function rebuild(): Promise<void> {
-    const through = base;
-    base = kept.offset;
-    given = kept.state;
-    for (let after = base; after < through; ) {
-      const page = await house.read(after, through, { types, shared: false });
-      const result = await deliverOnce({ events: page.events }, quiet);
-      if (result.is === "state-missing") break;
-      after = page.through;
-    }
-    base = through;
   }
 
   async function settleNow(): Promise<void> {
@@ -165,7 +162,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     afterCatchUp({ streamPath, missed, interrupted, ...tools }) {
       const about = { ...(missed && { missed: { ...missed } }), ...(interrupted && { interrupted }) };
       const call = { hook: "afterCatchUp", streamPath, ...about } as SandboxCall;
-      return callHook(call, Math.max(base, 1), tools);
+      return callHook(call, Math.max(settled, 1), tools);
     },
     isHolding: () => false,
     close() {

@@ -1,6 +1,6 @@
 /**
- * One open connection to the peer of a WebSocket subscription: brings an event and waits until it is acknowledged, and
- * hands over what the peer appends meanwhile. It ends once, and never begins again.
+ * One open connection to the peer of a WebSocket subscription: brings events, several at once, hears which of them are
+ * acknowledged, and hands over what the peer appends meanwhile. It ends once, and never begins again.
  */
 import type { Clock } from "@millrace/protocol";
 import type { OutboundSocket, SocketRequest } from "../ports/outbound.ts";
@@ -22,9 +22,24 @@ export interface Line {
   /** Rejects when it could not be opened. */
   readonly opening: Promise<unknown>;
   readonly ended: boolean;
-  /** Rejects when the peer does not acknowledge it. */
-  deliver(offset: number, frame: string, timeoutMs: number, signal: AbortSignal): Promise<void>;
+  /** Events that were sent, and nobody asked yet what became of them. */
+  readonly underWay: number;
+  isUnderWay(offset: number): boolean;
+  /** Resolves when there is room for more. What goes wrong is told to whoever asks for the event. */
+  send(offset: number, frame: string): Promise<void>;
+  /**
+   * Of an event that is under way, once. Rejects when the peer does not take it, in this time from now.
+   * @param signal aborts the waiting alone
+   */
+  acknowledged(offset: number, timeoutMs: number, signal: AbortSignal): Promise<void>;
   close(code: number, reason: string): void;
+}
+
+interface Sent {
+  /** Undefined: it was taken. */
+  answered: Promise<Error | undefined>;
+  /** The first answer counts. */
+  answer(failure?: Error): void;
 }
 
 /** Of the peer's frames, and of answers that it has not read. */
@@ -33,8 +48,9 @@ const unansweredMax = 100;
 const policyViolation = 4008;
 
 export function openLine({ host, clock, connect, answerAppend, redact }: LineNeeds): Line {
-  let waiting: { offset: number; settle(failure?: Error): void } | undefined;
-  let acknowledged = 0;
+  /** In the order in which they were sent. */
+  const underWay = new Map<number, Sent>();
+  let highestTaken = 0;
   let unanswered = 0;
   let end: string | undefined;
   const opening = connect(hear);
@@ -48,7 +64,7 @@ export function openLine({ host, clock, connect, answerAppend, redact }: LineNee
 
   function finish(why: string): void {
     end ??= why;
-    waiting?.settle(new Error(end));
+    for (const { answer } of underWay.values()) answer(new Error(end));
   }
 
   function close(code: number, reason: string): void {
@@ -68,20 +84,21 @@ export function openLine({ host, clock, connect, answerAppend, redact }: LineNee
     else answer(Promise.resolve(errorFrame(frame.id, "invalid_request", frame.message)));
   }
 
+  /** Without an offset it is about the first that was sent. */
   function hearError({ offset, message }: { offset?: number; message: string }): void {
-    // It may be about an event that was given up before.
-    if (offset !== undefined && offset !== waiting?.offset) return;
-    waiting?.settle(new Error(`${host} reported${excerpt(redact(message))}`));
+    const [first] = underWay.keys();
+    underWay.get(offset ?? first ?? 0)?.answer(new Error(`${host} reported${excerpt(redact(message))}`));
   }
 
   function hearAck(offset: number): void {
-    const isWaiting = waiting?.offset === offset;
-    if (isWaiting) acknowledged = Math.max(acknowledged, offset);
-    if (isWaiting) waiting?.settle();
-    if (offset <= acknowledged) return;
-    const expected = waiting === undefined ? "No event waits" : `Event ${waiting.offset} waits`;
-    const message = `${expected} to be acknowledged, not ${offset}.`;
-    answer(Promise.resolve(errorFrame(undefined, "invalid_request", message)));
+    const sent = underWay.get(offset);
+    if (sent !== undefined) {
+      highestTaken = Math.max(highestTaken, offset);
+      sent.answer();
+    } else if (offset > highestTaken) {
+      const message = `No event ${offset} waits to be acknowledged.`;
+      answer(Promise.resolve(errorFrame(undefined, "invalid_request", message)));
+    }
   }
 
   function answer(answering: Promise<string>): void {
@@ -99,30 +116,40 @@ export function openLine({ host, clock, connect, answerAppend, redact }: LineNee
     get ended() {
       return end !== undefined;
     },
+    get underWay() {
+      return underWay.size;
+    },
+    isUnderWay: (offset) => underWay.has(offset),
     close,
-    async deliver(offset, frame, timeoutMs, signal) {
-      const socket = await opening;
-      if (end !== undefined) throw new Error(end);
-      signal.throwIfAborted();
-      await new Promise<void>((resolve, reject) => {
-        const cancel = clock.setTimer(timeoutMs, () => {
-          settle(new Error(`${host} did not acknowledge event ${offset} within ${timeoutMs} ms.`));
-          close(policyViolation, "no acknowledgement in time");
-        });
-        const abort = () => settle(signal.reason);
-        signal.addEventListener("abort", abort, { once: true });
-
-        function settle(failure?: Error): void {
-          cancel();
-          signal.removeEventListener("abort", abort);
-          waiting = undefined;
-          if (failure === undefined) resolve();
-          else reject(failure);
-        }
-
-        waiting = { offset, settle };
-        socket.send(frame).catch(settle);
+    async send(offset, frame) {
+      const sent = sentNow();
+      underWay.set(offset, sent);
+      if (end !== undefined) return sent.answer(new Error(end));
+      await opening.then((socket) => socket.send(frame)).catch(sent.answer);
+    },
+    async acknowledged(offset, timeoutMs, signal) {
+      const sent = underWay.get(offset);
+      if (sent === undefined) throw new Error(`Event ${offset} was not sent.`);
+      const cancel = clock.setTimer(timeoutMs, () => {
+        sent.answer(new Error(`${host} did not acknowledge event ${offset} within ${timeoutMs} ms.`));
+        close(policyViolation, "no acknowledgement in time");
       });
+      const abort = () => sent.answer(signal.reason);
+      signal.addEventListener("abort", abort, { once: true });
+      if (signal.aborted) abort();
+      const failure = await sent.answered;
+      cancel();
+      signal.removeEventListener("abort", abort);
+      underWay.delete(offset);
+      if (failure !== undefined) throw failure;
     },
   };
+}
+
+function sentNow(): Sent {
+  let answer: Sent["answer"] = () => {};
+  const answered = new Promise<Error | undefined>((resolve) => {
+    answer = resolve;
+  });
+  return { answered, answer };
 }

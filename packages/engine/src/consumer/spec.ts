@@ -6,6 +6,7 @@ import type {
   Clock,
   ConsumerSpec,
   Fact as DeliveryFact,
+  DeliveryHouse,
   DeliveryKind,
   ElsewhereProcessor,
   EventInput,
@@ -28,7 +29,7 @@ export interface ConsumerKind extends DeliveryKind {
   load(spec: ConsumerSpec, stream: ConsumerPlace, cursor: number): Promise<LoadedProcessor | ElsewhereProcessor>;
 }
 
-export interface ConsumerPlace {
+export interface ConsumerPlace extends Pick<DeliveryHouse, "head" | "read"> {
   readonly project: string;
   readonly path: string;
   readonly clock: Clock;

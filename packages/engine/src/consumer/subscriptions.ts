@@ -2,7 +2,7 @@
  * Subscriptions: consumers that push the events of a stream to somebody, in order and at least once. Which events and
  * what is sent for each is decided here; `webhook.ts`, `socket.ts` and `forward.ts` bring it there.
  */
-import type { ConsumerSpec, Holding, HookArguments, StreamEvent } from "@millrace/protocol";
+import { type ConsumerSpec, type Holding, type HookArguments, isAbout, type StreamEvent } from "@millrace/protocol";
 import { subscriptions } from "../builtin/subscriptions.ts";
 import type { Expressions } from "../ports/expressions.ts";
 import type { Outbound } from "../ports/outbound.ts";
@@ -33,20 +33,33 @@ export interface SubscriptionPayload {
   timeoutSeconds?: number;
 }
 
-/** One event that is to be delivered. */
-export interface Delivery {
+/** What comes of an event: one that is to be delivered. */
+export interface Prepared {
   event: StreamEvent;
   /** JSON text: what the transform made of it; undefined without a transform. */
   transformed: string | undefined;
   /** Somebody asked for it to be delivered again. */
   again: boolean;
-  hook: Pick<HookArguments<null>, "append" | "signal"> & { event: StreamEvent };
+}
+
+export type Hook = Pick<HookArguments<null>, "append" | "signal"> & { event: StreamEvent };
+
+export interface Delivery extends Prepared {
+  hook: Hook;
 }
 
 export type Deliver = (delivery: Delivery) => Promise<void>;
 
-/** Who brings it there, and what is held open for that. */
-export type Deliverer = { deliver: Deliver } & Partial<Holding>;
+/** What the subscription makes of the events of its stream. */
+export interface Preparing {
+  /** Undefined when nothing is to be delivered. Evaluates the expressions, and throws what they throw. */
+  prepare(event: StreamEvent): Promise<Prepared | undefined>;
+  /** What lies behind it is not to be touched before its turn: this may change what becomes of that. */
+  isTurningPoint(event: StreamEvent): boolean;
+}
+
+/** Who brings what comes of an event there, and what is held open for that. */
+export type Deliverer = { act(hook: Hook): Promise<void> } & Partial<Holding>;
 
 /** A receiver that is away for hours must not lose an event: the ladder reaches an hour. */
 const failuresMax = 15;
@@ -55,7 +68,7 @@ const haltedType = `${prefix}halted`;
 const replayType = `${prefix}event-replay-requested`;
 
 export function subscriptionKind(ports: SubscriptionPorts): ConsumerKind {
-  return {
+  const kind: ConsumerKind = {
     kind: "subscription",
     sourceKind: "subscription",
     failuresMax,
@@ -69,16 +82,16 @@ export function subscriptionKind(ports: SubscriptionPorts): ConsumerKind {
 
     async load(spec, place, cursor) {
       const payload = await configurationOf<SubscriptionPayload>(spec, place);
-      const { deliver, ...holding } = delivererOf(payload, spec, place, cursor, ports);
-      return {
-        slug: spec.slug,
-        initialState: null,
-        reduce: () => null,
-        afterAppend: (hook) => act(hook, payload, place, ports.expressions, deliver),
-        ...holding,
+      const preparing = {
+        prepare: (event: StreamEvent) => prepare(event, payload, place, ports.expressions),
+        isTurningPoint: (event: StreamEvent) =>
+          isAbout(event, kind, spec.slug) || replayOf(event, spec.slug) !== undefined,
       };
+      const { act, ...holding } = delivererOf(payload, spec, place, cursor, ports, preparing);
+      return { slug: spec.slug, initialState: null, reduce: () => null, afterAppend: act, ...holding };
     },
   };
+  return kind;
 }
 
 function delivererOf(
@@ -87,36 +100,45 @@ function delivererOf(
   place: ConsumerPlace,
   cursor: number,
   ports: SubscriptionPorts,
+  preparing: Preparing,
 ): Deliverer {
   switch (payload.type) {
     case "webhook":
-      return { deliver: createWebhook(payload, spec, place, cursor, ports) };
+      return inTurn(preparing, createWebhook(payload, spec, place, cursor, ports));
     case "websocket":
-      return createSocket(payload, spec, place, cursor, ports);
+      return createSocket(payload, spec, place, cursor, ports, preparing);
     case "stream":
-      return { deliver: createForward(payload, place) };
+      return inTurn(preparing, createForward(payload, place));
   }
 }
 
-async function act(
-  hook: HookArguments<null>,
+function inTurn({ prepare }: Preparing, deliver: Deliver): Deliverer {
+  return {
+    async act(hook) {
+      const prepared = await prepare(hook.event);
+      if (prepared !== undefined) await deliver({ ...prepared, hook });
+    },
+  };
+}
+
+async function prepare(
+  stands: StreamEvent,
   { slug, jsonataFilter: matcher, jsonataTransform: transform }: SubscriptionPayload,
   place: ConsumerPlace,
   expressions: Expressions,
-  deliver: Deliver,
-): Promise<void> {
-  const offset = replayOf(hook.event, slug);
-  const event = offset === undefined ? hook.event : await place.eventAt(offset);
+): Promise<Prepared | undefined> {
+  const offset = replayOf(stands, slug);
+  const event = offset === undefined ? stands : await place.eventAt(offset);
   // There is no such event in this life of the stream, so there is nothing to deliver.
-  if (event === undefined) return;
+  if (event === undefined) return undefined;
   // Whoever asks for one event gets it, whatever the filter says.
   const rule = {
     ...(matcher === undefined || offset !== undefined ? {} : { matcher }),
     ...(transform === undefined ? {} : { transform }),
   };
   const evaluated = await applyRule(expressions, rule, event);
-  if (!evaluated.matched || (transform !== undefined && evaluated.result === undefined)) return;
-  await deliver({ event, transformed: evaluated.result, again: offset !== undefined, hook });
+  if (!evaluated.matched || (transform !== undefined && evaluated.result === undefined)) return undefined;
+  return { event, transformed: evaluated.result, again: offset !== undefined };
 }
 
 /** The offset that this subscription is asked to deliver again, if it is. */

@@ -15,6 +15,8 @@ export interface SandboxCode {
   limits?: SandboxLimits;
   compatibilityDate?: string;
   compatibilityFlags?: readonly string[];
+  /** What all its requests carry; the value may name a secret. */
+  fixedHeader?: readonly [name: string, value: string];
 }
 
 export interface SandboxLimits {
@@ -27,6 +29,8 @@ export interface SandboxLimits {
 export interface SandboxPlace {
   path: string;
   slug: string;
+  /** Offset of the event that started its cursor. */
+  epoch: number;
   /** Offset of the configuration that brought it. */
   configuredAt: number;
 }

@@ -3,11 +3,13 @@
  * runs, so nothing may be built on its word but what concerns that code itself.
  */
 import {
+  type Admitted,
   admit,
   type CatchUpArguments,
   type EventInput,
   type HookSurroundings,
   isStreamError,
+  isThenable,
   type JsonValue,
   jsonStateFault,
   type Processor,
@@ -66,7 +68,7 @@ export function createHarness(
   async function fold(held: HeldState, events: readonly StreamEvent[], passedOver: PassedOver) {
     let last: StreamEvent | undefined;
     for (const event of events) {
-      const admitted = await admit(processor(), event);
+      const admitted = await admittedTo(event);
       last = undefined;
       if (admitted !== undefined && "fault" in admitted)
         passedOver.push({ offset: event.offset, fault: admitted.fault });
@@ -77,6 +79,15 @@ export function createHarness(
       held.offset = event.offset;
     }
     return last;
+  }
+
+  /** @throws FoldFault where its schema is to blame, and not the event */
+  async function admittedTo(event: StreamEvent): Promise<Admitted> {
+    try {
+      return await admit(processor(), event);
+    } catch (error) {
+      throw new FoldFault(event.offset, codeErrorOf(error));
+    }
   }
 
   function foldOne(held: HeldState, event: StreamEvent): void {
@@ -275,8 +286,4 @@ export function codeErrorOf(error: unknown): CodeError {
 /** As the code catches it: with the name and the code of what it was. */
 export function errorOf({ name, message, code, data }: CodeError): Error {
   return Object.assign(new Error(message), { name, ...(code === undefined ? {} : { code, data }) });
-}
-
-function isThenable(value: unknown): boolean {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }

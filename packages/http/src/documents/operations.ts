@@ -92,6 +92,11 @@ export function operations(): Operation[] {
       codes: ["not_found", "cursor_conflict", "offset_conflict", "too_large", "rate_limited"],
     },
     {
+      ...cursor("delete", "deleteCursor", "Delete the cursor of a remote processor, whoever holds it"),
+      ok: jsonAnswer("It is gone. Its holder is refused from here on.", ref("CursorDeleted")),
+      codes: ["not_found", "rate_limited"],
+    },
+    {
       ...secret("post", "/api/secrets", "setSecret", "Set a secret, or replace it"),
       body: secretBody(),
       ok: jsonAnswer("On disk. The value is never shown again.", ref("SecretSet")),

@@ -102,7 +102,8 @@ function cursorInput(): JsonObject {
     minimum: 0,
     description: "The offset that is stored now; null for none.",
   };
-  const sent = object({ ...kept, replaces }, ["interrupted", "progress"]);
+  const release = { type: "boolean", description: "It is given back with this: any runtime may take it at once." };
+  const sent = object({ ...kept, replaces, release }, ["interrupted", "progress", "release"]);
   return { ...sent, additionalProperties: false, description: "How far a remote processor has come." };
 }
 
@@ -168,9 +169,11 @@ function answers(): JsonObject {
   const secret = object({ name: text, hosts: list(text), description: text, createdAt: time, updatedAt: time }, [
     "description",
   ]);
-  const cursor = object({ slug: text, path: text, ...kept, updatedAt: time, silentMs: head }, [
+  const released = { const: true, description: "Its holder gave it back: nobody holds it." };
+  const cursor = object({ slug: text, path: text, ...kept, released, updatedAt: time, silentMs: head }, [
     "interrupted",
     "progress",
+    "released",
   ]);
   const brief = { type: text, summary: text, planned: flag };
   return {
@@ -210,6 +213,7 @@ function answers(): JsonObject {
     }),
     ContractList: object({ events: list(object({ ...brief, path: text })) }),
     CursorAnswer: object({ cursor }),
+    CursorDeleted: object({ deleted: { const: true }, slug: text, path: text }),
     Secret: secret,
     SecretSet: object({ secret: ref("Secret") }),
     SecretList: object({ secrets: list(ref("Secret")) }),

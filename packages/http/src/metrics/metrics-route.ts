@@ -64,8 +64,8 @@ function consumerMetrics(meter: Engine["meter"], gauges: ReturnType<Engine["gaug
     counter("millrace_hooks_total", "Calls of hooks that ended.", meter.hooks),
     counter("millrace_hook_seconds_total", "How long they ran, together.", meter.hookMs / 1_000),
     counter("millrace_hook_failures_total", "Calls of hooks that failed.", meter.hookFailures),
-    counter("millrace_deliveries_total", "Events that a webhook has taken.", meter.deliveries),
-    counter("millrace_delivery_failures_total", "Deliveries to webhooks that were not taken.", meter.deliveryFailures),
+    counter("millrace_deliveries_total", "Events that a receiver has taken.", meter.deliveries),
+    counter("millrace_delivery_failures_total", "Deliveries that were not taken.", meter.deliveryFailures),
     counter("millrace_halts_total", "Consumers that were halted.", meter.halts),
     {
       name: "millrace_tick_lateness_seconds",

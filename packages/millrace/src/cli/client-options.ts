@@ -1,7 +1,7 @@
 /** What every command that talks to a server shares: where it is, in whose name, and what its refusals mean here. */
 import { createEventsClient, type EventsClient, isMillraceError, type RetryOptions } from "@millrace/sdk";
+import { httpTransport } from "@millrace/sdk/node";
 import { helpOption } from "./command.ts";
-import { httpFetch } from "./http-fetch.ts";
 import { UsageError } from "./usage.ts";
 
 interface Valued {
@@ -47,7 +47,7 @@ export async function withClient(
     ...(projectSlug ? { projectSlug } : {}),
     ...(token ? { token } : {}),
     retry: retry ?? false,
-    fetch: httpFetch,
+    transport: httpTransport,
   });
   try {
     return await run(client, { project: projectSlug ? ` in project ${projectSlug}` : "" });

@@ -6,11 +6,14 @@ import { UsageError } from "./usage.ts";
 /** @throws UsageError naming where the text came from */
 export function parseJson(source: string, json: string): unknown {
   try {
-    return JSON.parse(json, exactly);
+    return JSON.parse(json, mayBeInexact.test(json) ? exactly : undefined);
   } catch (error) {
     throw new UsageError(`${source} is not JSON: ${(error as Error).message}`);
   }
 }
+
+/** No number beyond 2^53 is written without this. Looking at each value takes a multiple of parsing it. */
+const mayBeInexact = /\d{16}|\d[eE]/;
 
 /** `JSON.parse` would change what it cannot hold, and the server would never know. */
 function exactly(_key: string, value: unknown): unknown {

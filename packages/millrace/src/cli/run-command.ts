@@ -2,6 +2,7 @@
 import { type EventsClient, isMillraceError } from "@millrace/sdk";
 import { clientOptions, pathArgument, withClient } from "./client-options.ts";
 import { type Command, parseCommand } from "./command.ts";
+import { environmentOf } from "./environment-option.ts";
 import { leaveWith } from "./output.ts";
 import { placeOf } from "./place.ts";
 import { UsageError } from "./usage.ts";
@@ -11,6 +12,7 @@ const options = {
   children: { type: "boolean", help: "everything below it as well, also what is born later" },
   env: { type: "string", multiple: true, value: "NAME[=VALUE]", help: "what hooks find in env; NAME alone: from here" },
   cursor: { type: "string", value: "FILE", help: "keeps its progress there; else each start is a first one" },
+  "server-cursor": { type: "boolean", help: "the server keeps it, by the slug, for one runtime at a time" },
   "start-from": { type: "string", value: "PLACE", help: "start, end or an offset, at the first start" },
   watch: { type: "boolean", help: "the file may change: each new version takes the place of the last" },
   ...clientOptions,
@@ -27,6 +29,7 @@ at once.`,
     "millrace run ping-pong.ts --path /me/pings",
     "millrace run agent.ts --path /agents --children --env MODEL=small --env API_KEY",
     "millrace run agent.ts --path '/agents/*' --cursor agent.cursor.json",
+    "millrace run agent.ts --path '/agents/*' --server-cursor",
     "millrace run ping-pong.ts --path /me/pings --watch --start-from start",
   ],
   async run(args) {
@@ -34,6 +37,9 @@ at once.`,
     const file = positionals[0] as string;
     if (values.path === undefined) throw new UsageError("--path is missing: on which stream?");
     const path = pathArgument(values.path);
+    if (values.cursor !== undefined && values["server-cursor"]) {
+      throw new UsageError("Progress is kept at one place: --cursor FILE, or --server-cursor.");
+    }
     const place = values["start-from"];
     const startFrom = place === undefined ? undefined : placeOf("start-from", ["start", "end"], place);
     const env = environmentOf(values.env ?? []);
@@ -46,25 +52,11 @@ at once.`,
     const { children: includeChildren = false, watch = false, json } = values;
     // A server that is not there is said at once; later it is waited for.
     await withClient(values, {}, canBeReached);
-    const cursors = await cursorsOf(values.cursor);
+    const cursors = await cursorsOf(values.cursor, values["server-cursor"] === true);
     const here = { file, path, includeChildren, cursors, startFrom, env, json, watch };
     return leaveWith(await withClient(values, { path, retry: {} }, (client) => runHere(client, here)));
   },
 };
-
-/** Nothing of the machine's environment reaches a hook that was not named. @throws UsageError */
-function environmentOf(pairs: string[]): Record<string, string> {
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const end = pair.indexOf("=");
-      const name = end < 0 ? pair : pair.slice(0, end);
-      const value = end < 0 ? process.env[name] : pair.slice(end + 1);
-      if (name === "") throw new UsageError(`--env is NAME=VALUE, or the NAME of a variable; got "${pair}".`);
-      if (value === undefined) throw new UsageError(`--env ${name}: there is no such variable here.`);
-      return [name, value];
-    }),
-  );
-}
 
 async function canBeReached(client: EventsClient): Promise<number> {
   await client.state("/").catch((error: unknown) => {

@@ -19,6 +19,8 @@ const unreadBytesMax = 16 * 1024 * 1024;
 const closingMs = 2_000;
 /** "Unsupported data" among the codes that a program may use. */
 const unsupportedData = 4003;
+const upgraded = 101;
+const forbidden = 403;
 
 /** Rejects with the signal's reason, with OutboundError, or with what Node says. */
 export async function openWebSocket(connection: Connection, opening: Opening): Promise<OutboundSocket> {
@@ -104,7 +106,7 @@ interface Failure {
 }
 
 function reasonOf({ status, error }: Failure, { origin }: URL): unknown {
-  if (status !== undefined && status !== 101) {
+  if (status !== undefined && status !== upgraded) {
     const redirected = status >= 300 && status < 400 ? " Redirects are not followed." : "";
     return new OutboundError("unreachable", `${origin} answered ${status}, and opened no WebSocket.${redirected}`);
   }
@@ -119,10 +121,11 @@ function upgrading({ client }: Connection, failure: Failure): Dispatcher {
     // Not by inheritance: the handlers of undici have private fields.
     const noting: Dispatcher.DispatchHandler = {
       onRequestStart: (...started) => handler.onRequestStart?.(...started),
-      onRequestUpgrade: (...upgraded) => handler.onRequestUpgrade?.(...upgraded),
+      onRequestUpgrade: (...given) => handler.onRequestUpgrade?.(...given),
       onResponseStart(controller, status, ...rest) {
         failure.status = status;
-        handler.onResponseStart?.(controller, status, ...rest);
+        // At 401 and 421 the Fetch standard, by which a WebSocket is opened, asks once more.
+        handler.onResponseStart?.(controller, status === upgraded ? status : forbidden, ...rest);
       },
       onResponseData: (...received) => handler.onResponseData?.(...received),
       onResponseEnd: (...ended) => handler.onResponseEnd?.(...ended),

@@ -74,10 +74,11 @@ const configured = defineContract({
     'Standard Webhooks describes, with `signingSecret: "{{secret:NAME}}"` or with a secret that the server makes and ' +
     "shows in the first answer only. `stream` needs the `path` of another stream of the project, so that a parent " +
     "wakes on a child's result; events of built-in types are forwarded only by a `jsonataTransform`, because they " +
-    "would act there. `websocket` needs a `callbackUrl`, to which the server opens a WebSocket, signed in the same way: " +
-    "each event is a frame that the peer acknowledges, and the peer may append over it. Headers may refer to secrets; a literal `authorization` is " +
-    "refused, because events can be read. What the stream says about a subscription is not delivered to it. The same " +
-    "slug again replaces the subscription and keeps its cursor unless `startFrom` is given.",
+    "would act there. `websocket` needs a `callbackUrl`, to which the server opens a WebSocket, signed in the same " +
+    "way: each event is a frame that the peer acknowledges, up to 100 of them are under way, and the peer may append " +
+    "over it. Headers may refer to secrets; a literal `authorization` is refused, because events can be read. What " +
+    "the stream says about a subscription is not delivered to it. The same slug again replaces the subscription and " +
+    "keeps its cursor unless `startFrom` is given.",
 });
 
 const removed = defineContract({

@@ -31,6 +31,8 @@ export class Call {
   diverged: string | undefined;
   /** The other stream that was paused when it was appended to. */
   pausedPath: string | undefined;
+  /** Its own stream was paused when it appended there, whether or not that was heard of already. */
+  refusedByPause = false;
   readonly #consumer: Consumer;
   readonly #purpose: CallPurpose;
   readonly #pending: Set<Promise<unknown>> = new Set();
@@ -79,7 +81,10 @@ export class Call {
       if (replayed) this.#compare(number, { path, type: stored.type }, { path, type: event.type });
       return stored;
     } catch (error) {
-      if (isStreamError(error, "stream_paused")) this.pausedPath = path;
+      if (isStreamError(error, "stream_paused")) {
+        this.pausedPath = path;
+        if (path === house.path) this.refusedByPause = true;
+      }
       throw error;
     }
   }

@@ -6,16 +6,16 @@ import { type Driver, hear, nextStep, type Step, startDriver } from "../driver.t
 import { isStreamError, type StreamError } from "../errors.ts";
 import type { StreamEvent } from "../event.ts";
 import type { OpenWork } from "../hook.ts";
-import type { Progress } from "../progress.ts";
 import { interruptedMessage, isReport, tellError, tellHalt } from "./facts.ts";
 import { type ElsewhereProcessor, type Folded, isFoldError } from "./folded.ts";
 import { messageOf, type Outcome } from "./hook-run.ts";
 import { Hooks } from "./hooks.ts";
 import type { DeliveryHouse } from "./house.ts";
-import { openFolded, snapshotOf } from "./load.ts";
+import { handOver, openFolded, snapshotOf } from "./load.ts";
 import { encodeProgress, isAtRest, overHead, startFrom } from "./progress-row.ts";
 import { scan } from "./scan.ts";
-import { type ConsumerSpec, consumerName, type DeliveryKind, type LoadedProcessor } from "./spec.ts";
+import { type Beginning, type ConsumerSpec, consumerName, type DeliveryKind, type LoadedProcessor } from "./spec.ts";
+import { withCode } from "./with-code.ts";
 
 /** When the log could not be read or written, it is looked at again after this time. */
 const lookAgainMs = 1_000;
@@ -31,8 +31,7 @@ export class Consumer {
   /** When it wants to be called, if nothing happens before. */
   callAt: number | undefined;
   #driver: Driver;
-  readonly #stir: (consumer: Consumer) => void;
-  readonly #from: { load(spec: ConsumerSpec, cursor: number): Promise<LoadedProcessor | ElsewhereProcessor> };
+  readonly #from: Beginning;
   #start: "first" | "version" | "again";
   /** Its code and state, once they are needed. */
   #folded: Folded | undefined;
@@ -42,6 +41,8 @@ export class Consumer {
   /** Since when something is owed that is not done, or not on disk as done. */
   #owedSince: number | undefined;
   #awayTo: number | undefined;
+  /** Names of open work that was cut short, until no hook runs. */
+  #cutShort: string[] = [];
   /** What lies up to here is missed, where it was not acted on before; what comes while the code is loaded is not. */
   #missedThrough: number;
   #looping = false;
@@ -49,22 +50,7 @@ export class Consumer {
   #whenStill: (() => void)[] = [];
   #stopWaiting: (() => void) | undefined;
 
-  /**
-   * @param resting nothing is owed to it, so what lies between its cursor and the head is not for it
-   * @param stir is told whenever something happens to it
-   */
-  constructor(
-    kind: DeliveryKind,
-    spec: ConsumerSpec,
-    house: DeliveryHouse,
-    from: {
-      row: string | undefined;
-      resting: boolean;
-      /** Its code; what this throws halts it. */
-      load(spec: ConsumerSpec, cursor: number): Promise<LoadedProcessor | ElsewhereProcessor>;
-      stir(consumer: Consumer): void;
-    },
-  ) {
+  constructor(kind: DeliveryKind, spec: ConsumerSpec, house: DeliveryHouse, from: Beginning) {
     this.kind = kind;
     this.spec = spec;
     this.house = house;
@@ -74,7 +60,6 @@ export class Consumer {
     const head = house.head();
     this.#start = start;
     this.#missedThrough = kind.misses === true && start !== "first" ? head : 0;
-    this.#stir = from.stir;
     this.#from = from;
     this.#driver = startDriver(
       { misses: kind.misses === true && start !== "first", decides: false, failuresMax: kind.failuresMax },
@@ -90,7 +75,7 @@ export class Consumer {
     if (spec.halted !== undefined) this.#hear({ is: "halted" });
     this.#hooks = new Hooks(this);
     if (this.#owes()) this.#owedSince = house.clock.now();
-    this.#stir(this);
+    this.#from.stir(this);
   }
 
   /**
@@ -137,6 +122,7 @@ export class Consumer {
     this.#hear({ is: "head", head });
     if (this.#driver.halted || this.#driver.paused) return;
     this.#owedSince ??= now;
+    if (!this.#stopped) this.#folded?.grown?.();
     this.wake();
   }
 
@@ -151,8 +137,7 @@ export class Consumer {
   halted(spec: ConsumerSpec): void {
     this.spec = spec;
     this.#hear({ is: "halted" });
-    this.#hooks.abort("The consumer was halted.");
-    void this.#hooks.works.stop("The consumer was halted.", undefined);
+    this.#hooks.cutShort("The consumer was halted.");
     this.#folded?.close();
   }
 
@@ -167,8 +152,7 @@ export class Consumer {
     this.#hear({ is: "paused" });
     // It is written down that nothing begins from here on: then a stream that leaves memory leaves no doubt behind.
     if (!this.#driver.halted) this.#driver = { ...this.#driver, dirty: true };
-    this.#hooks.abort("The stream was paused.");
-    void this.#hooks.works.stop("The stream was paused.", undefined);
+    this.#hooks.cutShort("The stream was paused.");
     this.wake();
   }
 
@@ -277,14 +261,16 @@ export class Consumer {
     return true;
   }
 
-  workEnded(name: string, completed: boolean): void {
+  /** @param settled nobody needs to be told of it any more */
+  workEnded(name: string, settled: boolean): void {
+    if (settled) this.#hear({ is: "workClosed", name });
     // What an orderly stop cut short is left open on disk: the next start finds it.
-    if (completed || !this.#stopped) this.#hear({ is: "workClosed", name });
+    else if (!this.#stopped) this.#cutShort.push(name);
     this.wake();
   }
 
-  tell(offset: number, message: string): Promise<void> {
-    return tellError(this, offset, message);
+  tell(offset: number, message: string, work?: OpenWork): Promise<void> {
+    return tellError(this, offset, message, work);
   }
 
   async #loop(): Promise<void> {
@@ -296,8 +282,15 @@ export class Consumer {
           if (this.kind.misses) this.#missedThrough = head;
           this.#hear({ is: "away", head });
         }
+        for (const name of this.#cutShort.splice(0)) this.#hear({ is: "workInterrupted", name });
         if (this.#untold !== undefined) {
           await this.#tellUntold(this.#untold);
+          continue;
+        }
+        // Nothing begins behind a pause before afterCatchUp has heard what that cut short; so its grace is waited for.
+        const { leaving } = this.#hooks.works;
+        if (leaving !== undefined && !this.#driver.paused) {
+          await leaving;
           continue;
         }
         if (this.#needsCode()) {
@@ -320,7 +313,8 @@ export class Consumer {
     } catch (error) {
       // The log could not be read or written. What is on disk is right, and is looked at again.
       this.house.onFailure(error);
-      this.#callAt(this.house.clock.now() + lookAgainMs);
+      const asked = isStreamError(error, "unavailable") ? error.data.retryAfterSeconds * 1_000 : 0;
+      this.#callAt(this.house.clock.now() + Math.max(lookAgainMs, asked));
     } finally {
       this.#looping = false;
       for (const resolve of this.#whenStill.splice(0)) resolve();
@@ -332,7 +326,7 @@ export class Consumer {
       case "scan":
         return this.#scan(step.after, step.through);
       case "fold":
-        return this.#fold(step.event);
+        return this.#fold(step.events);
       case "save":
         return this.house.save();
       case "act":
@@ -364,24 +358,9 @@ export class Consumer {
       this.#hear({ is: "foldFailed", offset: this.spec.configuredAt, message });
       return;
     }
-    const { decides, offset } = this.#folded;
-    const settings = { ...this.#driver.settings, decides };
-    // Whatever was heard while the code was loaded counts.
-    const { progress, head, paused, halted, uncertain, saveFirst } = this.#driver;
-    const known: Progress = uncertain ? progress : { ...progress, exact: true };
-    const misses = progress.cursor < this.#missedThrough;
-    const from = { start: this.#start, progress: known, head: misses ? this.#missedThrough : head, folded: offset };
-    const started = hear(startDriver({ ...settings, misses }, from), { is: "head", head });
-    // A first start is on disk when it is over: the next one is a mere restart. Whether or not this start missed
-    // anything, an absence after it may.
-    this.#turnTo({
-      ...started,
-      settings: { ...settings, misses: this.kind.misses === true },
-      saveFirst,
-      paused,
-      halted,
-      dirty: this.#start !== "again",
-    });
+    const { decides, offset: folded } = this.#folded;
+    const known = { start: this.#start, misses: this.kind.misses === true, missedThrough: this.#missedThrough };
+    this.#turnTo(withCode(this.#driver, { ...known, folded, decides }));
     this.#start = "again";
   }
 
@@ -398,19 +377,19 @@ export class Consumer {
 
   async #scan(after: number, through: number): Promise<void> {
     const scanned = await scan(this, after, through);
+    if ("fault" in scanned) {
+      this.#hear({ is: "foldFailed", offset: scanned.offset, message: scanned.fault });
+      return;
+    }
     this.#hear({ is: "scanned", ...scanned });
     if (this.#driver.waiting.length === 0) this.#folded?.through(scanned.through);
   }
 
-  #fold(event: StreamEvent): Promise<void> | undefined {
-    try {
-      const folding = (this.#folded as Folded).fold(event);
-      this.#hear({ is: "folded", offset: event.offset });
-      return folding === undefined ? undefined : this.#folding(folding);
-    } catch (error) {
-      this.#foldFailed(error);
-      return undefined;
-    }
+  #fold(events: readonly StreamEvent[]): Promise<void> | undefined {
+    const { through, folding, failed } = handOver(this.#folded as Folded, events);
+    if (through !== undefined) this.#hear({ is: "folded", offset: through });
+    if (failed !== undefined) this.#foldFailed(failed);
+    return folding === undefined ? undefined : this.#folding(folding);
   }
 
   async #folding(folding: Promise<void>): Promise<void> {
@@ -436,7 +415,7 @@ export class Consumer {
     const { cursor } = this.#driver.progress;
     // Nobody else would hear of it.
     const unheard = folded.decides ? [] : (step.interrupted?.work ?? []);
-    for (const work of unheard) await this.tell(work.offset, interruptedMessage(work));
+    for (const work of unheard) await this.tell(work.offset, interruptedMessage(work), work);
     await this.#after(await this.#hooks.catchUp(folded, step), { offset: Math.max(cursor, 1) });
   }
 
@@ -447,7 +426,7 @@ export class Consumer {
       this.#hear({ is: "diverged" });
       return this.#tellUntold({ offset, message: outcome.message });
     }
-    if (this.#stopped || this.#driver.paused) return this.#hear({ is: "ended" });
+    if (outcome.is === "ended" || this.#stopped || this.#driver.paused) return this.#hear({ is: "ended" });
     if (outcome.is === "interrupted") return this.#hear({ is: "interrupted" });
     const { clock, random, meter } = this.house;
     meter.hookFailures++;
@@ -485,6 +464,7 @@ export class Consumer {
     await tellHalt(this, step);
     this.house.meter.halts++;
     this.#hear({ is: "halted" });
+    this.#hooks.cutShort("The consumer was halted.");
   }
 
   /** Something is to be done, now or later: an event, a decision, work that is open. */
@@ -507,6 +487,6 @@ export class Consumer {
 
   #turnTo(driver: Driver): void {
     this.#driver = driver;
-    this.#stir(this);
+    this.#from.stir(this);
   }
 }

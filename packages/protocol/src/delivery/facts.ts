@@ -7,17 +7,18 @@ import type { DeliveryKind } from "./spec.ts";
 
 const messageCharactersMax = 4_096;
 
-/** One event at most for each place, however often it fails there. */
-export async function tellError(consumer: Consumer, offset: number, message: string): Promise<void> {
+/** One event at most for each place, however often it fails there, and one for each piece of work that began there. */
+export async function tellError(consumer: Consumer, offset: number, message: string, work?: OpenWork): Promise<void> {
   const { kind, slug } = { kind: consumer.kind.kind, slug: consumer.spec.slug };
   const payload = { message: message.slice(0, messageCharactersMax), about: { kind, slug, offset } };
   const event = { type: "https://events.iterate.com/events/stream/error-occurred", payload };
   await consumer.house.state({
-    key: factKey(consumer, `${offset}/error`),
+    key: factKey(consumer, `${offset}/${work === undefined ? "" : `work/${encodeURIComponent(work.name)}/`}error`),
     streamId: consumer.streamId,
     event,
     offset,
     slug,
+    needed: work !== undefined,
   });
 }
 
@@ -45,7 +46,7 @@ const reports: ReadonlySet<string> = new Set([
 ]);
 
 export function interruptedMessage({ name }: OpenWork): string {
-  return `The work "${name}" was interrupted by the end of the process. It is not run again by itself.`;
+  return `The work "${name}" was interrupted. It is not run again by itself.`;
 }
 
 /** Errors and halts of a consumer are folded by everyone, and never acted on by the one that they name. */

@@ -1,6 +1,7 @@
 /** The state of a processor whose code is at hand: folded from the events, kept in memory, cached in snapshots. */
 import type { StreamEvent } from "../event.ts";
 import { jsonStateFault } from "../state-fault.ts";
+import { isThenable } from "../thenable.ts";
 import { admit } from "./admit.ts";
 import { FoldError, type Folded } from "./folded.ts";
 import { messageOf } from "./hook-run.ts";
@@ -60,9 +61,6 @@ export function foldHere(
     afterCatchUp: (call) => processor.afterCatchUp?.({ ...call, state: value }),
     isHolding: () => processor.isHolding?.() === true,
     close: () => processor.close?.(),
+    grown: () => processor.grown?.(),
   };
-}
-
-function isThenable(value: unknown): boolean {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }

@@ -11,6 +11,8 @@ export const graceMs = 5_000;
 
 export type Outcome =
   | { is: "returned" }
+  /** From outside: by a pause, a halt, an orderly stop. */
+  | { is: "ended" }
   | { is: "diverged"; message: string }
   /** Another attempt would end in the same way. */
   | { is: "hopeless"; message: string; offset?: number }

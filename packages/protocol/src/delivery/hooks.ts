@@ -15,6 +15,8 @@ export class Hooks {
   readonly works: OpenWorks;
   readonly #consumer: Consumer;
   #call: Call | undefined;
+  /** The running call was ended from outside. */
+  #ended = false;
   /** What an earlier call for the same event appended: another attempt has to do the same. */
   #before: { key: string; appended: readonly AppendedBefore[] } = { key: "", appended: [] };
 
@@ -50,6 +52,13 @@ export class Hooks {
   abort(reason: string, refusal?: StreamError): void {
     if (refusal !== undefined) this.#call?.close(() => refusal);
     this.#call?.controller.abort(new Error(reason));
+    this.#ended = true;
+  }
+
+  /** Ends the running call and all open work, which have some time to come to their ends. */
+  cutShort(reason: string): void {
+    this.abort(reason);
+    void this.works.stop(reason, undefined);
   }
 
   #tools(call: Call, { cause, depth }: Pick<CallPurpose, "cause" | "depth">) {
@@ -68,13 +77,15 @@ export class Hooks {
     const before = this.#before.key === purpose.key ? this.#before.appended : [];
     const call = new Call(this.#consumer, { ...purpose, before });
     this.#call = call;
+    this.#ended = false;
     const began = clock.elapsedMs();
     const outcome = await runHook(call, clock, () => hook(call));
     meter.hooks++;
     meter.hookMs += clock.elapsedMs() - began;
     this.#call = undefined;
     this.#before = { key: purpose.key, appended: longer(before, call.appended) };
-    return outcome;
+    // By now the stream may be resumed: still it was not the hook that failed.
+    return this.#ended && (outcome.is === "failed" || outcome.is === "hopeless") ? { is: "ended" } : outcome;
   }
 }
 

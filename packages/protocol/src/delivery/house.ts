@@ -74,6 +74,8 @@ export interface Fact {
   /** Of the event that it is about. */
   offset: number;
   slug: string;
+  /** Nobody would learn of it otherwise: it rejects with `stream_paused` where a paused stream takes no news. */
+  needed?: boolean;
 }
 
 /** What hooks did, added to in place. */

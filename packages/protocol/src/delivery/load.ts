@@ -1,4 +1,5 @@
 /** Loads the code of a consumer, and its state up to the newest snapshot; what lies behind that is to be folded. */
+import type { StreamEvent } from "../event.ts";
 import type { Consumer } from "./consumer.ts";
 import type { ElsewhereProcessor, Folded } from "./folded.ts";
 import { foldHere } from "./folded-here.ts";
@@ -33,6 +34,28 @@ export async function openFolded(consumer: Consumer, cursor: number, apart?: str
     house.onFailure(
       new Error(`${where} is not JSON: ${fault}. It is not kept, so the next start reads all of history.`),
     );
+  }
+}
+
+/**
+ * A page of history at once: to tell the driver of each event costs more than most reducers. Ends before the page does
+ * where somebody has to be waited for, or an event cannot be folded.
+ */
+export function handOver(
+  folded: Folded,
+  events: readonly StreamEvent[],
+): { through?: number; folding?: Promise<void>; failed?: unknown } {
+  let through: number | undefined;
+  const soFar = () => (through === undefined ? {} : { through });
+  try {
+    for (const event of events) {
+      const folding = folded.fold(event);
+      through = event.offset;
+      if (folding !== undefined) return { ...soFar(), folding: Promise.resolve(folding) };
+    }
+    return soFar();
+  } catch (failed) {
+    return { ...soFar(), failed };
   }
 }
 

@@ -1,12 +1,13 @@
 /**
  * Work that a hook left open: it runs outside of the cursor, is on disk as open before it begins, and is never begun
- * a second time by itself. What an unclean end leaves open, the next start finds.
+ * a second time by itself. What a pause, a halt or the end of a process cuts short is told to afterCatchUp.
  */
 import type { Clock } from "../clock.ts";
 import { isStreamError, StreamError } from "../errors.ts";
 import type { OpenWork, Work } from "../hook.ts";
 import { Call, type CallPurpose } from "./call.ts";
 import type { Consumer } from "./consumer.ts";
+import { isInterruptedError } from "./folded.ts";
 import { endedOrLeft, hookMsMax, messageOf } from "./hook-run.ts";
 
 /** When the log could not be written, it is tried again after this time. */
@@ -14,20 +15,25 @@ const againAfterMs = 1_000;
 
 export interface OpenWorks {
   readonly size: number;
+  /** Until all that was cut short has ended, or is left behind; undefined where nothing was. */
+  readonly leaving: Promise<unknown> | undefined;
   /**
    * Returns what resolves when it is over, also where it never began; undefined where it is not to begin.
    * @throws Error when work of this name is open, and was begun for another event
    */
   // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
   open(name: string, work: Work<any>, cause: CallPurpose["cause"], depth: number): Promise<void> | undefined;
-  abort(name: string, reason?: string): void;
-  /** Ends all. Resolves when none runs any more, or is left behind. */
+  /** A hook wishes for its end. */
+  abort(name: string): void;
+  /** Cuts all short. Resolves when none runs any more, or is left behind. */
   stop(reason: string, refusal: StreamError | undefined): Promise<void>;
 }
 
 interface Running {
+  open: OpenWork;
   call: Call;
-  offset: number;
+  /** What ended it first, if it was not itself: what comes behind that changes nothing. */
+  end?: "wished" | "late" | "cut";
   ended: Promise<void>;
 }
 
@@ -35,44 +41,61 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
   const running = new Map<string, Running>();
   const { house } = consumer;
 
+  function end(one: Running, how: NonNullable<Running["end"]>, reason: string): void {
+    one.end ??= how;
+    one.call.controller.abort(new Error(reason));
+  }
+
+  /** Answers whether nobody needs to be told any more: it came to its own end, was wished to end, or is told of. */
   // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
-  async function run(open: OpenWork, work: Work<any>, call: Call): Promise<void> {
-    let tooLong = false;
-    const deadline = () => {
-      tooLong = true;
-      call.controller.abort(new Error(`The work ran for more than ${hookMsMax / 60_000} minutes.`));
-    };
+  async function run(one: Running, work: Work<any>): Promise<boolean> {
+    const { call, open } = one;
     let cancelDeadline = () => {};
-    let completed = false;
     try {
       // Should the process die from here on, it is known that this was begun.
       await persist(() => house.save(), call, house.clock);
-      cancelDeadline = house.clock.setTimer(hookMsMax, deadline);
+      cancelDeadline = house.clock.setTimer(hookMsMax, () => end(one, "late", tooLong));
       const { signal } = call.controller;
       if (signal.aborted) throw signal.reason;
       const working = work({ signal, append: call.append, state: () => consumer.stateNow() });
       await endedOrLeft(afterAppends(working, call), signal, house.clock);
-      completed = true;
+      return !call.refusedByPause;
     } catch (error) {
-      // Any other abort was somebody's wish; everything else is told.
-      if (tooLong || !call.controller.signal.aborted) {
-        const message = `The work "${open.name}": ${messageOf(error)}`;
-        await persist(() => consumer.tell(open.offset, message), call, house.clock);
-      }
+      if (one.end === "wished") return true;
+      if (isInterruptedError(error)) return false;
+      // Somewhere else the refusal may come before the news of the pause.
+      if (one.end === "cut" || (one.end === undefined && call.refusedByPause)) return false;
+      const message = `The work "${open.name}": ${messageOf(error)}`;
+      await persist(() => consumer.tell(open.offset, message, open), call, house.clock);
+      return true;
     } finally {
       cancelDeadline();
       call.close(() => new StreamError("unavailable", "This work is over.", { retryAfterSeconds: 1 }));
-      running.delete(open.name);
-      consumer.workEnded(open.name, completed);
     }
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
+  async function runAndLeave(one: Running, work: Work<any>): Promise<void> {
+    let settled = false;
+    try {
+      settled = await run(one, work);
+    } catch (error) {
+      house.onFailure(error);
+    }
+    running.delete(one.open.name);
+    consumer.workEnded(one.open.name, settled);
   }
 
   return {
     get size() {
       return running.size;
     },
+    get leaving() {
+      const cut = [...running.values()].filter(({ end }) => end === "cut");
+      return cut.length === 0 ? undefined : Promise.all(cut.map(({ ended }) => ended));
+    },
     open(name, work, cause, depth) {
-      const before = running.get(name);
+      const before = running.get(name)?.open;
       // The hook that began it failed, and is called again.
       if (before?.offset === cause.offset) return undefined;
       if (before !== undefined)
@@ -80,21 +103,27 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
       const open: OpenWork = { name, offset: cause.offset };
       if (!consumer.workBegins(open)) return undefined;
       const call = new Call(consumer, { key: `${cause.offset}/${encodeURIComponent(name)}`, cause, depth, before: [] });
-      const ended = run(open, work, call).catch(house.onFailure);
-      running.set(name, { call, offset: cause.offset, ended });
-      return ended;
+      const one: Running = { open, call, ended: Promise.resolve() };
+      running.set(name, one);
+      one.ended = runAndLeave(one, work);
+      return one.ended;
     },
-    abort: (name, reason = "The work was aborted.") => running.get(name)?.call.controller.abort(new Error(reason)),
+    abort(name) {
+      const one = running.get(name);
+      if (one !== undefined) end(one, "wished", "The work was aborted.");
+    },
     async stop(reason, refusal) {
       const all = [...running.values()];
-      for (const { call } of all) {
-        if (refusal !== undefined) call.close(() => refusal);
-        call.controller.abort(new Error(reason));
+      for (const one of all) {
+        if (refusal !== undefined) one.call.close(() => refusal);
+        end(one, "cut", reason);
       }
       await Promise.all(all.map(({ ended }) => ended));
     },
   };
 }
+
+const tooLong = `The work ran for more than ${hookMsMax / 60_000} minutes.`;
 
 /** A log that fails for a while is no reason to forget work that was asked for. Goes on until the work is aborted. */
 async function persist(write: () => Promise<void>, { controller }: Call, clock: Clock): Promise<void> {

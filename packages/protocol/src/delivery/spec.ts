@@ -1,6 +1,8 @@
 /** What a consumer is told of itself: who it is, where its cursor began, and what its kind says of all like it. */
 import type { EventInput, EventSource } from "../event.ts";
 import type { Processor } from "../processor.ts";
+import type { Consumer } from "./consumer.ts";
+import type { ElsewhereProcessor } from "./folded.ts";
 
 export interface ConsumerSpec {
   slug: string;
@@ -47,12 +49,25 @@ export interface DeliveryKind {
 // biome-ignore lint/suspicious/noExplicitAny: a heterogeneous list
 export type LoadedProcessor = Processor<any> & Partial<Holding>;
 
+/** What a consumer begins from. */
+export interface Beginning {
+  row: string | undefined;
+  /** Nothing is owed to it, so what lies between its cursor and the head is not for it. */
+  resting: boolean;
+  /** Its code; what this throws halts it. */
+  load(spec: ConsumerSpec, cursor: number): Promise<LoadedProcessor | ElsewhereProcessor>;
+  /** Is told whenever something happens to it. */
+  stir(consumer: Consumer): void;
+}
+
 /** What is held between two calls, such as a connection. */
 export interface Holding {
   /** While it does, its consumer is not forgotten. */
   isHolding(): boolean;
   /** The consumer came to its end, or was halted. */
   close(): void;
+  /** The stream has grown by something that is for this consumer, also while a hook runs. */
+  grown?(): void;
 }
 
 export interface Halt {

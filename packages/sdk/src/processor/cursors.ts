@@ -13,12 +13,14 @@ export interface StoredCursor {
 
 export interface Cursors {
   /** By path; and by `followed:<pattern>`, which says that the pattern was followed before. */
-  load(path: string): Promise<StoredCursor | undefined>;
+  load(path: string, signal?: AbortSignal): Promise<StoredCursor | undefined>;
   /** Every path that has one: who was there before may have missed something. */
   paths(): Promise<readonly string[]>;
   /** Resolves when it is as durable as it will ever be. Of one path never called again before that. */
   save(path: string, cursor: StoredCursor): Promise<void>;
   forget(path: string): Promise<void>;
+  /** Whom to tell, at once, that the cursor of a path is another's now, or was deleted: nothing may be acted on there. */
+  onLost?(listener: (path: string, error: unknown) => void): void;
   /** The run is over: what was taken for it is given back. It may be used again. */
   close?(): Promise<void>;
 }

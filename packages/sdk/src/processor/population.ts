@@ -30,7 +30,7 @@ export function createPopulation(needs: RunNeeds, matching: Matching): Populatio
 
   /** @param unseen it was born while this processor was there, or should have been: then nothing of it is history */
   async function begin(stream: FoundStream, unseen: boolean): Promise<StreamRun> {
-    const stored = await cursors.load(stream.path);
+    const stored = await cursors.load(stream.path, signal);
     const startAfter = startOf(processor.startFrom, stream.head);
     const missedAll = unseen || (stored !== undefined && stored.streamId !== stream.streamId);
     const run = new StreamRun(needs, { ...stream, startAfter, missedAll }, stored);

@@ -23,8 +23,11 @@ export interface Delivered {
 export interface PushedRuns {
   /** Why deliveries of this stream are not taken; undefined where they are. */
   refusal(streamPath: string): string | undefined;
-  /** Resolves when the event was acted on, and that is saved. Rejects with an Error that says why not. */
-  take(delivered: Delivered): Promise<void>;
+  /**
+   * Resolves when the event was acted on, and that is saved. Rejects with an Error that says why not.
+   * @param front settles when those in front of it were answered: who delivers has patience with it from then on
+   */
+  take(delivered: Delivered, front?: Promise<unknown>): Promise<void>;
   /** Aborts what runs, and saves. */
   stop(): Promise<void>;
 }
@@ -74,15 +77,23 @@ export function createPushedRuns(options: PushedOptions): PushedRuns {
     }
   }
 
+  // The next delivery looks who has it.
+  needs.cursors.onLost?.((path) => {
+    const run = runs.get(path);
+    runs.delete(path);
+    void run?.then((known) => known.stop("Its cursor was lost.")).catch(() => {});
+  });
+
   return {
     refusal(streamPath) {
       if (matching === undefined || matching.matches(streamPath)) return undefined;
       return `${processor.slug} takes deliveries of ${options.path}, not of ${streamPath}.`;
     },
 
-    async take({ event, streamId, after }) {
+    async take({ event, streamId, after }, front) {
       const run = await runOf(event, streamId);
       run.hear(event, after);
+      await front;
       try {
         await run.taken(event.offset, patienceMs);
       } catch (error) {

@@ -75,6 +75,7 @@ export function runProcessor(options: RunOptions): ProcessorRun {
     const abort = () => ending.abort();
     if (options.signal?.aborted) abort();
     options.signal?.addEventListener("abort", abort, { once: true });
+    cursors.onLost?.((_, error) => fail(error));
     await follow({
       client,
       matching,

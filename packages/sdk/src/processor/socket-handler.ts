@@ -1,7 +1,7 @@
 /**
  * Runs a processor behind a WebSocket that a server opens: takes the events of a WebSocket subscription, and
- * acknowledges each when the processor has acted on it and that is saved. For whatever accepts WebSockets: Node with
- * `ws`, workers, Deno, Bun.
+ * acknowledges each when the processor has acted on it and that is saved. Many come before the first is acknowledged;
+ * they are answered in order. For whatever accepts WebSockets: Node with `ws`, Workers, Deno, Bun.
  */
 import { Webhook } from "standardwebhooks";
 import { createPushedRuns, isStreamEvent, type PushedOptions } from "./pushed-runs.ts";
@@ -15,6 +15,8 @@ export interface SocketHandlerOptions extends PushedOptions {
 export interface AcceptedSocket {
   send(text: string): void;
   close(code?: number, reason?: string): void;
+  /** Of a Worker's `WebSocketPair`: before that it neither sends nor tells anything. May have been called already. */
+  accept?(): void;
   addEventListener(type: "message", listener: (message: { data: unknown }) => void): void;
 }
 
@@ -55,23 +57,29 @@ export function createSocketHandler(options: SocketHandlerOptions): SocketHandle
   function accept(socket: AcceptedSocket, headers: UpgradeHeaders): void {
     const refused = refusal(headers);
     if (refused === undefined) listen(socket, headers);
-    else socket.close(unauthorized, refused.slice(0, reasonCharactersMax));
+    socket.accept?.();
+    if (refused !== undefined) socket.close(unauthorized, refused.slice(0, reasonCharactersMax));
   }
 
   function listen(socket: AcceptedSocket, headers: UpgradeHeaders): void {
     const [streamId = ""] = (recordOf(headers)["webhook-id"] ?? "").split(".");
+    let answered: Promise<unknown> = Promise.resolve();
     sockets.add(socket);
     socket.addEventListener("message", ({ data }) => {
-      void hear(data, streamId).then((answer) => {
+      answered = hear(data, streamId, answered).then((answer) => {
         if (answer !== undefined) send(socket, answer);
       });
     });
     // An accepted socket of any host has it, in types of its own.
     const closing = socket as { addEventListener(type: string, listener: () => void): void };
-    closing.addEventListener("close", () => sockets.delete(socket));
+    closing.addEventListener("close", () => {
+      sockets.delete(socket);
+      // Hosts answer a close by themselves; that of a Worker leaves it to its program.
+      close(socket);
+    });
   }
 
-  async function hear(data: unknown, streamId: string): Promise<object | undefined> {
+  async function hear(data: unknown, streamId: string, front: Promise<unknown>): Promise<object | undefined> {
     const frame = frameOf(data);
     // What it does not know is not for it: answers to appends, refusals.
     if (frame?.type !== "event") return undefined;
@@ -82,7 +90,7 @@ export function createSocketHandler(options: SocketHandlerOptions): SocketHandle
     const refused = runs.refusal(event.streamPath);
     if (refused !== undefined) return error(offset, refused);
     try {
-      await runs.take({ event, streamId, after: after as number });
+      await runs.take({ event, streamId, after: after as number }, front);
       return { type: "ack", offset: event.offset };
     } catch (failure) {
       return error(event.offset, (failure as Error).message);
@@ -93,7 +101,7 @@ export function createSocketHandler(options: SocketHandlerOptions): SocketHandle
     refusal,
     async stop() {
       await runs.stop();
-      for (const socket of sockets) socket.close(normal, "The processor was stopped.");
+      for (const socket of sockets) close(socket, normal, "The processor was stopped.");
     },
   });
 }
@@ -103,6 +111,14 @@ function send(socket: AcceptedSocket, frame: object): void {
     socket.send(JSON.stringify(frame));
   } catch {
     // It was closed meanwhile; the event comes again over another one.
+  }
+}
+
+function close(socket: AcceptedSocket, code?: number, reason?: string): void {
+  try {
+    socket.close(code, reason);
+  } catch {
+    // It is closed.
   }
 }
 

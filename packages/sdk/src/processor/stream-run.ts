@@ -71,6 +71,8 @@ export class StreamRun {
   #paused: boolean;
   /** What came and was not asked for yet, and behind which offset that is everything there is for this processor. */
   #ahead: { after: number; events: StreamEvent[] } = { after: 0, events: [] };
+  /** History that is on its way before it is asked for. */
+  #asked: { after: number; page: Promise<Page> } | undefined;
   #waiting: { offset: number; resolve(): void; reject(error: Error): void }[] = [];
   #halted: string | undefined;
   /** As it is on disk. */
@@ -153,13 +155,14 @@ export class StreamRun {
   }
 
   /**
-   * Resolves when everything up to here was acted on, and that is saved.
+   * Resolves when everything up to here was acted on, and that is saved. While the stream is paused, when it was heard:
+   * it is acted on once the stream is resumed, and nobody would bring that news before this is taken.
    * @throws Error when it goes no further, or not within this time: then why it waits
    */
   async taken(offset: number, patienceMs: number): Promise<void> {
     const { progress, halted } = this.#consumer.driver;
     if (halted) throw new Error(this.#halted ?? "It goes no further.");
-    if (progress.cursor < offset) {
+    if (progress.cursor < offset && !this.#paused) {
       let cancel = () => {};
       const taken = new Promise<void>((resolve, reject) => {
         this.#waiting.push({ offset, resolve, reject });
@@ -266,27 +269,39 @@ export class StreamRun {
       this.#ahead = { after: through, events: ahead.events.filter(({ offset }) => offset > through) };
       return { events: ahead.events.filter(({ offset }) => offset > after && offset <= through), through };
     }
-    const end = Math.min(through, after + pageEvents);
+    const asked = this.#asked?.after === after ? this.#asked.page : this.#fetch(after, through);
+    this.#asked = undefined;
+    const page = await asked;
+    if (page.through < through) {
+      // On its way while this one is folded.
+      this.#asked = { after: page.through, page: this.#fetch(page.through, through) };
+      this.#asked.page.catch(() => {});
+    }
+    return page;
+  }
+
+  async #fetch(after: number, last: number): Promise<Page> {
+    const through = Math.min(last, after + pageEvents);
     const events: StreamEvent[] = [];
     await this.#needs.readTurns(async () => {
       try {
         const { client, signal } = this.#needs;
-        for await (const event of client.read(this.path, { after, before: end + 1, signal })) events.push(event);
+        for await (const event of client.read(this.path, { after, before: through + 1, signal })) events.push(event);
       } catch (error) {
         throw toStreamError(error);
       }
     });
-    return { events, through: end };
+    return { events, through };
   }
 
-  async #tell({ key, event, offset, slug }: Fact): Promise<void> {
+  async #tell({ key, event, offset, slug, needed = false }: Fact): Promise<void> {
     const cause = { streamPath: this.path, offset };
     const told = { path: this.path, event, key, source: { kind: "remote" as const, slug, cause, depth: 1 } };
     this.#needs.observer.told(this.path, event);
     try {
       await appendRemotely(this.#needs.client, told, this.#needs.closing);
     } catch (error) {
-      if (isStreamError(error, "unavailable")) throw error;
+      if (isStreamError(error, "unavailable") || (needed && isStreamError(error, "stream_paused"))) throw error;
       // A paused stream takes no news. Whoever runs the processor was told.
       this.#needs.observer.failed(error);
     }

@@ -1,13 +1,18 @@
 /** What a case of the Outbound suite is given, and what most of them need. */
-import type { Outbound, OutboundRequest, OutboundResponse } from "@millrace/engine";
+import type { Outbound, OutboundRequest, OutboundResponse, OutboundSocket, SocketRequest } from "@millrace/engine";
 import { check, checkEqual } from "../check.ts";
 import type { ReceivedRequest, Receiver } from "../simulated-network.ts";
+import type { ReceivedUpgrade, SocketPeer } from "../socket-peer.ts";
 
 /** An Outbound, and somebody whom it can reach. Nothing of it is shared between cases. */
 export interface OutboundFixture {
   outbound: Outbound;
   /** A new receiver at a URL of its own, and what came to it. */
   listen(receiver: Receiver): Promise<ListeningReceiver>;
+  /** A new peer at a URL of its own, and what asked it for a WebSocket. */
+  accept(peer: SocketPeer): Promise<AcceptingPeer>;
+  /** A way out to the same receivers that may not lead to this URL. */
+  forbidding(url: string): Outbound;
   /** A URL where nobody listens. */
   readonly nowhere: string;
   /** Lets time pass until this is settled, where time does not pass by itself. */
@@ -18,6 +23,12 @@ export interface OutboundFixture {
 export interface ListeningReceiver {
   url: string;
   received: readonly ReceivedRequest[];
+}
+
+export interface AcceptingPeer {
+  /** http */
+  url: string;
+  requests: readonly ReceivedUpgrade[];
 }
 
 export interface OutboundCase {
@@ -47,6 +58,26 @@ export async function send(
   given: Partial<OutboundRequest> = {},
 ): Promise<OutboundResponse> {
   return until(outbound.send(request(url, given)));
+}
+
+export function socketRequest(url: string, given: Partial<SocketRequest> = {}): SocketRequest {
+  return {
+    url,
+    headers: { authorization: `Bearer ${confidential}` },
+    timeoutMs: 10_000,
+    messageBytesMax: 64 * 1024,
+    signal: new AbortController().signal,
+    onMessage: () => {},
+    ...given,
+  };
+}
+
+export async function connect(
+  { outbound, until }: OutboundFixture,
+  url: string,
+  given: Partial<SocketRequest> = {},
+): Promise<OutboundSocket> {
+  return until(outbound.connect(socketRequest(url, given)));
 }
 
 /** Rejected, as an OutboundError with this reason, whose message gives nothing away. */

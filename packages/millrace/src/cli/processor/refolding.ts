@@ -4,8 +4,8 @@ import type { Cursors } from "@millrace/sdk/processor";
 export function refolding(cursors: Cursors): Cursors {
   return {
     ...cursors,
-    async load(path) {
-      const stored = await cursors.load(path);
+    async load(path, signal) {
+      const stored = await cursors.load(path, signal);
       if (stored === undefined) return undefined;
       const { snapshot: _, ...rest } = stored;
       return rest;

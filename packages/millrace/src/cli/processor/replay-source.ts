@@ -2,7 +2,7 @@
 import type { StreamEvent } from "@millrace/protocol";
 import { isBelow } from "@millrace/protocol";
 import type { EventsClient } from "@millrace/sdk";
-import { storedEventsIn } from "../import-source.ts";
+import { type StoredEvent, storedEventsIn } from "../import-source.ts";
 
 export interface ReplayRange {
   /** All streams without it. */
@@ -28,6 +28,14 @@ export async function* fromFile(file: string, { path, children, at }: ReplayRang
   for await (const event of storedEventsIn(file)) {
     const { streamPath, offset } = event;
     if (wanted !== undefined && streamPath !== wanted && !(children && isBelow(streamPath, wanted))) continue;
-    if (at === undefined || offset <= at) yield { payload: {}, createdAt: "", ...event };
+    if (at === undefined || offset <= at) yield whole(event);
   }
+}
+
+/** What an export leaves out, or somebody who wrote one by hand; a copy of each event would cost more than its reducer. */
+function whole(event: StoredEvent): StreamEvent {
+  const { payload = {}, createdAt = "" } = event;
+  return payload === event.payload && createdAt === event.createdAt
+    ? (event as StreamEvent)
+    : { ...event, payload, createdAt };
 }

@@ -1,5 +1,5 @@
 /** The pure half of a processor, over a history: each stream's events folded in order, nothing done because of them. */
-import { admit, type LoadedProcessor, type StreamEvent } from "@millrace/protocol";
+import { type Admitted, admit, type LoadedProcessor, type StreamEvent } from "@millrace/protocol";
 import { note, type Output } from "../output.ts";
 import { counted, createProgress } from "../progress.ts";
 import { errorText } from "./author-line.ts";
@@ -26,8 +26,7 @@ export async function replayAll(
   try {
     for await (const event of events) {
       const replayed = replayedOf(streams, event, processor);
-      const judging = admit(processor, event);
-      const admitted = judging instanceof Promise ? await judging : judging;
+      const admitted = await admittedOf(processor, event, files);
       if (admitted !== undefined && "fault" in admitted) {
         firstFault ||= admitted.fault;
         passedOver++;
@@ -63,13 +62,33 @@ function replayedOf(streams: Map<string, Replayed>, event: StreamEvent, processo
   );
 }
 
+async function admittedOf(
+  processor: LoadedProcessor,
+  event: StreamEvent,
+  files: ReadonlySet<string>,
+): Promise<Admitted> {
+  try {
+    return await admit(processor, event);
+  } catch (error) {
+    throw failed(processor, event, error, files);
+  }
+}
+
 function fold(processor: LoadedProcessor, replayed: Replayed, event: StreamEvent, files: ReadonlySet<string>): void {
   try {
     const next: unknown = processor.reduce({ state: replayed.state, event });
     if (next instanceof Promise) throw new Error("reduce returned a promise; it has to be synchronous.");
     if (next !== undefined) replayed.state = next;
   } catch (error) {
-    const { streamPath, offset, type } = event;
-    throw new Error(`${processor.slug} failed at ${streamPath}@${offset} (${type}): ${errorText(error, files)}`);
+    throw failed(processor, event, error, files);
   }
+}
+
+function failed(
+  { slug }: LoadedProcessor,
+  { streamPath, offset, type }: StreamEvent,
+  error: unknown,
+  files: ReadonlySet<string>,
+): Error {
+  return new Error(`${slug} failed at ${streamPath}@${offset} (${type}): ${errorText(error, files)}`);
 }

@@ -1,8 +1,9 @@
 /** Runs the processor of a file until it is told to stop; with `watch` the newest version of the file, each in turn. */
 import type { EventsClient } from "@millrace/sdk";
-import { type Cursors, type ProcessorRun, type RunOptions, runProcessor } from "@millrace/sdk/processor";
+import { type ProcessorRun, type RunOptions, runProcessor } from "@millrace/sdk/processor";
 import { note } from "../output.ts";
 import { createBundler } from "./bundle.ts";
+import type { CursorsOf } from "./cursors-of.ts";
 import { createLines } from "./lines.ts";
 import { type Loaded, loadBuilt, loadProcessor } from "./load.ts";
 import { createNarrator } from "./narrator.ts";
@@ -13,7 +14,7 @@ export interface RunHere {
   file: string;
   path: string;
   includeChildren: boolean;
-  cursors: Cursors;
+  cursors: CursorsOf;
   startFrom: "start" | "end" | number | undefined;
   env: Record<string, string>;
   json: boolean | undefined;
@@ -72,12 +73,13 @@ function createStage(client: EventsClient, here: RunHere): Stage {
 
   function begin({ processor }: Loaded, again: boolean): ProcessorRun {
     const { path, includeChildren, env, startFrom } = here;
+    const cursors = here.cursors(client, processor.slug);
     const options: RunOptions = {
       client,
       path,
       includeChildren,
       env,
-      cursors: again ? refolding(here.cursors) : here.cursors,
+      cursors: again ? refolding(cursors) : cursors,
       logger: lines.logger,
       observer: narrator,
       processor: narrator.listening({

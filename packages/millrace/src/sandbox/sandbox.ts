@@ -1,0 +1,54 @@
+/** The sandbox of a server: workerd, with a compiler before it and a gate behind it. */
+import type { OutboundStreams, Secrets } from "@millrace/engine";
+import { authorsLines } from "./authors-lines.ts";
+import { createCompiler } from "./compile.ts";
+import { createEgressGate } from "./egress/egress-gate.ts";
+import { createEgressRules, type EgressOptions } from "./egress/egress-rules.ts";
+import { createWorkerdSandbox, type WorkerdSandbox } from "./workerd-sandbox.ts";
+
+export interface SandboxNeeds {
+  outbound: OutboundStreams;
+  secrets: Pick<Secrets, "reveal" | "list">;
+  egress?: EgressOptions;
+  /** Under which the server is reached from outside. */
+  ownOrigins?: readonly string[];
+  onFault(error: Error): void;
+}
+
+/** @throws Error when the rules of the operator are wrong */
+export function createSandbox({ outbound, secrets, egress, ownOrigins = [], onFault }: SandboxNeeds): WorkerdSandbox {
+  const compiler = createCompiler();
+  const allowedIn = createEgressRules(egress);
+  const sandbox = createWorkerdSandbox({
+    async compile({ modules, main }) {
+      const { script, map } = await compiler.compile({ modules, main });
+      return { script, locate: (error) => authorsLines(error, map) };
+    },
+    listen: (project, socketPath, { callOf, fixedHeader }) =>
+      createEgressGate({
+        project,
+        socketPath,
+        outbound,
+        secrets,
+        ownOrigins,
+        allowed: allowedIn(project),
+        fixedHeader,
+        attribution: {
+          cause: (call) => callOf(Number(call))?.cause,
+          refused: (call, message) => callOf(Number(call))?.calls.refused(message),
+        },
+        onFault: (error) => onFault(error as Error),
+      }),
+    onFault,
+  });
+  return {
+    ...sandbox,
+    get pids() {
+      return sandbox.pids;
+    },
+    async close() {
+      await sandbox.close();
+      compiler.close();
+    },
+  };
+}

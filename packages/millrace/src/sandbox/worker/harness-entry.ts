@@ -1,0 +1,120 @@
+/**
+ * The entry of an isolate: the harness beside the code of somebody else. It shares everything with that code, so it
+ * holds nothing that the code may not have.
+ */
+
+import { WorkerEntrypoint } from "cloudflare:workers";
+import { AsyncLocalStorage } from "node:async_hooks";
+import {
+  createHarness,
+  type HarnessHost,
+  type SandboxDelivery,
+  type SandboxDescription,
+  type SandboxResult,
+} from "@millrace/engine";
+import type { Logger } from "@millrace/protocol";
+import * as processor from "processor.js";
+
+/** The host, as it is seen from here: every answer crosses a boundary. */
+interface RemoteHost extends Omit<HarnessHost, "abort" | "begun"> {
+  begun(work: string): Promise<AbortSignal | null>;
+  abort(work: string): Promise<void>;
+  log(level: string, message: string, details: unknown): Promise<void>;
+  returned(result: SandboxResult): Promise<void>;
+}
+
+const limits = { statesMax: 1_000, stateCharactersMax: 8 * 1024 * 1024 };
+
+/** For which delivery something is done: attribution, never authority. */
+const calls = new AsyncLocalStorage<{ id: number; host: RemoteHost }>();
+
+const fetchOutside = globalThis.fetch;
+const attributedFetch: typeof fetch = (input, init) => {
+  const call = calls.getStore();
+  if (call === undefined) return fetchOutside(input, init);
+  const request = new Request(input, init);
+  request.headers.set("x-millrace-call", String(call.id));
+  return fetchOutside(request);
+};
+globalThis.fetch = attributedFetch;
+
+function log(level: string): (message: string, details?: unknown) => void {
+  return (message, details) =>
+    void calls
+      .getStore()
+      ?.host.log(level, String(message), jsonOf(details))
+      .catch(() => {});
+}
+
+const logger = Object.fromEntries(["debug", "info", "warn", "error"].map((level) => [level, log(level)]));
+for (const [method, level] of [
+  ["debug", "debug"],
+  ["log", "info"],
+  ["info", "info"],
+  ["warn", "warn"],
+  ["error", "error"],
+] as const) {
+  console[method] = (...said: unknown[]) => log(level)(said.map(textOf).join(" "));
+}
+
+function textOf(said: unknown): string {
+  if (typeof said === "string") return said;
+  if (said instanceof Error) return said.stack ?? said.message;
+  return JSON.stringify(jsonOf(said)) ?? String(said);
+}
+
+/** What cannot be written as JSON is no reason for a hook to fail. */
+function jsonOf(value: unknown): unknown {
+  try {
+    return value === undefined ? undefined : JSON.parse(JSON.stringify(value) ?? "null");
+  } catch {
+    return String(value);
+  }
+}
+
+/** Made by the first call: by then the environment is known. */
+let known: ReturnType<typeof createHarness> | undefined;
+
+export default class extends WorkerEntrypoint {
+  describe(): SandboxDescription {
+    return this.#harness().describe();
+  }
+
+  async deliver(
+    id: number,
+    delivery: SandboxDelivery,
+    host: RemoteHost,
+    signal: AbortSignal,
+  ): Promise<SandboxResult | null> {
+    return calls.run({ id, host }, async () => {
+      const { result, works } = await this.#harness().deliver(delivery, hostOf(host), signal);
+      if (works === undefined) return result;
+      await host.returned(result);
+      await works;
+      return null;
+    });
+  }
+
+  forget(state: string): void {
+    known?.forget(state);
+  }
+
+  #harness(): ReturnType<typeof createHarness> {
+    known ??= createHarness(
+      processor as Record<string, unknown>,
+      { logger: logger as unknown as Logger, fetch: attributedFetch, env: this.env as Record<string, string> },
+      limits,
+    );
+    return known;
+  }
+}
+
+function hostOf(host: RemoteHost): HarnessHost {
+  return {
+    append: (input, work) => host.append(input, work),
+    open: (work) => host.open(work),
+    begun: async (work) => (await host.begun(work)) ?? undefined,
+    closed: (work, error) => host.closed(work, error),
+    abort: (work) => void host.abort(work).catch(() => {}),
+  };
+}

@@ -1,0 +1,257 @@
+/**
+ * The sandbox of a server: workerd processes, each for one project, with one isolate for everything that is the same
+ * code. Nothing in them is needed: what vanishes is loaded again, and its states are made again from the log.
+ */
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  type CodeError,
+  type Sandbox,
+  type SandboxCode,
+  type SandboxDescription,
+  SandboxError,
+  type SandboxedProcessor,
+  type SandboxPlace,
+  type SandboxResult,
+} from "@millrace/engine";
+import { identityOf } from "./identity.ts";
+import type { RunningCall, Tenant } from "./isolate.ts";
+import { findIsolation, type Isolation } from "./isolation.ts";
+import type { LoadMessage } from "./messages.ts";
+import { type LoadedIsolate, ProjectProcesses } from "./project-processes.ts";
+import { Quarantine } from "./quarantine.ts";
+import { createSuspects } from "./suspects.ts";
+import { workerModules } from "./worker-modules.ts";
+import { defaultCompatibilityDate, workerdBinary } from "./workerd-binary.ts";
+import { WorkerdProcess } from "./workerd-process.ts";
+
+export interface Compiled {
+  script: string;
+  /** The same error with the author's own lines. */
+  locate(error: CodeError): CodeError;
+}
+
+/** Who asks for something that leaves, as far as that is known. */
+export interface Attribution {
+  callOf(delivery: number): RunningCall | undefined;
+  /** What the configuration of an isolate's code gives all its requests. */
+  fixedHeader(isolate: string): readonly [name: string, value: string] | undefined;
+}
+
+export interface WorkerdSandboxOptions {
+  /** Rejects with SandboxError "code". */
+  compile(code: SandboxCode): Promise<Compiled>;
+  /** Listens on a unix socket for whatever leaves the processes of a project. */
+  listen(project: string, socketPath: string, attribution: Attribution): Promise<{ close(): Promise<void> }>;
+  isolation?: Isolation;
+  isolatesMax?: number;
+  onFault(error: Error): void;
+}
+
+export interface WorkerdSandbox extends Sandbox {
+  /** For people: how processes are shut in. */
+  readonly isolation: Isolation;
+  /** Ids of the processes that run now. */
+  readonly pids: readonly number[];
+}
+
+const isolatesMaxDefault = 150;
+const sweepMs = 10_000;
+/** The end of a connection is heard a little before that of its process. */
+const endMs = 1_000;
+
+interface ProjectHouse {
+  processes: ProjectProcesses;
+  quarantine: Quarantine;
+}
+
+export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSandbox {
+  const isolation = options.isolation ?? findIsolation();
+  const projects = new Map<string, ProjectHouse>();
+  const suspects = createSuspects();
+  let directory: string | undefined;
+  let started = 0;
+  let ids = 0;
+  let isClosed = false;
+  const nextId = () => ++ids;
+  /** By isolate: what their requests carry. */
+  const fixedHeaders = new Map<string, readonly [name: string, value: string]>();
+
+  async function start(project: string, attribution: Pick<Attribution, "callOf">): Promise<WorkerdProcess> {
+    if (isClosed) throw new SandboxError("unavailable", "The server is closing.");
+    const binary = workerdBinary();
+    directory ??= makeDirectory();
+    const needs = {
+      binary,
+      isolation,
+      directory: join(directory, String(++started)),
+      modules: await workerModules(),
+      listen: (socketPath: string) =>
+        options.listen(project, socketPath, {
+          callOf: (delivery) => attribution.callOf(delivery),
+          fixedHeader: (isolate) => fixedHeaders.get(isolate),
+        }),
+    };
+    try {
+      return await WorkerdProcess.start(needs);
+    } catch (error) {
+      options.onFault(error as Error);
+      throw new SandboxError("unavailable", (error as Error).message);
+    }
+  }
+
+  function houseOf(project: string): ProjectHouse {
+    const known = projects.get(project);
+    if (known !== undefined) return known;
+    const house: ProjectHouse = {
+      processes: new ProjectProcesses({
+        start: (attribution) => start(project, attribution),
+        ended(end) {
+          suspects.add(end);
+          if (end.death !== "stopped")
+            options.onFault(new Error(`A sandbox process of ${project} ended (${end.death}). ${end.said}`));
+        },
+        nextId,
+        isolatesMax: options.isolatesMax ?? isolatesMaxDefault,
+      }),
+      quarantine: new Quarantine({ start: (cell) => start(project, cell), suspects, nextId }),
+    };
+    projects.set(project, house);
+    return house;
+  }
+
+  const sweeping = setInterval(() => {
+    const now = performance.now();
+    for (const { processes } of projects.values()) processes.sweep(now);
+  }, sweepMs);
+  sweeping.unref();
+
+  async function load(code: SandboxCode, place: SandboxPlace): Promise<SandboxedProcessor> {
+    const { script, locate } = await options.compile(code);
+    const { harness } = await workerModules();
+    const identity = identityOf(code);
+    const { path, slug, configuredAt } = place;
+    const suspect = `${code.project} ${path} ${slug} ${configuredAt}`;
+    const tenant: Tenant = { suspect, place };
+    if (code.fixedHeader !== undefined) fixedHeaders.set(identity, code.fixedHeader);
+    const message = loadMessage(code, identity, { "harness.js": harness, "processor.js": script });
+    const house = houseOf(code.project);
+
+    /** Rejects with SandboxError. */
+    async function isolate(): Promise<LoadedIsolate> {
+      expectInnocent();
+      try {
+        return await house.processes.isolate(identity, message, tenant);
+      } catch (error) {
+        await settled();
+        expectInnocent();
+        throw located(error);
+      }
+    }
+
+    function expectInnocent(): void {
+      const conviction = suspects.convictionOf(suspect);
+      if (conviction !== undefined) throw new SandboxError("code", conviction);
+    }
+
+    function located(error: unknown): unknown {
+      const { codeError } = error as { codeError?: CodeError };
+      if (codeError === undefined) return error;
+      const { message: text, stack = "" } = locate(codeError);
+      const line = /^\s*at (.*)$/m.exec(stack)?.[1];
+      return new SandboxError("code", line === undefined ? text : `${text} (at ${line})`);
+    }
+
+    /** What ended may just be ending: by then it is known who is suspected. */
+    async function settled(): Promise<void> {
+      const ending = house.processes.processes.filter((process) => process.hasEnded);
+      await Promise.race([
+        Promise.all(ending.map(({ ended }) => ended)),
+        new Promise((resolve) => setTimeout(resolve, endMs)),
+      ]);
+    }
+
+    async function describe(): Promise<SandboxDescription> {
+      if (!suspects.isSuspect(suspect)) return (await isolate()).description;
+      return house.quarantine.load(tenant, message).catch((error) => Promise.reject(located(error)));
+    }
+
+    const description = await retried(describe);
+    return {
+      description,
+      async deliver(delivery, calls) {
+        expectInnocent();
+        if (suspects.isSuspect(suspect)) {
+          return withLines(await house.quarantine.deliver(tenant, message, delivery, calls), locate);
+        }
+        const { isolate: loaded } = await isolate();
+        try {
+          return withLines(await loaded.deliver(delivery, calls, tenant), locate);
+        } catch (error) {
+          await Promise.race([loaded.process.ended, new Promise((resolve) => setTimeout(resolve, endMs))]);
+          expectInnocent();
+          throw error;
+        }
+      },
+      forget(state) {
+        void house.processes.peek(identity)?.then(
+          ({ isolate: loaded }) => loaded.forget(state),
+          () => {},
+        );
+      },
+      close: () => {},
+    };
+  }
+
+  return {
+    load,
+    isolation,
+    get pids() {
+      return [...projects.values()].flatMap(({ processes }) => processes.processes.map(({ pid }) => pid as number));
+    },
+    async close() {
+      isClosed = true;
+      clearInterval(sweeping);
+      const houses = [...projects.values()];
+      await Promise.all(houses.flatMap(({ processes, quarantine }) => [processes.stop(), quarantine.stop()]));
+      if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Another user goes through it to a directory of its own, and sees nothing else. */
+function makeDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "millrace-"));
+  chmodSync(directory, 0o711);
+  return directory;
+}
+
+/** Somebody else may have ended what it was loaded into: once more, and then whoever asked waits. */
+async function retried<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof SandboxError) || error.reason !== "interrupted") throw error;
+    return await ask();
+  }
+}
+
+function loadMessage(code: SandboxCode, identity: string, modules: Record<string, string>): LoadMessage {
+  const { env, limits, compatibilityDate = defaultCompatibilityDate, compatibilityFlags = [] } = code;
+  return {
+    is: "load",
+    modules,
+    env: { ...env },
+    isolate: identity,
+    compatibilityDate,
+    compatibilityFlags: [...new Set(["nodejs_compat", "nodejs_compat_populate_process_env", ...compatibilityFlags])],
+    ...(limits === undefined ? {} : { limits }),
+  };
+}
+
+function withLines(result: SandboxResult, locate: Compiled["locate"]): SandboxResult {
+  return result.is === "fold-failed" || result.is === "hook-failed"
+    ? { ...result, error: locate(result.error) }
+    : result;
+}
