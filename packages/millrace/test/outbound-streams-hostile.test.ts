@@ -102,3 +102,14 @@ test("connections that are held are bounded for an origin; who gives up waiting 
   await first?.body.cancel();
   expect((await next).status).toBe(200);
 });
+
+test("a connection is used again, and never for somebody else", async () => {
+  const receiver = await receivers.listen(() => ({ status: 200, body: "fine" }));
+  const ask = async (owner?: string) => {
+    const { signal } = new AbortController();
+    const asked = { url: receiver.url, method: "GET", headers: [], connectMs: 5_000, answerMs: 5_000, signal };
+    expect(await textOf(await outbound.exchange({ ...asked, ...(owner === undefined ? {} : { owner }) }))).toBe("fine");
+  };
+  for (const owner of ["a", "a", "b", undefined, "a", "b", undefined]) await ask(owner);
+  expect([receiver.received.length, receiver.connections()]).toEqual([7, 3]);
+});

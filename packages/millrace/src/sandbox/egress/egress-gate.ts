@@ -19,7 +19,6 @@ export interface EgressGateOptions extends PermitNeeds {
   socketPath: string;
   /** Of the socket's file; 0600 without it. */
   socketMode?: number;
-  /** Of this project alone, so that no connection serves two; whoever made it closes it. */
   outbound: OutboundStreams;
   attribution: EgressAttribution;
   limits?: Partial<EgressLimits>;
@@ -72,7 +71,8 @@ export async function createEgressGate(options: EgressGateOptions): Promise<Egre
   const refuse = createRefusals({ refused: attribution.refused, onFault });
   const turns = createTurns(requestsMax, refuse);
   const permit = async (head: RequestHead) => {
-    return { url: head.url.href, headers: await permittedHeaders(head, options), connectMs, answerMs };
+    const headers = await permittedHeaders(head, options);
+    return { url: head.url.href, owner: options.project, headers, connectMs, answerMs };
   };
 
   async function answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
@@ -88,8 +88,8 @@ export async function createEgressGate(options: EgressGateOptions): Promise<Egre
     socket.on("error", () => {});
     if (rest.length > 0) socket.unshift(rest);
     const own = await turns.take(incoming, async (head) => {
-      if (incoming.headers.upgrade?.toLowerCase() !== "websocket") {
-        throw new EgressRefusal("request", "The only protocol that a request may change to is websocket.");
+      if (incoming.headers.upgrade?.toLowerCase() !== "websocket" || incoming.method !== "GET") {
+        throw new EgressRefusal("request", "The only protocol that a request may change to is websocket, with GET.");
       }
       await relayUpgrade(socket, await permit(head), outbound);
     });
