@@ -37,7 +37,8 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   const { description } = sandboxed;
   const { house } = opening;
   const types = description.types === undefined ? undefined : new Set(description.types);
-  const name = `${house.streamId()} ${slug} ${opening.name}`;
+  // Another version of the same code may be at its end while this one begins: each has its own.
+  const name = `${house.streamId()} ${slug} ${house.random.id()}`;
   const initial: StoredState = { offset: 0, state: JSON.stringify(description.initialState) };
   /** From where the state can be made again. */
   let kept = opening.stored ?? initial;
@@ -51,34 +52,39 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   let snapshotOffset = kept.offset;
   let fresh: StoredState | undefined;
 
-  /** One delivery, once the state that it builds on is there. */
+  /**
+   * One delivery, once the state that it builds on is there. What is handed over counts as folded from here on: a hook
+   * may be left behind, and the next delivery does not wait for its end. Where it was not, it is made again.
+   */
   async function ask(part: Pick<SandboxDelivery, "call" | "wantState">, calls: SandboxCalls): Promise<SandboxResult> {
-    for (let rebuilds = 0; ; rebuilds++) {
-      const events = queue;
-      const through = events.at(-1)?.offset ?? settled;
-      const wantState = part.wantState === true || isWorthKeeping(through);
-      const given = !isPlaced && kept.offset === settled ? { given: kept.state } : {};
-      const result = await deliver({ ...part, ...given, state: name, base: settled, events, wantState }, calls);
-      if (result.is !== "state-missing") {
-        queue = queue.slice(events.length);
-        settled = through;
-        isPlaced = true;
-        if (result.is === "done" && result.state !== undefined) keep({ offset: through, state: result.state });
-        return result;
-      }
+    const before = settled;
+    const events = queue;
+    settled = events.at(-1)?.offset ?? before;
+    queue = [];
+    const wantState = part.wantState === true || isWorthKeeping(settled);
+    const given = !isPlaced && kept.offset === before ? { given: kept.state } : {};
+    isPlaced = true;
+    const first = { ...part, ...given, base: before, events, wantState };
+    let result = await deliver(withoutRepeatedEvent(first), calls);
+    for (let rebuilds = 0; result.is === "state-missing"; rebuilds++) {
       if (rebuilds === rebuildsMax) throw unavailable(`The sandbox did not keep the state of ${slug}.`);
       await rebuild();
+      result = await deliver({ ...part, ...fromKept(), base: settled, events: [], wantState }, calls);
     }
+    return result;
+  }
+
+  function fromKept(): { given?: string } {
+    return kept.offset === settled ? { given: kept.state } : {};
   }
 
   /** Up to where it was, from what is known and the log. Should it vanish once more meanwhile, whoever asks finds out. */
   async function rebuild(): Promise<void> {
     let base = kept.offset;
     let given: { given?: string } = { given: kept.state };
-    isPlaced = false;
     for (let after = base; after < settled; ) {
       const { events, through } = await house.read(after, settled, { types, shared: false });
-      const result = await deliver({ ...given, state: name, base, events }, quiet);
+      const result = await deliver({ ...given, base, events }, quiet);
       if (result.is === "state-missing") return;
       base = events.at(-1)?.offset ?? base;
       given = {};
@@ -87,9 +93,10 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   }
 
   /** Rejects with FoldError, and with what the consumer takes for no fault of the code. */
-  async function deliver(delivery: SandboxDelivery, calls: SandboxCalls): Promise<SandboxResult> {
+  async function deliver(delivery: Omit<SandboxDelivery, "state">, calls: SandboxCalls): Promise<SandboxResult> {
     try {
-      const result = await sandboxed.deliver(delivery, calls);
+      const result = await sandboxed.deliver({ ...delivery, state: name }, calls);
+      if (result.is === "done" && result.state !== undefined) keep(delivery, result.state);
       if (result.is === "fold-failed") throw new FoldError(result.offset, `reduce failed: ${textOf(result.error)}`);
       const passedOver = result.is === "state-missing" ? [] : result.passedOver;
       for (const { offset: at, fault } of passedOver) await opening.passedOver(at, fault);
@@ -109,12 +116,14 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     return at - snapshotOffset >= Math.max(snapshotEvents, kept.state.length / charactersOfEvent);
   }
 
-  function keep(state: StoredState): void {
-    const isFresh = isWorthKeeping(state.offset);
-    kept = state;
+  function keep({ base, events }: Pick<SandboxDelivery, "base" | "events">, state: string): void {
+    const at = events.at(-1)?.offset ?? base;
+    if (at <= kept.offset) return;
+    const isFresh = isWorthKeeping(at);
+    kept = { offset: at, state };
     if (!isFresh) return;
-    snapshotOffset = state.offset;
-    fresh = state;
+    snapshotOffset = at;
+    fresh = kept;
   }
 
   async function settleNow(): Promise<void> {
@@ -156,8 +165,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     afterAppend({ event, attempt, ...tools }) {
       // What is only folded waits, and goes along with the next call, or is settled before the consumer rests.
       if (!description.hasAfterAppend) return undefined;
-      const isFolded = queue.at(-1)?.offset !== event.offset;
-      return callHook({ hook: "afterAppend", attempt, ...(isFolded ? { event } : {}) }, event.offset, tools);
+      return callHook({ hook: "afterAppend", attempt, event }, event.offset, tools);
     },
     afterCatchUp({ streamPath, missed, interrupted, ...tools }) {
       const about = { ...(missed && { missed: { ...missed } }), ...(interrupted && { interrupted }) };
@@ -184,6 +192,13 @@ const quiet: SandboxCalls = {
   refused: () => {},
 };
 
+/** The event that is acted on goes over once. */
+function withoutRepeatedEvent<Delivery extends Omit<SandboxDelivery, "state">>(delivery: Delivery): Delivery {
+  const { call, events } = delivery;
+  if (call?.hook !== "afterAppend" || call.event?.offset !== events.at(-1)?.offset) return delivery;
+  return { ...delivery, call: { hook: call.hook, attempt: call.attempt } };
+}
+
 /** What a hook of the code threw, as if it had been thrown here. */
 function errorOf(error: CodeError): Error {
   const message = textOf(error);
@@ -191,9 +206,10 @@ function errorOf(error: CodeError): Error {
   return new StreamError(error.code as "unavailable", error.message, (error.data ?? {}) as never);
 }
 
-/** The message, and the first of the author's own lines. */
+/** The message, and the first of the author's own lines: who called a package, not where in it. */
 function textOf({ name, message, stack = "" }: CodeError): string {
-  const line = /^\s*at .*$/m.exec(stack)?.[0].trim();
+  const lines = stack.match(/^\s*at .*$/gm) ?? [];
+  const line = (lines.find((each) => /:\d+\)?$/.test(each) && !each.includes("node_modules/")) ?? lines[0])?.trim();
   const what = name === "Error" || message.startsWith(`${name}:`) ? message : `${name}: ${message}`;
   return line === undefined ? what : `${what} (${line})`;
 }
