@@ -134,6 +134,8 @@ export function createHarness(
     works: Promise<void>[],
   ): Promise<void> {
     if (call === undefined) return;
+    // It was ended on its way here: nothing begins any more.
+    signal.throwIfAborted();
     const opened: Promise<unknown>[] = [];
     const pending = new Set<Promise<unknown>>();
     const append = appender(host, undefined, pending);
