@@ -87,6 +87,8 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
       if (!isSandboxError(error)) throw error;
       // Whatever was there may be gone; whoever is called next is given the state.
       given = undefined;
+      // Nothing but folding began: it is done again, from what is known of the state.
+      if (error.reason === "interrupted" && delivery.call === undefined) return { is: "state-missing" };
       if (error.reason === "interrupted") throw new InterruptedError(error.message);
       if (error.reason === "unavailable") throw unavailable(error.message);
       throw new FoldError(delivery.events.at(-1)?.offset ?? delivery.base, error.message);

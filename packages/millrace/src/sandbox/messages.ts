@@ -1,5 +1,12 @@
 /** What goes over the line between the host and the runner of one isolate: JSON texts, one message each. */
-import type { CodeError, SandboxDelivery, SandboxDescription, SandboxLimits, SandboxResult } from "@millrace/engine";
+import type { CodeError, SandboxDelivery, SandboxDescription, SandboxLimits } from "@millrace/engine";
+
+/** Of a state, as JSON. */
+export const stateCharactersMax: number = 8 * 1024 * 1024;
+/** Of what the code asks its host, such as an append: more is refused before it is sent. */
+export const askCharactersMax: number = 4 * 1024 * 1024;
+/** Questions of one delivery that wait for their answers; the next ones are asked behind them. */
+export const asksMax = 100;
 
 export interface LoadMessage {
   is: "load";
@@ -30,6 +37,6 @@ export type FromRunner =
   | { is: "loaded"; description: SandboxDescription }
   | { is: "load-failed"; error: CodeError }
   /** The hook has returned. With `working` there is work behind it, which ends with "over". */
-  | { is: "result"; id: number; result: SandboxResult; working: boolean }
+  | { is: "result"; id: number; result: unknown; working: boolean }
   | { is: "over"; id: number }
   | { is: "asked"; id: number; ask: number; question: Question; args: readonly unknown[] };

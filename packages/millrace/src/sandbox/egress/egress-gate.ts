@@ -35,12 +35,15 @@ export interface EgressGateOptions {
   onFault?(error: unknown): void;
 }
 
-/** For which event a call was made: as the sandbox says, so it decides about nothing. */
+/**
+ * For which event a call was made, as the code says; the isolate is the one that made it. So a call is looked for among
+ * those of that isolate alone, or code could speak in the name of other code.
+ */
 export interface EgressAttribution {
   /** Undefined where no such call runs. */
-  cause(call: string): EgressCause | undefined;
+  cause(call: string, isolate: string | undefined): EgressCause | undefined;
   /** At most once for each call; undefined where the request named none. */
-  refused(call: string | undefined, message: string): void;
+  refused(call: string | undefined, message: string, isolate: string | undefined): void;
 }
 
 export interface EgressLimits {
@@ -98,7 +101,7 @@ export async function createEgressGate(options: EgressGateOptions): Promise<Egre
 
   function refuse(incoming: IncomingMessage, error: unknown): OwnAnswer {
     const refusal = known(error, options.onFault);
-    if (refusal.isRefusal) teller.tell(callerOf(incoming).call, `${addressOf(incoming)}: ${refusal.message}`);
+    if (refusal.isRefusal) teller.tell(callerOf(incoming), `${addressOf(incoming)}: ${refusal.message}`);
     return answerOf(refusal);
   }
 
@@ -173,7 +176,7 @@ async function permittedHeaders(head: RequestHead, options: EgressGateOptions) {
   const filled = await fillHeaders(own, needs);
   const all = fixed === undefined ? filled : [...filled, ...(await fillFixedHeader(fixed, needs))];
   if (!ownOrigins.includes(head.url.origin)) return all;
-  return withCause(all, head.call === undefined ? undefined : attribution.cause(head.call));
+  return withCause(all, head.call === undefined ? undefined : attribution.cause(head.call, head.isolate));
 }
 
 function busy(requestsMax: number): EgressRefusal {
@@ -198,14 +201,15 @@ function addressOf({ method, url = "" }: IncomingMessage): string {
 function createTeller({ refused }: EgressAttribution) {
   const told = new Set<string>();
   return {
-    tell(call: string | undefined, message: string): void {
-      if (call !== undefined && told.has(call)) return;
-      if (call !== undefined) told.add(call);
+    tell({ call, isolate }: ReturnType<typeof callerOf>, message: string): void {
+      const caller = `${isolate} ${call}`;
+      if (call !== undefined && told.has(caller)) return;
+      if (call !== undefined) told.add(caller);
       for (const oldest of told) {
         if (told.size <= toldCallsMax) break;
         told.delete(oldest);
       }
-      refused(call, message);
+      refused(call, message, isolate);
     },
   };
 }

@@ -5,7 +5,15 @@
  */
 import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 import type { CodeError, SandboxDelivery, SandboxDescription, SandboxResult } from "@millrace/engine";
-import type { FromRunner, LoadMessage, Question, ToRunner } from "../messages.ts";
+import {
+  askCharactersMax,
+  asksMax,
+  type FromRunner,
+  type LoadMessage,
+  type Question,
+  stateCharactersMax,
+  type ToRunner,
+} from "../messages.ts";
 
 interface Socket {
   accept(): void;
@@ -102,6 +110,14 @@ class HostOfDelivery extends RpcTarget {
 interface Delivery {
   controller: AbortController;
   works: Map<string, AbortController>;
+  /** Questions that are not answered, and those that wait for their turn. */
+  asking: number;
+  waiting: (() => void)[];
+}
+
+async function turn(open: Delivery): Promise<void> {
+  if (open.asking >= asksMax) await new Promise<void>((resolve) => open.waiting.push(resolve));
+  open.asking++;
 }
 
 function serveIsolate(socket: Socket, env: Environment, context: Context): void {
@@ -112,12 +128,31 @@ function serveIsolate(socket: Socket, env: Environment, context: Context): void 
 
   const send = (message: FromRunner) => socket.send(JSON.stringify(message));
 
-  const ask: Ask = (id, question, args) =>
-    new Promise((resolve) => {
-      const number = ++asks;
-      asked.set(number, resolve);
-      send({ is: "asked", id, ask: number, question, args });
-    });
+  /** The code chose what it says: what is too much is not sent, or the host would have to read it. */
+  const ask: Ask = async (id, question, args) => {
+    const open = deliveries.get(id);
+    if (open === undefined) return { error: callIsOver };
+    const number = ++asks;
+    const text = JSON.stringify({ is: "asked", id, ask: number, question, args });
+    if (text.length > askCharactersMax) return { error: tooMuch(text.length) };
+    await turn(open);
+    const answer = new Promise((resolve) => asked.set(number, resolve));
+    socket.send(text);
+    const value = await answer;
+    open.asking--;
+    open.waiting.shift()?.();
+    return value;
+  };
+
+  function sendResult(id: number, result: unknown, working: boolean): void {
+    const text = JSON.stringify({ is: "result", id, result, working });
+    if (text.length <= 2 * stateCharactersMax + askCharactersMax) {
+      socket.send(text);
+      return;
+    }
+    const error = { name: "Error", message: `The answer has ${text.length} characters.` };
+    send({ is: "result", id, result: { is: "hook-failed", error, passedOver: [] }, working });
+  }
 
   async function load({ modules, env: variables, isolate, limits, ...compatibility }: LoadMessage): Promise<void> {
     try {
@@ -131,33 +166,29 @@ function serveIsolate(socket: Socket, env: Environment, context: Context): void 
         globalOutbound: context.exports.Egress({ props: { isolate } }),
       });
       harness = loaded.getEntrypoint();
-      send({ is: "loaded", description: await harness.describe() });
+      const text = JSON.stringify({ is: "loaded", description: await harness.describe() });
+      if (text.length > stateCharactersMax)
+        throw new Error(`The processor describes itself in ${text.length} characters.`);
+      socket.send(text);
     } catch (error) {
       send({ is: "load-failed", error: errorOf(error) });
     }
   }
 
   async function deliver(id: number, delivery: SandboxDelivery): Promise<void> {
-    const open: Delivery = { controller: new AbortController(), works: new Map() };
+    const open: Delivery = { controller: new AbortController(), works: new Map(), asking: 0, waiting: [] };
     deliveries.set(id, open);
     let returned = false;
     const host = new HostOfDelivery(id, ask, open, (result) => {
       if (returned) return;
       returned = true;
-      send({ is: "result", id, result, working: true });
+      sendResult(id, result, true);
     });
     try {
       const result = await (harness as Harness).deliver(id, delivery, host, open.controller.signal);
-      if (!returned) send({ is: "result", id, result: result as SandboxResult, working: false });
+      if (!returned) sendResult(id, result, false);
     } catch (error) {
-      if (!returned) {
-        send({
-          is: "result",
-          id,
-          result: { is: "hook-failed", error: errorOf(error), passedOver: [] },
-          working: false,
-        });
-      }
+      if (!returned) sendResult(id, { is: "hook-failed", error: errorOf(error), passedOver: [] }, false);
     } finally {
       deliveries.delete(id);
       if (returned) send({ is: "over", id });
@@ -185,6 +216,13 @@ function serveIsolate(socket: Socket, env: Environment, context: Context): void 
   }
 
   socket.addEventListener("message", ({ data }) => hear(JSON.parse(data) as ToRunner));
+}
+
+const callIsOver: CodeError = { name: "Error", message: "This call is over." };
+
+function tooMuch(characters: number): CodeError {
+  const message = `What was asked of the server has ${characters} characters, more than ${askCharactersMax}.`;
+  return { name: "StreamError", message, code: "too_large", data: { limit: askCharactersMax, unit: "bytes" } };
 }
 
 /** Whatever becomes of it is said over the line. */
