@@ -20,6 +20,7 @@ import {
   type SandboxCall,
   type SandboxCalls,
   type SandboxDelivery,
+  type SandboxError,
   type SandboxedProcessor,
   type SandboxResult,
 } from "../ports/sandbox.ts";
@@ -48,48 +49,61 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   let queue: StreamEvent[] = [];
   let snapshotOffset = kept.offset;
   let fresh: StoredState | undefined;
+  /** Events that were passed over and are not on disk as such. */
+  const untold: { offset: number; fault: string }[] = [];
+  /** A hook that was left behind may come to its end when others have been asked. */
+  let turns = 0;
 
   /** One delivery, once the state that it builds on is there. */
   async function ask(part: Pick<SandboxDelivery, "call" | "wantState">, calls: SandboxCalls): Promise<SandboxResult> {
+    const turn = ++turns;
     for (let rebuilds = 0; ; rebuilds++) {
-      const events = queue;
-      const result = await deliverOnce({ ...part, events }, calls);
+      const events = [...queue];
+      const from = given === undefined ? {} : { given };
+      const result = await deliver(turn, { ...part, ...from, events, base }, calls);
       if (result.is !== "state-missing") {
+        // At once, so that nothing is folded again whatever comes next.
+        given = undefined;
+        base = events.at(-1)?.offset ?? base;
         queue = queue.slice(events.length);
+        await tellPassedOver();
         return result;
       }
       if (rebuilds === rebuildsMax) throw unavailable(`The sandbox did not keep the state of ${slug}.`);
-      await rebuild();
+      await rebuild(turn);
     }
   }
 
-  async function deliverOnce(
-    part: Pick<SandboxDelivery, "call" | "wantState" | "events">,
-    calls: SandboxCalls,
-  ): Promise<SandboxResult> {
-    const last = part.events.at(-1)?.offset ?? base;
+  /** What comes back for a hook that was left behind says nothing of the state: others were asked meanwhile. */
+  function expectCurrent(turn: number): void {
+    if (turn !== turns) throw new InterruptedError("The call was left behind.");
+  }
+
+  async function deliver(turn: number, part: Part, calls: SandboxCalls): Promise<SandboxResult> {
+    const last = part.events.at(-1)?.offset ?? part.base;
     const wantState = part.wantState === true || isWorthKeeping(last);
-    const from = given === undefined ? {} : { given };
-    const result = await deliver({ ...part, ...from, state: name, base, wantState }, calls);
+    let result: SandboxResult;
+    try {
+      result = await sandboxed.deliver({ ...part, state: name, wantState }, calls);
+    } catch (error) {
+      expectCurrent(turn);
+      // Whatever was there may be gone; whoever is called next finds out.
+      given = undefined;
+      if (isSandboxError(error)) throw endOf(error, last);
+      throw error;
+    }
+    expectCurrent(turn);
     if (result.is === "state-missing") return result;
     if (result.is === "fold-failed") throw new FoldError(result.offset, `reduce failed: ${textOf(result.error)}`);
-    given = undefined;
-    base = last;
-    for (const { offset: at, fault } of result.passedOver) await opening.passedOver(at, fault);
-    if (result.is === "done" && result.state !== undefined) keep({ offset: base, state: result.state });
+    untold.push(...result.passedOver);
+    if (result.is === "done" && result.state !== undefined) keep({ offset: last, state: result.state });
     return result;
   }
 
-  async function deliver(delivery: SandboxDelivery, calls: SandboxCalls): Promise<SandboxResult> {
-    try {
-      return await sandboxed.deliver(delivery, calls);
-    } catch (error) {
-      if (!isSandboxError(error)) throw error;
-      // Whatever was there may be gone; whoever is called next is given the state.
-      given = undefined;
-      if (error.reason === "interrupted") throw new InterruptedError(error.message);
-      if (error.reason === "unavailable") throw unavailable(error.message);
-      throw new FoldError(delivery.events.at(-1)?.offset ?? delivery.base, error.message);
+  async function tellPassedOver(): Promise<void> {
+    for (let next = untold[0]; next !== undefined; next = untold[0]) {
+      await opening.passedOver(next.offset, next.fault);
+      untold.shift();
     }
   }
 
@@ -106,18 +120,24 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     fresh = state;
   }
 
-  /** Up to `base`, from what is known and the log. Should it vanish once more meanwhile, whoever asks next finds out. */
-  async function rebuild(): Promise<void> {
+  /**
+   * Up to `base`, from what is known and the log. Whatever ends it, what the sandbox is said to have stays as it was:
+   * whoever asks next finds out that it has not.
+   */
+  async function rebuild(turn: number): Promise<void> {
     const through = base;
-    base = kept.offset;
-    given = kept.state;
-    for (let after = base; after < through; ) {
+    let at = kept.offset;
+    let from: { given?: string } = { given: kept.state };
+    if (at === through) given = kept.state;
+    for (let after = at; after < through; ) {
       const page = await house.read(after, through, { types, shared: false });
-      const result = await deliverOnce({ events: page.events }, quiet);
-      if (result.is === "state-missing") break;
+      expectCurrent(turn);
+      const result = await deliver(turn, { ...from, events: page.events, base: at }, quiet);
+      if (result.is === "state-missing") return;
+      from = {};
+      at = page.events.at(-1)?.offset ?? at;
       after = page.through;
     }
-    base = through;
   }
 
   async function settleNow(): Promise<void> {
@@ -154,6 +174,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     },
     async state() {
       const result = await ask({ wantState: true }, quiet);
+      if (result.is === "hook-failed") throw errorOf(result.error);
       return JSON.parse((result as { state: string }).state) as JsonValue;
     },
     afterAppend({ event, attempt, ...tools }) {
@@ -175,6 +196,8 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   };
 }
 
+type Part = Omit<SandboxDelivery, "state">;
+
 type Tools = Omit<HookArguments<unknown> & CatchUpArguments<unknown>, "state" | "event" | "attempt" | "streamPath">;
 
 /** Where no hook is called, nothing is asked for. */
@@ -186,6 +209,13 @@ const quiet: SandboxCalls = {
   waitUntil: () => undefined,
   refused: () => {},
 };
+
+/** @param offset of the event that is named where another attempt would end in the same way */
+function endOf({ reason, message }: SandboxError, offset: number): Error {
+  if (reason === "interrupted") return new InterruptedError(message);
+  if (reason === "unavailable") return unavailable(message);
+  return new FoldError(offset, message);
+}
 
 /** What a hook of the code threw, as if it had been thrown here. */
 function errorOf(error: CodeError): Error {
