@@ -9,7 +9,6 @@ import {
   type EventInput,
   type HookSurroundings,
   isThenable,
-  type JsonValue,
   jsonStateFault,
   type Processor,
   type StreamEvent,
