@@ -29,9 +29,21 @@ export function createInProcessSandbox({
 } = {}): InProcessSandbox {
   const running = new Set<(message: string) => void>();
   let life = 0;
+  let isClosed = false;
   let loads = 0;
 
+  function expectOpen(): void {
+    if (isClosed) throw new SandboxError("unavailable", "The sandbox is closed.");
+  }
+
+  function crash(): void {
+    life++;
+    for (const interrupt of running) interrupt("The sandbox was ended.");
+    running.clear();
+  }
+
   async function load(code: SandboxCode): Promise<SandboxedProcessor> {
+    expectOpen();
     loads++;
     const module = await importSource(code);
     const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
@@ -42,11 +54,13 @@ export function createInProcessSandbox({
     return {
       description: described(harness),
       async deliver(delivery, calls) {
+        expectOpen();
         if (born !== life) {
           harness = start();
           born = life;
         }
         const bridge = createBridge(calls);
+        const host = { ...bridge, logger: calls.logger };
         let interrupt: (message: string) => void = () => {};
         const interrupted = new Promise<never>((_, reject) => {
           interrupt = (message) => {
@@ -58,7 +72,7 @@ export function createInProcessSandbox({
         try {
           // What crosses a boundary is a copy.
           const crossing = structuredClone(delivery);
-          const { result, works } = await Promise.race([harness.deliver(crossing, bridge, calls.signal), interrupted]);
+          const { result, works } = await Promise.race([harness.deliver(crossing, host, calls.signal), interrupted]);
           if (works === undefined) running.delete(interrupt);
           else void works.finally(() => running.delete(interrupt));
           return result;
@@ -76,12 +90,11 @@ export function createInProcessSandbox({
 
   return {
     load,
-    async close() {},
-    crash() {
-      life++;
-      for (const interrupt of running) interrupt("The sandbox was ended.");
-      running.clear();
+    async close() {
+      isClosed = true;
+      crash();
     },
+    crash,
     get loads() {
       return loads;
     },

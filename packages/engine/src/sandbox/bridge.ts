@@ -7,7 +7,7 @@ import type { CodeError, SandboxCalls } from "../ports/sandbox.ts";
 import { codeErrorOf, errorOf } from "./code-error.ts";
 import type { HarnessHost } from "./harness.ts";
 
-export interface Bridge extends HarnessHost {
+export interface Bridge extends Omit<HarnessHost, "logger"> {
   /** What carried it is gone: work that was open is interrupted, and nothing is done any more. */
   interrupt(message: string): void;
 }

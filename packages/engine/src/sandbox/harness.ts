@@ -10,6 +10,7 @@ import {
   type HookSurroundings,
   isThenable,
   jsonStateFault,
+  type Logger,
   type Processor,
   type StreamEvent,
   type Work,
@@ -28,6 +29,8 @@ export interface HarnessHost {
   begun(work: string): Promise<AbortSignal | undefined>;
   closed(work: string, error?: CodeError): Promise<void>;
   abort(work: string): void;
+  /** Where what this delivery logs goes. */
+  readonly logger: Logger;
 }
 
 export interface Delivered {
@@ -52,7 +55,7 @@ type PassedOver = { offset: number; fault: string }[];
 /** @param module what the code's module exports */
 export function createHarness(
   module: Record<string, unknown>,
-  surroundings: HookSurroundings,
+  surroundings: Omit<HookSurroundings, "logger">,
   limits: { statesMax: number; stateCharactersMax: number },
 ): Harness {
   const states = createStates(limits.statesMax);
@@ -147,6 +150,7 @@ export function createHarness(
     const append = appender(host, undefined, pending);
     const tools = {
       ...surroundings,
+      logger: host.logger,
       state: state.value,
       append,
       signal,

@@ -78,8 +78,22 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   /** By isolate: what their requests carry. */
   const fixedHeaders = new Map<string, readonly [name: string, value: string]>();
 
-  async function start(project: string, attribution: Pick<Attribution, "callOf">): Promise<WorkerdProcess> {
+  function expectOpen(): void {
     if (isClosed) throw new SandboxError("unavailable", "The server is closing.");
+  }
+
+  /** Whatever the end of the server does to a compiler is no fault of the code. */
+  async function compile(code: SandboxCode): Promise<Compiled> {
+    expectOpen();
+    try {
+      return await options.compile(code);
+    } finally {
+      expectOpen();
+    }
+  }
+
+  async function start(project: string, attribution: Pick<Attribution, "callOf">): Promise<WorkerdProcess> {
+    expectOpen();
     const binary = workerdBinary();
     directory ??= makeDirectory();
     const needs = {
@@ -128,7 +142,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   sweeping.unref();
 
   async function load(code: SandboxCode, place: SandboxPlace): Promise<SandboxedProcessor> {
-    const { script, locate } = await options.compile(code);
+    const { script, locate } = await compile(code);
     const { harness } = await workerModules();
     const identity = identityOf(code);
     const { path, slug, configuredAt } = place;

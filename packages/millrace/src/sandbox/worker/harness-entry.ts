@@ -16,7 +16,7 @@ import type { Logger } from "@millrace/protocol";
 import * as processor from "processor.js";
 
 /** The host, as it is seen from here: every answer crosses a boundary. */
-interface RemoteHost extends Omit<HarnessHost, "abort" | "begun"> {
+interface RemoteHost extends Omit<HarnessHost, "abort" | "begun" | "logger"> {
   begun(work: string): Promise<AbortSignal | null>;
   abort(work: string): Promise<void>;
   log(level: string, message: string, details: unknown): Promise<void>;
@@ -26,7 +26,7 @@ interface RemoteHost extends Omit<HarnessHost, "abort" | "begun"> {
 const limits = { statesMax: 1_000, stateCharactersMax: 8 * 1024 * 1024 };
 
 /** For which delivery something is done: attribution, never authority. */
-const calls = new AsyncLocalStorage<{ id: number; host: RemoteHost }>();
+const calls = new AsyncLocalStorage<{ id: number; logger: Logger }>();
 
 const fetchOutside = globalThis.fetch;
 const attributedFetch: typeof fetch = (input, init) => {
@@ -38,15 +38,6 @@ const attributedFetch: typeof fetch = (input, init) => {
 };
 globalThis.fetch = attributedFetch;
 
-function log(level: string): (message: string, details?: unknown) => void {
-  return (message, details) =>
-    void calls
-      .getStore()
-      ?.host.log(level, String(message), jsonOf(details))
-      .catch(() => {});
-}
-
-const logger = Object.fromEntries(["debug", "info", "warn", "error"].map((level) => [level, log(level)]));
 for (const [method, level] of [
   ["debug", "debug"],
   ["log", "info"],
@@ -54,7 +45,17 @@ for (const [method, level] of [
   ["warn", "warn"],
   ["error", "error"],
 ] as const) {
-  console[method] = (...said: unknown[]) => log(level)(said.map(textOf).join(" "));
+  console[method] = (...said: unknown[]) => calls.getStore()?.logger[level](said.map(textOf).join(" "));
+}
+
+/** @param logging what is on its way: the context of a delivery ends with its answer, and takes the rest with it */
+function loggerOver(host: RemoteHost, logging: Set<Promise<void>>): Logger {
+  const log = (level: string) => (message: string, details?: unknown) => {
+    const sent = host.log(level, String(message), jsonOf(details)).catch(() => {});
+    logging.add(sent);
+    void sent.then(() => logging.delete(sent));
+  };
+  return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
 }
 
 function textOf(said: unknown): string {
@@ -86,12 +87,14 @@ export default class extends WorkerEntrypoint {
     host: RemoteHost,
     signal: AbortSignal,
   ): Promise<SandboxResult | null> {
-    return calls.run({ id, host }, async () => {
-      const { result, works } = await this.#harness().deliver(delivery, hostOf(host), signal);
-      if (works === undefined) return result;
-      await host.returned(result);
+    const logging = new Set<Promise<void>>();
+    const logger = loggerOver(host, logging);
+    return calls.run({ id, logger }, async () => {
+      const { result, works } = await this.#harness().deliver(delivery, hostOf(host, logger), signal);
+      if (works !== undefined) await host.returned(result);
       await works;
-      return null;
+      await Promise.all(logging);
+      return works === undefined ? result : null;
     });
   }
 
@@ -102,15 +105,16 @@ export default class extends WorkerEntrypoint {
   #harness(): ReturnType<typeof createHarness> {
     known ??= createHarness(
       processor as Record<string, unknown>,
-      { logger: logger as unknown as Logger, fetch: attributedFetch, env: this.env as Record<string, string> },
+      { fetch: attributedFetch, env: this.env as Record<string, string> },
       limits,
     );
     return known;
   }
 }
 
-function hostOf(host: RemoteHost): HarnessHost {
+function hostOf(host: RemoteHost, logger: Logger): HarnessHost {
   return {
+    logger,
     append: (input, work) => host.append(input, work),
     open: (work) => host.open(work),
     begun: async (work) => (await host.begun(work)) ?? undefined,
