@@ -172,7 +172,8 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     function located(error: unknown): unknown {
       const { codeError } = error as { codeError?: CodeError };
       if (codeError === undefined) return error;
-      const { message: text, stack = "" } = locate(codeError);
+      const { message: said, stack = "" } = locate(codeError);
+      const text = withoutRuntime(said);
       const line = /^\s*at (.*)$/m.exec(stack)?.[1];
       return new SandboxError("code", line === undefined ? text : `${text} (at ${line})`);
     }
@@ -262,6 +263,11 @@ function loadMessage(code: SandboxCode, identity: string, modules: Record<string
     compatibilityFlags: [...new Set(["nodejs_compat", "nodejs_compat_populate_process_env", ...compatibilityFlags])],
     ...(limits === undefined ? {} : { limits }),
   };
+}
+
+/** What the runtime says around an error that the code threw while it was loaded: its lines are of no author's file. */
+function withoutRuntime(said: string): string {
+  return said.replace(/^Failed to start Worker:\s*(Uncaught )?/, "").replace(/\n\s+at processor\.js.*$/gm, "");
 }
 
 function withLines(result: SandboxResult, locate: Compiled["locate"]): SandboxResult {
