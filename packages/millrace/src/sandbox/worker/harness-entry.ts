@@ -25,8 +25,20 @@ interface RemoteHost extends Omit<HarnessHost, "abort" | "begun"> {
 
 const limits = { statesMax: 1_000, stateCharactersMax: 8 * 1024 * 1024 };
 
+interface Call {
+  id: number;
+  host: RemoteHost;
+  /** Said without waiting for an answer. A delivery that ended before it was sent would take it along. */
+  told: Set<Promise<void>>;
+}
+
 /** For which delivery something is done: attribution, never authority. */
-const calls = new AsyncLocalStorage<{ id: number; host: RemoteHost }>();
+const calls = new AsyncLocalStorage<Call>();
+
+function tell({ told }: Call, telling: Promise<void>): void {
+  const said = telling.catch(() => {}).finally(() => told.delete(said));
+  told.add(said);
+}
 
 const fetchOutside = globalThis.fetch;
 const attributedFetch: typeof fetch = (input, init) => {
@@ -39,11 +51,10 @@ const attributedFetch: typeof fetch = (input, init) => {
 globalThis.fetch = attributedFetch;
 
 function log(level: string): (message: string, details?: unknown) => void {
-  return (message, details) =>
-    void calls
-      .getStore()
-      ?.host.log(level, String(message), jsonOf(details))
-      .catch(() => {});
+  return (message, details) => {
+    const call = calls.getStore();
+    if (call !== undefined) tell(call, call.host.log(level, String(message), jsonOf(details)));
+  };
 }
 
 const logger = Object.fromEntries(["debug", "info", "warn", "error"].map((level) => [level, log(level)]));
@@ -86,12 +97,13 @@ export default class extends WorkerEntrypoint {
     host: RemoteHost,
     signal: AbortSignal,
   ): Promise<SandboxResult | null> {
-    return calls.run({ id, host }, async () => {
-      const { result, works } = await this.#harness().deliver(delivery, hostOf(host), signal);
-      if (works === undefined) return result;
-      await host.returned(result);
+    const call: Call = { id, host, told: new Set() };
+    return calls.run(call, async () => {
+      const { result, works } = await this.#harness().deliver(delivery, hostOf(call), signal);
+      if (works !== undefined) await host.returned(result);
       await works;
-      return null;
+      await Promise.all(call.told);
+      return works === undefined ? result : null;
     });
   }
 
@@ -109,12 +121,13 @@ export default class extends WorkerEntrypoint {
   }
 }
 
-function hostOf(host: RemoteHost): HarnessHost {
+function hostOf(call: Call): HarnessHost {
+  const { host } = call;
   return {
     append: (input, work) => host.append(input, work),
     open: (work) => host.open(work),
     begun: async (work) => (await host.begun(work)) ?? undefined,
     closed: (work, error) => host.closed(work, error),
-    abort: (work) => void host.abort(work).catch(() => {}),
+    abort: (work) => tell(call, host.abort(work)),
   };
 }
