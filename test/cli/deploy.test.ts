@@ -4,7 +4,7 @@ import path from "node:path";
 import { processorKind } from "@millrace/engine";
 import type { JsonObject, LoadedProcessor, StreamEvent } from "@millrace/protocol";
 import { type RunningServer, serve } from "millrace";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { append, builtin, readAll } from "../processes/http.ts";
 import { type ServerProcess, startServer, temporaryDirectory } from "../processes/server-process.ts";
 import { luck, pingPong, written } from "./processor-files.ts";
@@ -23,7 +23,14 @@ let env: Record<string, string>;
 
 beforeAll(async () => {
   const onFatal = (message: string) => expect.unreachable(message);
-  server = await serve({ port: 0, host: "127.0.0.1", data: ":memory:", consumers: [inProcess], onFatal });
+  server = await serve({
+    port: 0,
+    host: "127.0.0.1",
+    data: ":memory:",
+    sandbox: false,
+    consumers: [inProcess],
+    onFatal,
+  });
   env = { MILLRACE_URL: server.url };
 });
 afterAll(() => server.close());
@@ -167,21 +174,63 @@ describe("deploy", () => {
   });
 });
 
-describe("where deployed processors are not run", () => {
-  let plain: ServerProcess;
+test("where deployed processors are not run it is deployed, and said not to run", async () => {
+  const onFatal = (message: string) => expect.unreachable(message);
+  const plain = await serve({ port: 0, host: "127.0.0.1", data: ":memory:", sandbox: false, onFatal });
+  onTestFinished(() => plain.close());
+  const at = written({ "p.js": simple() });
+  const { code, stdout, stderr } = await run(["deploy", at("p.js"), "--path", "/a", "--json"], {
+    MILLRACE_URL: plain.url,
+  });
+  expect(code).toBe(1);
+  expect(lines(stdout)).toMatchObject([{ slug: "simple", version: 2, status: "not-running" }]);
+  expect(stderr).toBe("millrace: simple does not run: this server does not run deployed processors\n");
+});
+
+describe("in the sandbox itself", () => {
+  let sandboxed: ServerProcess;
   beforeAll(async () => {
-    plain = await startServer({ data: ":memory:" });
-    return () => plain.stop("SIGTERM");
+    sandboxed = await startServer({ data: ":memory:" });
+    return () => sandboxed.stop("SIGTERM");
   });
 
-  test("it is deployed, and said not to run", async () => {
-    const at = written({ "p.js": simple() });
-    const { code, stdout, stderr } = await run(["deploy", at("p.js"), "--path", "/a", "--json"], {
-      MILLRACE_URL: plain.url,
+  test("a bundle runs, and its errors name the author's files and lines", async () => {
+    const at = written({ "ping-pong.ts": pingPong, "luck.ts": luck });
+    const where = { MILLRACE_URL: sandboxed.url };
+    const { code, stdout } = await run(["deploy", at("ping-pong.ts"), "--path", "/a", "--env", "WHO=me"], where);
+    expect({ code, running: stdout.endsWith("ping-pong is running\n") }).toEqual({ code: 0, running: true });
+    await append(
+      sandboxed.url,
+      "/a",
+      [1, 13].map((n) => ({ type: "ping", payload: { n } })),
+    );
+    const said = async () =>
+      (await readAll(sandboxed.url, "/a", "public", "&type=*error-occurred")).map(
+        ({ payload }) => (payload as { message: string }).message,
+      );
+    await expect
+      .poll(said, { timeout: 10_000 })
+      .toEqual([expect.stringMatching(/TypeError: bad luck \(at unlucky \(luck\.ts:3:23\)\)/)]);
+    await run(["deploy", at("ping-pong.ts"), "--path", "/b"], where);
+    await append(sandboxed.url, "/b", { type: "broken" });
+    const processors = async () => (await run(["processors", "/b"], where)).stdout;
+    await expect
+      .poll(processors, { timeout: 10_000 })
+      .toMatch(/halted at \d+ .*RangeError: cannot be folded \(at .*ping-pong\.ts:12:\d+\)/);
+  });
+
+  test("what a package throws names the line that called it", async () => {
+    const at = written({
+      "p.js":
+        'import { fail } from "faulty";\n\nexport default {\n  slug: "p",\n  async afterAppend({ event }) {\n    if (event.type === "a") await fail();\n  },\n};\n',
+      "node_modules/faulty/package.json": '{"name":"faulty","type":"module","exports":"./index.js"}',
+      "node_modules/faulty/index.js": "export async function fail() {\n  await null;\n  JSON.parse('{');\n}\n",
     });
-    expect(code).toBe(1);
-    expect(lines(stdout)).toMatchObject([{ slug: "simple", version: 2, status: "not-running" }]);
-    expect(stderr).toBe("millrace: simple does not run: this server does not run deployed processors\n");
+    const where = { MILLRACE_URL: sandboxed.url };
+    expect((await run(["deploy", at("p.js"), "--path", "/package"], where)).code).toBe(0);
+    await append(sandboxed.url, "/package", { type: "a" });
+    const processors = async () => (await run(["processors", "/package"], where)).stdout;
+    await expect.poll(processors, { timeout: 10_000 }).toMatch(/SyntaxError: .* \(at .*\(?p\.js:6:\d+\)+/);
   });
 });
 

@@ -40,7 +40,7 @@ const options = {
     type: "string",
     multiple: true,
     value: "HOSTS",
-    help: "the hosts that deployed code may ask: HOST[,HOST], PROJECT=HOST[,HOST] or none (default: all public ones)",
+    help: "hosts for deployed code: HOST[,HOST], PROJECT=HOST or none (default: all)",
   },
   "log-level": {
     type: "string",

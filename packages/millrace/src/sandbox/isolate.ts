@@ -113,7 +113,7 @@ export class Isolate {
           },
         });
         calls.signal.addEventListener("abort", abort, { once: true });
-        this.#line?.send({ is: "deliver", id, delivery });
+        this.#line?.send({ is: "deliver", id }, JSON.stringify(delivery));
         if (calls.signal.aborted) abort();
       });
     } finally {
@@ -137,7 +137,7 @@ export class Isolate {
     const over = this.process.begin(this.#activity(tenant, { what: "load", through: 0 }));
     try {
       const heard = new Promise<Loaded | undefined>((resolve) => (this.#heardLoad = resolve));
-      this.#line = await this.process.open((message) => this.#hear(message));
+      this.#line = await this.process.open((message, body) => this.#hear(message, body));
       void this.#line.closed.then(() => {
         this.#end(new SandboxError("interrupted", "The sandbox ended."));
         this.#heardLoad(undefined);
@@ -161,11 +161,11 @@ export class Isolate {
     return { suspect, deed, sentAt: performance.now(), questions: 0, cpuMs };
   }
 
-  #hear(message: FromRunner): void {
+  #hear(message: FromRunner, body: string): void {
     if (message.is === "loaded" || message.is === "load-failed") this.#heardLoad(message);
-    if (message.is === "result") this.#running.get(message.id)?.settle(message.result);
+    if (message.is === "result") this.#running.get(message.id)?.settle(resultOf(body));
     if (message.is === "over" || (message.is === "result" && !message.working)) this.#over(message.id);
-    if (message.is === "asked") this.#answer(message).catch(() => {});
+    if (message.is === "asked") this.#answer(message, body).catch(() => {});
   }
 
   #over(id: number): void {
@@ -176,14 +176,14 @@ export class Isolate {
     running?.bridge.interrupt("The work ended without a word.");
   }
 
-  async #answer({ id, ask, question, args }: Extract<FromRunner, { is: "asked" }>): Promise<void> {
+  async #answer({ id, ask, question }: Extract<FromRunner, { is: "asked" }>, body: string): Promise<void> {
     const running = this.#running.get(id);
     if (running === undefined) return;
     const { bridge, calls, activity } = running;
     activity.questions++;
-    const answered = await answerOf(bridge, calls, question, args);
+    const answered = await answerOf(bridge, calls, question, argumentsOf(body));
     activity.questions--;
-    this.#line?.send({ is: "answer", ask, value: answered ?? null });
+    this.#line?.send({ is: "answer", ask }, JSON.stringify(answered ?? null));
   }
 
   #end(error: SandboxError): void {
@@ -208,6 +208,24 @@ function causeOf(delivery: SandboxDelivery, { path, slug }: SandboxPlace): Runni
   const { call, events, base } = delivery;
   const event = (call?.hook === "afterAppend" ? call.event : undefined) ?? events.at(-1);
   return { streamPath: path, offset: event?.offset ?? Math.max(base, 1), depth: event?.source?.depth ?? 0, slug };
+}
+
+/** The code shares its isolate with whoever writes this: it may be anything. */
+function resultOf(body: string): SandboxResult {
+  try {
+    return JSON.parse(body) as SandboxResult;
+  } catch {
+    const error = { name: "Error", message: "The isolate answered with what is no JSON." };
+    return { is: "hook-failed", error, passedOver: [] };
+  }
+}
+
+function argumentsOf(body: string): readonly unknown[] {
+  try {
+    return JSON.parse(body) as unknown[];
+  } catch {
+    return [];
+  }
 }
 
 async function answerOf(

@@ -42,6 +42,14 @@ export class ProjectProcesses {
     this.#needs = needs;
   }
 
+  /** There will be something to load: where no process is there, one starts. */
+  prepare(): void {
+    this.usedAt = performance.now();
+    if (this.#processes.length > 0 || this.#starting !== undefined) return;
+    // Whoever loads something into it hears why it did not start.
+    this.#start().catch(() => {});
+  }
+
   /** The isolate of this identity, loaded if it is not. Rejects with SandboxError. */
   isolate(identity: string, load: LoadMessage, tenant: Tenant): Promise<LoadedIsolate> {
     this.usedAt = performance.now();

@@ -10,7 +10,7 @@ export interface SandboxNeeds {
   outbound: OutboundStreams;
   secrets: Pick<Secrets, "reveal" | "list">;
   egress?: EgressOptions;
-  /** Under which the server is reached from outside. */
+  /** Under which the server is reached; read with each request, since it may not listen yet. */
   ownOrigins?: readonly string[];
   onFault(error: Error): void;
 }

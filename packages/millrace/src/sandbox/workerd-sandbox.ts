@@ -128,15 +128,16 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   sweeping.unref();
 
   async function load(code: SandboxCode, place: SandboxPlace): Promise<SandboxedProcessor> {
-    const { script, locate } = await options.compile(code);
-    const { harness } = await workerModules();
+    const house = houseOf(code.project);
+    // It boots while the code is compiled.
+    house.processes.prepare();
+    const [{ script, locate }, { harness }] = await Promise.all([options.compile(code), workerModules()]);
     const identity = identityOf(code);
     const { path, slug, configuredAt } = place;
     const suspect = `${code.project} ${path} ${slug} ${configuredAt}`;
     const tenant: Tenant = { suspect, place };
     if (code.fixedHeader !== undefined) fixedHeaders.set(identity, code.fixedHeader);
     const message = loadMessage(code, identity, { "harness.js": harness, "processor.js": script });
-    const house = houseOf(code.project);
 
     /** Rejects with SandboxError. */
     async function isolate(): Promise<LoadedIsolate> {

@@ -5,13 +5,15 @@ import { consumerOf } from "../consumer-list.ts";
 export type Outcome = { status: "running" } | { status: "halted" | "waiting" | "not-running"; message: string };
 
 const pauseMs = 200;
+/** What fails is tried again and again: after a while whoever waits is told why it does. */
+const failingMs = 5_000;
 
 /** @param version offset of the configuration */
 export async function waitUntilRunning(
   client: EventsClient,
   { path, slug, version, patienceMs }: { path: string; slug: string; version: number; patienceMs: number },
 ): Promise<Outcome> {
-  const until = Date.now() + patienceMs;
+  const began = Date.now();
   for (;;) {
     // The end of it may come just before the answer that says why it cannot be asked.
     const state = await stateOf(client, path, slug, version);
@@ -22,7 +24,9 @@ export async function waitUntilRunning(
     const { halted, lastError } = consumer;
     if (halted !== undefined) return { status: "halted", message: `at offset ${halted.offset}: ${halted.message}` };
     if (state.folded) return { status: "running" };
-    if (Date.now() > until) return { status: "waiting", message: lastError ?? state.message };
+    const waited = Date.now() - began;
+    if (waited > (lastError === undefined ? patienceMs : failingMs))
+      return { status: "waiting", message: lastError ?? state.message };
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
