@@ -9,11 +9,11 @@
  *
  * An answer that had begun is cut short by the pause. When a person resumes the stream, the agent answers after all.
  */
-import { defineProcessor } from "@millrace/sdk/processor";
+import type { Processor } from "@millrace/sdk/processor";
 
 const suspicious = /\b(?:ignore|forget|reveal)\b.*\b(?:instructions|system prompt|api key)/is;
 
-export default defineProcessor<{ warnings: number }>({
+export default {
   slug: "safety-checker",
   initialState: { warnings: 0 },
 
@@ -28,4 +28,4 @@ export default defineProcessor<{ warnings: number }>({
     await append({ type: "safety-warning-added", payload: { inputOffset: event.offset, before: state.warnings } });
     await append({ type: "https://events.iterate.com/events/stream/paused", payload: { reason } });
   },
-});
+} satisfies Processor<{ warnings: number }>;
