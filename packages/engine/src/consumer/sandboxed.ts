@@ -105,6 +105,8 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
       // Whatever was there may be gone.
       isPlaced = false;
       if (!isSandboxError(error)) throw error;
+      // Nothing but folding began: it is done again, from what is known of the state.
+      if (error.reason === "interrupted" && delivery.call === undefined) return { is: "state-missing" };
       if (error.reason === "interrupted") throw new InterruptedError(error.message);
       if (error.reason === "unavailable") throw unavailable(error.message);
       throw new FoldError(delivery.events.at(-1)?.offset ?? delivery.base, error.message);

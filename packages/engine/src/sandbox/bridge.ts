@@ -69,6 +69,7 @@ export function createBridge(calls: SandboxCalls): Bridge {
       works.get(name)?.end(error === undefined ? undefined : errorOf(error));
     },
     abort: (name) => calls.abort(name),
+    isEnded: () => calls.signal.aborted,
     interrupt(message) {
       interrupted = message;
       for (const { end } of works.values()) end(new InterruptedError(message));

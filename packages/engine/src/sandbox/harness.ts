@@ -29,6 +29,8 @@ export interface HarnessHost {
   begun(work: string): Promise<AbortSignal | undefined>;
   closed(work: string, error?: CodeError): Promise<void>;
   abort(work: string): void;
+  /** The hook was ended meanwhile, where that is known without asking. */
+  isEnded?(): boolean;
 }
 
 export interface Delivered {
@@ -135,7 +137,7 @@ export function createHarness(
   ): Promise<void> {
     if (call === undefined) return;
     // It was ended on its way here: nothing begins any more.
-    signal().throwIfAborted();
+    if (host.isEnded?.() === true) throw new Error("The hook was ended before it began.");
     const opened: Promise<unknown>[] = [];
     const pending = new Set<Promise<unknown>>();
     const append = appender(host, undefined, pending);

@@ -1,6 +1,7 @@
 /** A connection to the runner of a sandbox process, over its unix socket. It ends once. */
 import { WebSocket } from "ws";
-import { decodeMessage, encodeMessage, type FromRunner, type ToRunner } from "./messages.ts";
+import { heardOf } from "./heard.ts";
+import { encodeMessage, type FromRunner, type ToRunner } from "./messages.ts";
 
 export interface Line {
   /** @param body the JSON text that belongs to it */
@@ -10,13 +11,19 @@ export interface Line {
   readonly closed: Promise<void>;
 }
 
-const messageBytesMax = 64 * 1024 * 1024;
+/** Twice the largest state, since it is a text in a text. */
+const messageBytesMax = 32 * 1024 * 1024;
 
 /** Rejects when the process is not there. */
 export async function openLine(socketPath: string, hear: (message: FromRunner, body: string) => void): Promise<Line> {
   const socket = new WebSocket(`ws+unix:${socketPath}:/`, { perMessageDeflate: false, maxPayload: messageBytesMax });
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
-  socket.on("message", (data) => hear(...decodeMessage<FromRunner>(String(data))));
+  socket.on("message", (data) => {
+    const heard = heardOf(String(data));
+    if (heard !== undefined) hear(heard.message, heard.body);
+    // What cannot be read was not written by the runner: nothing of it is believed any more.
+    else socket.terminate();
+  });
   await new Promise<void>((resolve, reject) => {
     socket.once("open", resolve);
     socket.once("error", reject);

@@ -4,6 +4,13 @@
  */
 import type { CodeError, SandboxDescription, SandboxLimits } from "@millrace/engine";
 
+/** Of a state, as JSON. */
+export const stateCharactersMax: number = 8 * 1024 * 1024;
+/** Of what the code asks its host, such as an append: more is refused before it is sent. */
+export const askCharactersMax: number = 4 * 1024 * 1024;
+/** Questions of one delivery that wait for their answers; the next ones are asked behind them. */
+export const asksMax = 100;
+
 export interface LoadMessage {
   is: "load";
   /** By name; `harness.js` is the entry, and `processor.js` what it runs. */

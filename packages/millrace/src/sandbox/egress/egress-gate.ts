@@ -26,12 +26,15 @@ export interface EgressGateOptions extends PermitNeeds {
   onFault?(error: unknown): void;
 }
 
-/** For which event a call was made: as the sandbox says, so it decides about nothing. */
+/**
+ * For which event a call was made, as the code says; the isolate is the one that made it. So a call is looked for among
+ * those of that isolate alone, or code could speak in the name of other code.
+ */
 export interface EgressAttribution {
   /** Undefined where no such call runs. */
-  cause(call: string): EgressCause | undefined;
+  cause(call: string, isolate: string | undefined): EgressCause | undefined;
   /** Once for each call of the last thousand; undefined where the request named none. */
-  refused(call: string | undefined, message: string): void;
+  refused(call: string | undefined, message: string, isolate: string | undefined): void;
 }
 
 export interface EgressLimits {

@@ -11,7 +11,7 @@ export interface PermitNeeds {
   project: string;
   secrets: Pick<Secrets, "reveal" | "list">;
   allowed: EgressRule;
-  attribution: { cause(call: string): EgressCause | undefined };
+  attribution: { cause(call: string, isolate: string | undefined): EgressCause | undefined };
   /** The header that the configuration of an isolate's code gives all its requests. */
   fixedHeader?(isolate: string): readonly [name: string, value: string] | undefined;
   /** Under which this server is reached, such as https://streams.example.org: see `ownOrigins`. */
@@ -30,5 +30,5 @@ export async function permittedHeaders(head: RequestHead, needs: PermitNeeds): P
   const filled = await fillHeaders(own, fill);
   const all = fixed === undefined ? filled : [...filled, ...(await fillFixedHeader(fixed, fill))];
   if (!isOwn(url, ownOrigins)) return all;
-  return withCause(all, call === undefined ? undefined : attribution.cause(call));
+  return withCause(all, call === undefined ? undefined : attribution.cause(call, isolate));
 }

@@ -7,7 +7,7 @@ import { callerOf } from "./request-head.ts";
 const toldCallsMax = 1_000;
 
 export interface RefusalListeners {
-  refused(call: string | undefined, message: string): void;
+  refused(call: string | undefined, message: string, isolate: string | undefined): void;
   /** Hears of what should not happen. */
   onFault(error: unknown): void;
 }
@@ -18,12 +18,13 @@ export type Refuse = (incoming: IncomingMessage, error: unknown) => OwnAnswer;
 export function createRefusals({ refused, onFault }: RefusalListeners): Refuse {
   const told = new Set<string>();
 
-  function tell(call: string | undefined, message: string): void {
-    if (call !== undefined && told.has(call)) return;
-    if (call !== undefined) told.add(call);
+  function tell({ call, isolate }: ReturnType<typeof callerOf>, message: string): void {
+    const caller = `${isolate} ${call}`;
+    if (call !== undefined && told.has(caller)) return;
+    if (call !== undefined) told.add(caller);
     const [oldest] = told;
     if (told.size > toldCallsMax) told.delete(oldest as string);
-    refused(call, message);
+    refused(call, message, isolate);
   }
 
   function judged(error: unknown): EgressRefusal {
@@ -37,7 +38,7 @@ export function createRefusals({ refused, onFault }: RefusalListeners): Refuse {
 
   return (incoming, error) => {
     const refusal = judged(error);
-    if (refusal.isRefusal) tell(callerOf(incoming).call, `${nameOf(incoming)} was refused: ${refusal.message}`);
+    if (refusal.isRefusal) tell(callerOf(incoming), `${nameOf(incoming)} was refused: ${refusal.message}`);
     return answerOf(refusal);
   };
 }

@@ -7,11 +7,14 @@
 import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 import type { CodeError, SandboxDescription, SandboxResult } from "@millrace/engine";
 import {
+  askCharactersMax,
+  asksMax,
   decodeMessage,
   encodeMessage,
   type FromRunner,
   type LoadMessage,
   type Question,
+  stateCharactersMax,
   type ToRunner,
 } from "../messages.ts";
 
@@ -58,6 +61,9 @@ interface Delivery {
   returned(result: string): void;
   /** Of the hook, and by name of what it left behind. */
   endings: Map<string | undefined, Ending>;
+  /** Questions that are not answered, and those that wait for their turn. */
+  asking: number;
+  waiting: (() => void)[];
 }
 
 /** When something is to end early: why, or null when it came to its own end. */
@@ -105,6 +111,21 @@ function serveIsolate(socket: Socket, env: Environment, context: Context): void 
 
   const send = (message: FromRunner, body?: string) => socket.send(encodeMessage(message, body));
 
+  /** The code chose what it says: what is too much is not sent, or the host would have to read it. */
+  async function ask(id: number, open: Delivery, question: Question, args: string): Promise<string> {
+    if (args.length > askCharactersMax) return JSON.stringify({ error: tooMuch(args.length) });
+    if (open.asking >= asksMax) await new Promise<void>((resolve) => open.waiting.push(resolve));
+    open.asking++;
+    const number = ++asks;
+    const answer = await new Promise<string>((resolve) => {
+      asked.set(number, resolve);
+      send({ is: "asked", id, ask: number, question }, args);
+    });
+    open.asking--;
+    open.waiting.shift()?.();
+    return answer;
+  }
+
   async function load({ modules, env: variables, isolate, limits, ...compatibility }: LoadMessage): Promise<void> {
     try {
       const loaded = env.LOADER.load({
@@ -126,16 +147,13 @@ function serveIsolate(socket: Socket, env: Environment, context: Context): void 
   async function deliver(id: number, delivery: string): Promise<void> {
     let told = false;
     const tell = (result: string, working: boolean) => {
-      if (!told) send({ is: "result", id, working }, result);
+      if (!told) send({ is: "result", id, working }, result.length > resultCharactersMax ? tooLong : result);
       told = true;
     };
     const open: Delivery = {
-      ask: (question, args) =>
-        new Promise((resolve) => {
-          const ask = ++asks;
-          asked.set(ask, resolve);
-          send({ is: "asked", id, ask, question }, args);
-        }),
+      asking: 0,
+      waiting: [],
+      ask: (question, args) => ask(id, open, question, args),
       returned: (result) => tell(result, true),
       endings: new Map(),
     };
@@ -173,6 +191,19 @@ function serveIsolate(socket: Socket, env: Environment, context: Context): void 
   }
 
   socket.addEventListener("message", ({ data }) => hear(...decodeMessage<ToRunner>(data)));
+}
+
+/** A state is a text in a text. */
+const resultCharactersMax = 2 * stateCharactersMax + askCharactersMax;
+const tooLong = JSON.stringify({
+  is: "hook-failed",
+  error: { name: "Error", message: `The answer has more than ${resultCharactersMax} characters.` },
+  passedOver: [],
+});
+
+function tooMuch(characters: number): CodeError {
+  const message = `What was asked of the server has ${characters} characters, more than ${askCharactersMax}.`;
+  return { name: "StreamError", message, code: "too_large", data: { limit: askCharactersMax, unit: "bytes" } };
 }
 
 /** Whatever becomes of it is said over the line. */
