@@ -123,6 +123,18 @@ export interface ConsumerSnapshotQuery {
   consumer: string;
 }
 
+export interface PositionOfQuery {
+  kind: "positionOf";
+  row: number;
+  offset: number;
+}
+
+export interface HeadAtQuery {
+  kind: "headAt";
+  row: number;
+  position: number;
+}
+
 export interface LastPositionQuery {
   kind: "lastPosition";
 }
@@ -137,6 +149,8 @@ export type Query =
   | DueQuery
   | WakesQuery
   | ConsumerSnapshotQuery
+  | PositionOfQuery
+  | HeadAtQuery
   | PositionsQuery;
 
 export interface Loaded {
@@ -172,6 +186,8 @@ export interface Answers {
   due: { streams: DueRow[]; nextDueAt: number | null };
   wakes: Wakes;
   consumerSnapshot: Snapshot | undefined;
+  positionOf: number | undefined;
+  headAt: number;
   lastPosition: number;
   positions: { commits: { position: number; path: string; first: number; body: string }[]; through: number };
 }
