@@ -164,7 +164,9 @@ test("after a restart a state is folded from its snapshot, not from the beginnin
   await next.append("/s", { type: "look" });
   await pass(next, 3_000);
   expect(seen).toEqual([2404, 2405]);
-  const ranges = (counts.asked as { path: string; after: number; through: number }[]).filter(({ path }) => path === "/s");
+  const ranges = (counts.asked as { path: string; after: number; through: number }[]).filter(
+    ({ path }) => path === "/s",
+  );
   expect(ranges).toContainEqual(expect.objectContaining({ after: 2, through: 3 }));
   const others = ranges.filter(({ after, through }) => through - after > 1);
   expect(
