@@ -5,22 +5,17 @@
 
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { AsyncLocalStorage } from "node:async_hooks";
-import {
-  createHarness,
-  type HarnessHost,
-  type SandboxDelivery,
-  type SandboxDescription,
-  type SandboxResult,
-} from "@millrace/engine";
+import { createHarness, type HarnessHost, type SandboxDelivery, type SandboxDescription } from "@millrace/engine";
 import type { Logger } from "@millrace/protocol";
 import * as processor from "processor.js";
+import type { Question } from "../messages.ts";
 
-/** The host, as it is seen from here: every answer crosses a boundary. */
-interface RemoteHost extends Omit<HarnessHost, "abort" | "begun"> {
-  begun(work: string): Promise<AbortSignal | null>;
-  abort(work: string): Promise<void>;
-  log(level: string, message: string, details: unknown): Promise<void>;
-  returned(result: SandboxResult): Promise<void>;
+/** The host, as it is seen from here: every answer crosses a boundary, and crosses it as a text. */
+interface RemoteHost {
+  ask(question: Question, args: string): Promise<string>;
+  returned(result: string): Promise<void>;
+  /** Resolves with the reason when the hook, or the work, is to end early; with null when it is over. */
+  aborted(work: string | null): Promise<string | null>;
 }
 
 const limits = { statesMax: 1_000, stateCharactersMax: 8 * 1024 * 1024 };
@@ -42,7 +37,7 @@ function log(level: string): (message: string, details?: unknown) => void {
   return (message, details) =>
     void calls
       .getStore()
-      ?.host.log(level, String(message), jsonOf(details))
+      ?.host.ask("log", JSON.stringify([level, String(message), jsonOf(details)]))
       .catch(() => {});
 }
 
@@ -80,16 +75,14 @@ export default class extends WorkerEntrypoint {
     return this.#harness().describe();
   }
 
-  async deliver(
-    id: number,
-    delivery: SandboxDelivery,
-    host: RemoteHost,
-    signal: AbortSignal,
-  ): Promise<SandboxResult | null> {
+  async deliver(id: number, text: string, host: RemoteHost): Promise<string | null> {
+    const delivery = JSON.parse(text) as SandboxDelivery;
     return calls.run({ id, host }, async () => {
-      const { result, works } = await this.#harness().deliver(delivery, hostOf(host), signal);
-      if (works === undefined) return result;
-      await host.returned(result);
+      let signal: AbortSignal | undefined;
+      const signalOfHook = () => (signal ??= signalOf(host, null));
+      const { result, works } = await this.#harness().deliver(delivery, hostOf(host), signalOfHook);
+      if (works === undefined) return JSON.stringify(result);
+      await host.returned(JSON.stringify(result));
       await works;
       return null;
     });
@@ -110,11 +103,23 @@ export default class extends WorkerEntrypoint {
 }
 
 function hostOf(host: RemoteHost): HarnessHost {
+  // What is not there is left out: JSON would make a null of it.
+  const ask = async (question: Question, ...args: unknown[]) =>
+    JSON.parse(await host.ask(question, JSON.stringify(args.filter((given) => given !== undefined))));
   return {
-    append: (input, work) => host.append(input, work),
-    open: (work) => host.open(work),
-    begun: async (work) => (await host.begun(work)) ?? undefined,
-    closed: (work, error) => host.closed(work, error),
-    abort: (work) => void host.abort(work).catch(() => {}),
+    append: (input, work) => ask("append", input ?? null, work),
+    open: (work) => ask("open", work),
+    begun: async (work) => ((await ask("begun", work)) === true ? signalOf(host, work) : undefined),
+    closed: (work, error) => ask("closed", work, error),
+    abort: (work) => void ask("abort", work).catch(() => {}),
   };
+}
+
+function signalOf(host: RemoteHost, work: string | null): AbortSignal {
+  const controller = new AbortController();
+  const told = (reason: string | null) => {
+    if (reason !== null) controller.abort(new Error(reason));
+  };
+  host.aborted(work).then(told, () => {});
+  return controller.signal;
 }
