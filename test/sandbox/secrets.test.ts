@@ -91,7 +91,7 @@ test("the host that it is for hears the value, and the code the placeholder alon
 test("the talk's spelling in a variable is a placeholder, too", async () => {
   const env = { OPENAI_API_KEY: "getIterateSecret({secretKey: 'openai'})" };
   const { all } = await tryInside(
-    "return fetch(model, { headers: { authorization: `Bearer ${env.OPENAI_API_KEY}` } }).then((a) => a.text());",
+    "return fetch(model, { headers: { authorization: 'Bearer ' + env.OPENAI_API_KEY } }).then((a) => a.text());",
     { env },
   );
 
@@ -102,7 +102,7 @@ test("the talk's spelling in a variable is a placeholder, too", async () => {
 
 test("the header that the configuration gives all requests is added outside", async () => {
   const props = { secretHeaderName: "x-api-key", secretHeaderValue: "{{secret:fixed}}" };
-  const outboundGateway = { entrypoint: "gateway", props };
+  const outboundGateway = { entrypoint: "DynamicWorkerEgressGateway", props };
   const { all } = await tryInside(
     `globalThis.fetch = note; await note(model, { headers: { "X-API-Key": "forged" } }); await note(elsewhere); return seen;`,
     { outboundGateway },
@@ -115,7 +115,10 @@ test("the header that the configuration gives all requests is added outside", as
 
 const nowhere: [what: string, trial: string][] = [
   ["another host", `return fetch(elsewhere, ${authorization}).then((a) => a.status);`],
-  ["another host, after a redirect", `return fetch(model + "/away", ${authorization}).then((a) => a.status);`],
+  [
+    "another host, after a redirect",
+    `return fetch(model + "/away", { headers: { "x-api-key": "{{secret:openai}}" } }).then((a) => a.status);`,
+  ],
   [
     "a host whose URL names that of the secret",
     `return fetch(elsewhere.replace("//", "//127.0.0.1@"), ${authorization}).then((a) => a.status);`,
