@@ -10,6 +10,7 @@ import { createNodeServer } from "./node-server.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { createProcessMetrics } from "./process-metrics.ts";
 import type { EgressOptions } from "./sandbox/egress/egress-rules.ts";
+import { ownOrigins } from "./sandbox/egress/own-origins.ts";
 import { createSandbox } from "./sandbox/sandbox.ts";
 import type { WorkerdSandbox } from "./sandbox/workerd-sandbox.ts";
 import { createFileSecrets } from "./secrets/file-secrets.ts";
@@ -29,12 +30,12 @@ export interface ServeOptions {
   limits?: Partial<Limits>;
   /** Lets webhooks lead to this machine and to private networks: for development and tests. */
   allowPrivateDestinations?: boolean;
+  /** The hosts that deployed code may ask, by project; every public one without it. */
+  egress?: EgressOptions;
+  /** Under which the server is reached from outside. */
+  publicUrl?: string;
   /** What secrets are sealed with, instead of a key file in the data directory: 32 bytes, as hex or base64. */
   secretsKey?: string;
-  /** Which hosts deployed code may ask: every public one without it. */
-  egress?: EgressOptions;
-  /** Under which the server is reached from outside, such as https://streams.example.org. */
-  publicUrl?: string;
   /** False: deployed processors are stored and do not run. */
   sandbox?: boolean;
   /**
@@ -124,6 +125,8 @@ async function listen(
   const { port } = server.address() as AddressInfo;
   const url = `http://${options.host.includes(":") ? `[${options.host}]` : options.host}:${port}`;
   lock?.announce(url);
+  const { publicUrl } = options;
+  outside.own.push(...ownOrigins({ url, publicUrl, hosts: access.hosts }));
 
   return {
     url,
@@ -154,10 +157,14 @@ function createOutside(options: ServeOptions, secrets: KeptSecrets, onFault: (er
   const timeoutMs = limits.expressionMs ?? defaultLimits.expressionMs;
   const expressions = createExpressions({ timeoutMs, onFault });
   const outbound = createOutbound({ allowPrivateDestinations });
-  const sandbox = options.sandbox === false ? undefined : sandboxOf(options, { outbound, secrets, onFault });
+  // Where it listens is known later than where requests go out.
+  const own: string[] = [];
+  const needs = { outbound, secrets, ownOrigins: own, onFault };
+  const sandbox = options.sandbox === false ? undefined : sandboxOf(options, needs);
   return {
     ports: { expressions, outbound, ...(sandbox === undefined ? {} : { sandbox }) },
     sandbox,
+    own,
     close: async () => {
       await sandbox?.close();
       await Promise.all([expressions.close(), outbound.close()]);
@@ -166,14 +173,10 @@ function createOutside(options: ServeOptions, secrets: KeptSecrets, onFault: (er
 }
 
 function sandboxOf(
-  { egress, publicUrl }: ServeOptions,
-  needs: Pick<Parameters<typeof createSandbox>[0], "outbound" | "secrets" | "onFault">,
+  { egress }: ServeOptions,
+  needs: Pick<Parameters<typeof createSandbox>[0], "outbound" | "secrets" | "ownOrigins" | "onFault">,
 ): WorkerdSandbox {
-  return createSandbox({
-    ...needs,
-    ...(egress === undefined ? {} : { egress }),
-    ...(publicUrl === undefined ? {} : { ownOrigins: [new URL(publicUrl).origin] }),
-  });
+  return createSandbox({ ...needs, ...(egress === undefined ? {} : { egress }) });
 }
 
 function explainListen(error: NodeJS.ErrnoException, { host, port }: ServeOptions): string {

@@ -20,7 +20,6 @@ import {
   type SandboxCall,
   type SandboxCalls,
   type SandboxDelivery,
-  type SandboxError,
   type SandboxedProcessor,
   type SandboxResult,
 } from "../ports/sandbox.ts";
@@ -38,72 +37,89 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   const { description } = sandboxed;
   const { house } = opening;
   const types = description.types === undefined ? undefined : new Set(description.types);
-  const name = `${house.streamId()} ${slug} ${opening.name}`;
+  // Another version of the same code may be at its end while this one begins: each has its own.
+  const name = `${house.streamId()} ${slug} ${house.random.id()}`;
   const initial: StoredState = { offset: 0, state: JSON.stringify(description.initialState) };
   /** From where the state can be made again. */
   let kept = opening.stored ?? initial;
-  /** The sandbox has the state up to here, if it has it. */
-  let base = kept.offset;
-  let given: string | undefined = kept.state;
+  /** Up to here it was folded in the sandbox, which may have lost it since. */
+  let settled = kept.offset;
+  /** Whether the sandbox was given it and has not failed since. */
+  let isPlaced = false;
+  /** Everything up to here was handed over. */
   let offset = kept.offset;
   let queue: StreamEvent[] = [];
   let snapshotOffset = kept.offset;
   let fresh: StoredState | undefined;
-  /** Events that were passed over and are not on disk as such. */
+  /** Events that were passed over, and are not on disk as such. */
   const untold: { offset: number; fault: string }[] = [];
-  /** A hook that was left behind may come to its end when others have been asked. */
-  let turns = 0;
 
-  /** One delivery, once the state that it builds on is there. */
+  /**
+   * One delivery, once the state that it builds on is there. What is handed over counts as folded from here on: a hook
+   * may be left behind, and the next delivery does not wait for its end. Where it was not, it is made again.
+   */
   async function ask(part: Pick<SandboxDelivery, "call" | "wantState">, calls: SandboxCalls): Promise<SandboxResult> {
-    const turn = ++turns;
-    for (let rebuilds = 0; ; rebuilds++) {
-      const events = [...queue];
-      const from = given === undefined ? {} : { given };
-      const result = await deliver(turn, { ...part, ...from, events, base }, calls);
-      if (result.is !== "state-missing") {
-        // At once, so that nothing is folded again whatever comes next.
-        given = undefined;
-        base = events.at(-1)?.offset ?? base;
-        queue = queue.slice(events.length);
-        await tellPassedOver();
-        return result;
-      }
+    const before = settled;
+    const events = queue;
+    settled = events.at(-1)?.offset ?? before;
+    queue = [];
+    const wantState = part.wantState === true || isWorthKeeping(settled);
+    const given = !isPlaced && kept.offset === before ? { given: kept.state } : {};
+    isPlaced = true;
+    const first = { ...part, ...given, base: before, events, wantState };
+    let result = await deliver(withoutRepeatedEvent(first), calls);
+    for (let rebuilds = 0; result.is === "state-missing"; rebuilds++) {
       if (rebuilds === rebuildsMax) throw unavailable(`The sandbox did not keep the state of ${slug}.`);
-      await rebuild(turn);
+      await rebuild();
+      result = await deliver({ ...part, ...fromKept(), base: settled, events: [], wantState }, calls);
     }
-  }
-
-  /** What comes back for a hook that was left behind says nothing of the state: others were asked meanwhile. */
-  function expectCurrent(turn: number): void {
-    if (turn !== turns) throw new InterruptedError("The call was left behind.");
-  }
-
-  async function deliver(turn: number, part: Part, calls: SandboxCalls): Promise<SandboxResult> {
-    const last = part.events.at(-1)?.offset ?? part.base;
-    const wantState = part.wantState === true || isWorthKeeping(last);
-    let result: SandboxResult;
-    try {
-      result = await sandboxed.deliver({ ...part, state: name, wantState }, calls);
-    } catch (error) {
-      expectCurrent(turn);
-      // Whatever was there may be gone; whoever is called next finds out.
-      given = undefined;
-      if (isSandboxError(error)) throw endOf(error, last);
-      throw error;
-    }
-    expectCurrent(turn);
-    if (result.is === "state-missing") return result;
-    if (result.is === "fold-failed") throw new FoldError(result.offset, `reduce failed: ${textOf(result.error)}`);
-    untold.push(...result.passedOver);
-    if (result.is === "done" && result.state !== undefined) keep({ offset: last, state: result.state });
+    await tellPassedOver();
     return result;
   }
 
+  /** What cannot be told now is told behind the next delivery: the cursor does not go on without. */
   async function tellPassedOver(): Promise<void> {
     for (let next = untold[0]; next !== undefined; next = untold[0]) {
       await opening.passedOver(next.offset, next.fault);
       untold.shift();
+    }
+  }
+
+  function fromKept(): { given?: string } {
+    return kept.offset === settled ? { given: kept.state } : {};
+  }
+
+  /** Up to where it was, from what is known and the log. Should it vanish once more meanwhile, whoever asks finds out. */
+  async function rebuild(): Promise<void> {
+    let base = kept.offset;
+    let given: { given?: string } = { given: kept.state };
+    for (let after = base; after < settled; ) {
+      const { events, through } = await house.read(after, settled, { types, shared: false });
+      const result = await deliver({ ...given, base, events }, quiet);
+      if (result.is === "state-missing") return;
+      base = events.at(-1)?.offset ?? base;
+      given = {};
+      after = through;
+    }
+  }
+
+  /** Rejects with FoldError, and with what the consumer takes for no fault of the code. */
+  async function deliver(delivery: Omit<SandboxDelivery, "state">, calls: SandboxCalls): Promise<SandboxResult> {
+    try {
+      const result = await sandboxed.deliver({ ...delivery, state: name }, calls);
+      if (result.is === "done" && result.state !== undefined) keep(delivery, result.state);
+      if (result.is === "fold-failed") throw new FoldError(result.offset, `reduce failed: ${textOf(result.error)}`);
+      if (result.is !== "state-missing") untold.push(...result.passedOver);
+      return result;
+    } catch (error) {
+      // Whatever was there may be gone.
+      isPlaced = false;
+      if (!isSandboxError(error)) throw error;
+      // Nothing but folding began: it is done again, from what is known of the state.
+      if (error.reason === "interrupted" && delivery.call === undefined) return { is: "state-missing" };
+      if (error.reason === "interrupted") throw new InterruptedError(error.message);
+      if (error.reason === "unavailable") throw unavailable(error.message);
+      throw new FoldError(delivery.events.at(-1)?.offset ?? delivery.base, error.message);
     }
   }
 
@@ -112,32 +128,14 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     return at - snapshotOffset >= Math.max(snapshotEvents, kept.state.length / charactersOfEvent);
   }
 
-  function keep(state: StoredState): void {
-    const isFresh = isWorthKeeping(state.offset);
-    kept = state;
+  function keep({ base, events }: Pick<SandboxDelivery, "base" | "events">, state: string): void {
+    const at = events.at(-1)?.offset ?? base;
+    if (at <= kept.offset) return;
+    const isFresh = isWorthKeeping(at);
+    kept = { offset: at, state };
     if (!isFresh) return;
-    snapshotOffset = state.offset;
-    fresh = state;
-  }
-
-  /**
-   * Up to `base`, from what is known and the log. Whatever ends it, what the sandbox is said to have stays as it was:
-   * whoever asks next finds out that it has not.
-   */
-  async function rebuild(turn: number): Promise<void> {
-    const through = base;
-    let at = kept.offset;
-    let from: { given?: string } = { given: kept.state };
-    if (at === through) given = kept.state;
-    for (let after = at; after < through; ) {
-      const page = await house.read(after, through, { types, shared: false });
-      expectCurrent(turn);
-      const result = await deliver(turn, { ...from, events: page.events, base: at }, quiet);
-      if (result.is === "state-missing") return;
-      from = {};
-      at = page.events.at(-1)?.offset ?? at;
-      after = page.through;
-    }
+    snapshotOffset = at;
+    fresh = kept;
   }
 
   async function settleNow(): Promise<void> {
@@ -174,19 +172,19 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     },
     async state() {
       const result = await ask({ wantState: true }, quiet);
-      if (result.is === "hook-failed") throw errorOf(result.error);
-      return JSON.parse((result as { state: string }).state) as JsonValue;
+      if (result.is === "done" && result.state !== undefined) return JSON.parse(result.state) as JsonValue;
+      const why = result.is === "hook-failed" ? textOf(result.error) : "the sandbox gave none";
+      throw new FoldError(settled, `there is no state: ${why}`);
     },
     afterAppend({ event, attempt, ...tools }) {
       // What is only folded waits, and goes along with the next call, or is settled before the consumer rests.
       if (!description.hasAfterAppend) return undefined;
-      const isFolded = queue.at(-1)?.offset !== event.offset;
-      return callHook({ hook: "afterAppend", attempt, ...(isFolded ? { event } : {}) }, event.offset, tools);
+      return callHook({ hook: "afterAppend", attempt, event }, event.offset, tools);
     },
     afterCatchUp({ streamPath, missed, interrupted, ...tools }) {
       const about = { ...(missed && { missed: { ...missed } }), ...(interrupted && { interrupted }) };
       const call = { hook: "afterCatchUp", streamPath, ...about } as SandboxCall;
-      return callHook(call, Math.max(base, 1), tools);
+      return callHook(call, Math.max(settled, 1), tools);
     },
     isHolding: () => false,
     close() {
@@ -195,8 +193,6 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     },
   };
 }
-
-type Part = Omit<SandboxDelivery, "state">;
 
 type Tools = Omit<HookArguments<unknown> & CatchUpArguments<unknown>, "state" | "event" | "attempt" | "streamPath">;
 
@@ -210,11 +206,11 @@ const quiet: SandboxCalls = {
   refused: () => {},
 };
 
-/** @param offset of the event that is named where another attempt would end in the same way */
-function endOf({ reason, message }: SandboxError, offset: number): Error {
-  if (reason === "interrupted") return new InterruptedError(message);
-  if (reason === "unavailable") return unavailable(message);
-  return new FoldError(offset, message);
+/** The event that is acted on goes over once. */
+function withoutRepeatedEvent<Delivery extends Omit<SandboxDelivery, "state">>(delivery: Delivery): Delivery {
+  const { call, events } = delivery;
+  if (call?.hook !== "afterAppend" || call.event?.offset !== events.at(-1)?.offset) return delivery;
+  return { ...delivery, call: { hook: call.hook, attempt: call.attempt } };
 }
 
 /** What a hook of the code threw, as if it had been thrown here. */
@@ -224,9 +220,10 @@ function errorOf(error: CodeError): Error {
   return new StreamError(error.code as "unavailable", error.message, (error.data ?? {}) as never);
 }
 
-/** The message, and the first of the author's own lines. */
+/** The message, and the first of the author's own lines: who called a package, not where in it. */
 function textOf({ name, message, stack = "" }: CodeError): string {
-  const line = /^\s*at .*$/m.exec(stack)?.[0].trim();
+  const lines = stack.match(/^\s*at .*$/gm) ?? [];
+  const line = (lines.find((each) => /:\d+\)?$/.test(each) && !each.includes("node_modules/")) ?? lines[0])?.trim();
   const what = name === "Error" || message.startsWith(`${name}:`) ? message : `${name}: ${message}`;
   return line === undefined ? what : `${what} (${line})`;
 }

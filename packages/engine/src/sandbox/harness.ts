@@ -31,6 +31,8 @@ export interface HarnessHost {
   abort(work: string): void;
   /** Where what this delivery logs goes. */
   readonly logger: Logger;
+  /** The hook was ended meanwhile, where that is known without asking. */
+  isEnded?(): boolean;
 }
 
 export interface Delivered {
@@ -42,7 +44,8 @@ export interface Delivered {
 export interface Harness {
   /** @throws Error that says what is wrong with the module */
   describe(): SandboxDescription;
-  deliver(delivery: SandboxDelivery, host: HarnessHost, signal: AbortSignal): Promise<Delivered>;
+  /** @param signal is asked for it when the code asks: most never do, and to carry one costs more than most hooks. */
+  deliver(delivery: SandboxDelivery, host: HarnessHost, signal: () => AbortSignal): Promise<Delivered>;
   forget(state: string): void;
 }
 
@@ -70,7 +73,9 @@ export function createHarness(
   async function fold(held: HeldState, events: readonly StreamEvent[], passedOver: PassedOver) {
     let last: StreamEvent | undefined;
     for (const event of events) {
-      const admitted = await admittedTo(event);
+      const admitting = admittedTo(event);
+      // To wait where there is nothing to wait for costs more than most reducers.
+      const admitted = isThenable(admitting) ? await admitting : admitting;
       last = undefined;
       if (admitted !== undefined && "fault" in admitted)
         passedOver.push({ offset: event.offset, fault: admitted.fault });
@@ -83,12 +88,14 @@ export function createHarness(
     return last;
   }
 
-  /** @throws FoldFault where its schema is to blame, and not the event */
-  async function admittedTo(event: StreamEvent): Promise<Admitted> {
+  /** Throws or rejects with FoldFault where its schema is to blame, and not the event. */
+  function admittedTo(event: StreamEvent): Admitted | PromiseLike<Admitted> {
+    const blamed = (error: unknown) => new FoldFault(event.offset, codeErrorOf(error));
     try {
-      return await admit(processor(), event);
+      const admitting = admit(processor(), event);
+      return isThenable(admitting) ? admitting.then(undefined, (error) => Promise.reject(blamed(error))) : admitting;
     } catch (error) {
-      throw new FoldFault(event.offset, codeErrorOf(error));
+      throw blamed(error);
     }
   }
 
@@ -114,7 +121,7 @@ export function createHarness(
     return JSON.stringify(held.value) ?? "null";
   }
 
-  async function deliver(delivery: SandboxDelivery, host: HarnessHost, signal: AbortSignal): Promise<Delivered> {
+  async function deliver(delivery: SandboxDelivery, host: HarnessHost, signal: () => AbortSignal): Promise<Delivered> {
     const held = states.at(delivery);
     if (held === undefined) return { result: { is: "state-missing" } };
     const passedOver: PassedOver = [];
@@ -141,10 +148,12 @@ export function createHarness(
     folded: StreamEvent | undefined,
     state: { value: unknown; newest(): unknown },
     host: HarnessHost,
-    signal: AbortSignal,
+    signal: () => AbortSignal,
     works: Promise<void>[],
   ): Promise<void> {
     if (call === undefined) return;
+    // It was ended on its way here: nothing begins any more.
+    if (host.isEnded?.() === true) throw new Error("The hook was ended before it began.");
     const opened: Promise<unknown>[] = [];
     const pending = new Set<Promise<unknown>>();
     const append = appender(host, undefined, pending);
@@ -153,7 +162,6 @@ export function createHarness(
       logger: host.logger,
       state: state.value,
       append,
-      signal,
       abort: (name: string) => host.abort(name),
       waitUntil(name: string, work: Work<unknown>) {
         const opening = host.open(name);
@@ -166,8 +174,8 @@ export function createHarness(
     };
     const running =
       call.hook === "afterCatchUp"
-        ? processor().afterCatchUp?.({ ...catchUpOf(call), ...tools })
-        : callAfterAppend(call.event === undefined ? folded : await admitted(call.event), call.attempt, tools);
+        ? processor().afterCatchUp?.(withSignal({ ...catchUpOf(call), ...tools }, signal) as CatchUpArguments<unknown>)
+        : callAfterAppend(call.event === undefined ? folded : await admitted(call.event), call.attempt, tools, signal);
     await running;
     // An append, or work, that the hook left behind and that failed: nobody else would hear of it.
     await Promise.all(opened);
@@ -180,9 +188,14 @@ export function createHarness(
     return again !== undefined && "event" in again ? again.event : undefined;
   }
 
-  async function callAfterAppend(event: StreamEvent | undefined, attempt: number, tools: object): Promise<void> {
+  async function callAfterAppend(
+    event: StreamEvent | undefined,
+    attempt: number,
+    tools: object,
+    signal: () => AbortSignal,
+  ): Promise<void> {
     if (event === undefined) return;
-    const call = { ...tools, event, attempt };
+    const call = withSignal({ ...tools, event, attempt }, signal);
     await processor().afterAppend?.(call as Parameters<NonNullable<AnyProcessor["afterAppend"]>>[0]);
   }
 
@@ -191,6 +204,11 @@ export function createHarness(
 
 function catchUpOf({ hook: _, ...what }: Extract<SandboxCall, { hook: "afterCatchUp" }>) {
   return what as unknown as CatchUpArguments<unknown>;
+}
+
+/** Made when it is looked at. */
+function withSignal(tools: object, signal: () => AbortSignal): object {
+  return Object.defineProperty(tools, "signal", { get: signal, enumerable: true, configurable: true });
 }
 
 async function runWork(

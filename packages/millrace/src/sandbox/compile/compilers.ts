@@ -22,6 +22,8 @@ export interface CompilersSettings {
 }
 
 export interface Compilers {
+  /** Or are about to. */
+  readonly areRunning: boolean;
   /** @throws SandboxError */
   compile(job: ModulesToBundle): Promise<Bundled>;
   close(): void;
@@ -115,6 +117,9 @@ export function createCompilers(settings: Partial<CompilersSettings> = {}): Comp
   }
 
   return {
+    get areRunning() {
+      return compiling.size > 0;
+    },
     compile(job) {
       if (waiting.length >= waitingMax) {
         return Promise.reject(new SandboxError("unavailable", `${waitingMax} processors wait to be compiled.`));

@@ -5,22 +5,17 @@
 
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { AsyncLocalStorage } from "node:async_hooks";
-import {
-  createHarness,
-  type HarnessHost,
-  type SandboxDelivery,
-  type SandboxDescription,
-  type SandboxResult,
-} from "@millrace/engine";
+import { createHarness, type HarnessHost, type SandboxDelivery, type SandboxDescription } from "@millrace/engine";
 import type { Logger } from "@millrace/protocol";
 import * as processor from "processor.js";
+import type { Question } from "../messages.ts";
 
-/** The host, as it is seen from here: every answer crosses a boundary. */
-interface RemoteHost extends Omit<HarnessHost, "abort" | "begun" | "logger"> {
-  begun(work: string): Promise<AbortSignal | null>;
-  abort(work: string): Promise<void>;
-  log(level: string, message: string, details: unknown): Promise<void>;
-  returned(result: SandboxResult): Promise<void>;
+/** The host, as it is seen from here: every answer crosses a boundary, and crosses it as a text. */
+interface RemoteHost {
+  ask(question: Question, args: string): Promise<string>;
+  returned(result: string): Promise<void>;
+  /** Resolves with the reason when the hook, or the work, is to end early; with null when it is over. */
+  aborted(work: string | null): Promise<string | null>;
 }
 
 const limits = { statesMax: 1_000, stateCharactersMax: 8 * 1024 * 1024 };
@@ -49,9 +44,9 @@ for (const [method, level] of [
 }
 
 /** @param logging what is on its way: the context of a delivery ends with its answer, and takes the rest with it */
-function loggerOver(host: RemoteHost, logging: Set<Promise<void>>): Logger {
+function loggerOver(host: RemoteHost, logging: Set<Promise<unknown>>): Logger {
   const log = (level: string) => (message: string, details?: unknown) => {
-    const sent = host.log(level, String(message), jsonOf(details)).catch(() => {});
+    const sent = host.ask("log", JSON.stringify([level, String(message), jsonOf(details)])).catch(() => {});
     logging.add(sent);
     void sent.then(() => logging.delete(sent));
   };
@@ -81,20 +76,18 @@ export default class extends WorkerEntrypoint {
     return this.#harness().describe();
   }
 
-  async deliver(
-    id: number,
-    delivery: SandboxDelivery,
-    host: RemoteHost,
-    signal: AbortSignal,
-  ): Promise<SandboxResult | null> {
-    const logging = new Set<Promise<void>>();
+  async deliver(id: number, text: string, host: RemoteHost): Promise<string | null> {
+    const delivery = JSON.parse(text) as SandboxDelivery;
+    const logging = new Set<Promise<unknown>>();
     const logger = loggerOver(host, logging);
     return calls.run({ id, logger }, async () => {
-      const { result, works } = await this.#harness().deliver(delivery, hostOf(host, logger), signal);
-      if (works !== undefined) await host.returned(result);
+      let signal: AbortSignal | undefined;
+      const signalOfHook = () => (signal ??= signalOf(host, null));
+      const { result, works } = await this.#harness().deliver(delivery, hostOf(host, logger), signalOfHook);
+      if (works !== undefined) await host.returned(JSON.stringify(result));
       await works;
       await Promise.all(logging);
-      return works === undefined ? result : null;
+      return works === undefined ? JSON.stringify(result) : null;
     });
   }
 
@@ -113,12 +106,24 @@ export default class extends WorkerEntrypoint {
 }
 
 function hostOf(host: RemoteHost, logger: Logger): HarnessHost {
+  // What is not there is left out: JSON would make a null of it.
+  const ask = async (question: Question, ...args: unknown[]) =>
+    JSON.parse(await host.ask(question, JSON.stringify(args.filter((given) => given !== undefined))));
   return {
     logger,
-    append: (input, work) => host.append(input, work),
-    open: (work) => host.open(work),
-    begun: async (work) => (await host.begun(work)) ?? undefined,
-    closed: (work, error) => host.closed(work, error),
-    abort: (work) => void host.abort(work).catch(() => {}),
+    append: (input, work) => ask("append", input ?? null, work),
+    open: (work) => ask("open", work),
+    begun: async (work) => ((await ask("begun", work)) === true ? signalOf(host, work) : undefined),
+    closed: (work, error) => ask("closed", work, error),
+    abort: (work) => void ask("abort", work).catch(() => {}),
   };
+}
+
+function signalOf(host: RemoteHost, work: string | null): AbortSignal {
+  const controller = new AbortController();
+  const told = (reason: string | null) => {
+    if (reason !== null) controller.abort(new Error(reason));
+  };
+  host.aborted(work).then(told, () => {});
+  return controller.signal;
 }
