@@ -43,7 +43,7 @@ async function sceneOf(
   };
   const loaded = await sandbox.load(
     { project: "public", modules: { "processor.js": source }, main: "processor.js", env: {} },
-    { path: "/s", slug: "adding", configuredAt: 1, epoch: 1 },
+    { path: "/s", slug: "adding", epoch: 1, configuredAt: 1 },
   );
   const folded = openSandboxed(loaded, "adding", {
     house,
@@ -124,8 +124,8 @@ test("a state that cannot be read from the log at all is made again when it can"
     await failing.act({ n });
   }
   failing.sandbox.crash();
-  fails = true;
   events.push(eventAt(4, { n: 4 }));
+  fails = true;
   await expect(failing.act({ n: 4 })).rejects.toThrow("the log is away");
   fails = false;
   expect(await failing.folded.state()).toEqual({ sum: 10, seen: [1, 2, 3, 4] });
@@ -160,6 +160,7 @@ test("a hook that was left behind, and comes to its end later, changes nothing",
   const { opened, open } = gate();
   Object.assign(globalThis, { leftBehind: opened });
   const leftBehind = scene.act({ n: 1, waitsFor: "leftBehind" });
+  const end = leftBehind.catch((error) => error);
   await untilQuiet();
   // The consumer gave it up, and calls again.
   Object.assign(globalThis, { leftBehind: undefined });
@@ -169,7 +170,7 @@ test("a hook that was left behind, and comes to its end later, changes nothing",
   await scene.folded.fold(eventAt(3, { n: 4 }));
   scene.events.push(eventAt(3, { n: 4 }));
   open();
-  await leftBehind;
+  await end;
   await scene.act({ n: 8 });
   expect(await scene.folded.state()).toEqual({ sum: 15, seen: [1, 2, 3, 4] });
 });

@@ -51,7 +51,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   let queue: StreamEvent[] = [];
   let snapshotOffset = kept.offset;
   let fresh: StoredState | undefined;
-  /** Events that were passed over, and are not on disk as such. */
+  /** Events that were passed over and are not on disk as such. */
   const untold: { offset: number; fault: string }[] = [];
 
   /**
@@ -77,7 +77,6 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     return result;
   }
 
-  /** What cannot be told now is told behind the next delivery: the cursor does not go on without. */
   async function tellPassedOver(): Promise<void> {
     for (let next = untold[0]; next !== undefined; next = untold[0]) {
       await opening.passedOver(next.offset, next.fault);
@@ -172,9 +171,8 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     },
     async state() {
       const result = await ask({ wantState: true }, quiet);
-      if (result.is === "done" && result.state !== undefined) return JSON.parse(result.state) as JsonValue;
-      const why = result.is === "hook-failed" ? textOf(result.error) : "the sandbox gave none";
-      throw new FoldError(settled, `there is no state: ${why}`);
+      if (result.is === "hook-failed") throw errorOf(result.error);
+      return JSON.parse((result as { state: string }).state) as JsonValue;
     },
     afterAppend({ event, attempt, ...tools }) {
       // What is only folded waits, and goes along with the next call, or is settled before the consumer rests.

@@ -29,10 +29,10 @@ export interface HarnessHost {
   begun(work: string): Promise<AbortSignal | undefined>;
   closed(work: string, error?: CodeError): Promise<void>;
   abort(work: string): void;
-  /** Where what this delivery logs goes. */
-  readonly logger: Logger;
   /** The hook was ended meanwhile, where that is known without asking. */
   isEnded?(): boolean;
+  /** Where what this delivery logs goes. */
+  readonly logger: Logger;
 }
 
 export interface Delivered {
@@ -202,13 +202,13 @@ export function createHarness(
   return { describe: () => describe(processor()), deliver, forget: (state) => states.forget(state) };
 }
 
-function catchUpOf({ hook: _, ...what }: Extract<SandboxCall, { hook: "afterCatchUp" }>) {
-  return what as unknown as CatchUpArguments<unknown>;
-}
-
 /** Made when it is looked at. */
 function withSignal(tools: object, signal: () => AbortSignal): object {
   return Object.defineProperty(tools, "signal", { get: signal, enumerable: true, configurable: true });
+}
+
+function catchUpOf({ hook: _, ...what }: Extract<SandboxCall, { hook: "afterCatchUp" }>) {
+  return what as unknown as CatchUpArguments<unknown>;
 }
 
 async function runWork(

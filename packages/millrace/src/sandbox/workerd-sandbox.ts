@@ -148,7 +148,6 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   sweeping.unref();
 
   async function load(code: SandboxCode, place: SandboxPlace): Promise<SandboxedProcessor> {
-    expectOpen();
     const house = houseOf(code.project);
     // It boots while the code is compiled.
     house.processes.prepare();

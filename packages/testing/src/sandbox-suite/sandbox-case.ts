@@ -40,7 +40,7 @@ export function load(
   given: Partial<SandboxCode> = {},
 ): Promise<SandboxedProcessor> {
   const code = { project: "suite", modules: { "processor.js": source }, main: "processor.js", env: {}, ...given };
-  return sandbox.load(code, { path: "/s", slug: "tested", configuredAt: 1, epoch: 1 });
+  return sandbox.load(code, { path: "/s", slug: "tested", epoch: 1, configuredAt: 1 });
 }
 
 /** A processor that does this in its hook. */

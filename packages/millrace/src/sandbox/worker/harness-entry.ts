@@ -20,8 +20,23 @@ interface RemoteHost {
 
 const limits = { statesMax: 1_000, stateCharactersMax: 8 * 1024 * 1024 };
 
+interface Call {
+  id: number;
+  host: RemoteHost;
+  /** Said without waiting for an answer. A delivery that ended before it was sent would take it along. */
+  told: Set<Promise<void>>;
+}
+
 /** For which delivery something is done: attribution, never authority. */
-const calls = new AsyncLocalStorage<{ id: number; logger: Logger }>();
+const calls = new AsyncLocalStorage<Call>();
+
+function tell({ told }: Call, telling: Promise<unknown>): void {
+  const said: Promise<void> = telling.then(over, over);
+  function over(): void {
+    told.delete(said);
+  }
+  told.add(said);
+}
 
 const fetchOutside = globalThis.fetch;
 const attributedFetch: typeof fetch = (input, init) => {
@@ -33,6 +48,12 @@ const attributedFetch: typeof fetch = (input, init) => {
 };
 globalThis.fetch = attributedFetch;
 
+function loggerOf(call: Call): Logger {
+  const log = (level: string) => (message: string, details?: unknown) =>
+    tell(call, call.host.ask("log", JSON.stringify([level, String(message), jsonOf(details)])));
+  return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
+}
+
 for (const [method, level] of [
   ["debug", "debug"],
   ["log", "info"],
@@ -40,17 +61,10 @@ for (const [method, level] of [
   ["warn", "warn"],
   ["error", "error"],
 ] as const) {
-  console[method] = (...said: unknown[]) => calls.getStore()?.logger[level](said.map(textOf).join(" "));
-}
-
-/** @param logging what is on its way: the context of a delivery ends with its answer, and takes the rest with it */
-function loggerOver(host: RemoteHost, logging: Set<Promise<unknown>>): Logger {
-  const log = (level: string) => (message: string, details?: unknown) => {
-    const sent = host.ask("log", JSON.stringify([level, String(message), jsonOf(details)])).catch(() => {});
-    logging.add(sent);
-    void sent.then(() => logging.delete(sent));
+  console[method] = (...said: unknown[]) => {
+    const call = calls.getStore();
+    if (call !== undefined) loggerOf(call)[level](said.map(textOf).join(" "));
   };
-  return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
 }
 
 function textOf(said: unknown): string {
@@ -78,15 +92,14 @@ export default class extends WorkerEntrypoint {
 
   async deliver(id: number, text: string, host: RemoteHost): Promise<string | null> {
     const delivery = JSON.parse(text) as SandboxDelivery;
-    const logging = new Set<Promise<unknown>>();
-    const logger = loggerOver(host, logging);
-    return calls.run({ id, logger }, async () => {
+    const call: Call = { id, host, told: new Set() };
+    return calls.run(call, async () => {
       let signal: AbortSignal | undefined;
       const signalOfHook = () => (signal ??= signalOf(host, null));
-      const { result, works } = await this.#harness().deliver(delivery, hostOf(host, logger), signalOfHook);
+      const { result, works } = await this.#harness().deliver(delivery, hostOf(call), signalOfHook);
       if (works !== undefined) await host.returned(JSON.stringify(result));
       await works;
-      await Promise.all(logging);
+      if (call.told.size > 0) await Promise.all(call.told);
       return works === undefined ? JSON.stringify(result) : null;
     });
   }
@@ -105,17 +118,18 @@ export default class extends WorkerEntrypoint {
   }
 }
 
-function hostOf(host: RemoteHost, logger: Logger): HarnessHost {
+function hostOf(call: Call): HarnessHost {
+  const { host } = call;
   // What is not there is left out: JSON would make a null of it.
   const ask = async (question: Question, ...args: unknown[]) =>
     JSON.parse(await host.ask(question, JSON.stringify(args.filter((given) => given !== undefined))));
   return {
-    logger,
+    logger: loggerOf(call),
     append: (input, work) => ask("append", input ?? null, work),
     open: (work) => ask("open", work),
     begun: async (work) => ((await ask("begun", work)) === true ? signalOf(host, work) : undefined),
     closed: (work, error) => ask("closed", work, error),
-    abort: (work) => void ask("abort", work).catch(() => {}),
+    abort: (work) => tell(call, ask("abort", work)),
   };
 }
 
