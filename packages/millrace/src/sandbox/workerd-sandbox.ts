@@ -49,6 +49,8 @@ export interface WorkerdSandboxOptions {
   isolation?: Isolation;
   isolatesMax?: number;
   loadsMax?: number;
+  /** How often what is not used is looked for. */
+  sweepMs?: number;
   onFault(error: Error): void;
 }
 
@@ -61,7 +63,7 @@ export interface WorkerdSandbox extends Sandbox {
 
 const isolatesMaxDefault = 150;
 const loadsMaxDefault = 2_000;
-const sweepMs = 10_000;
+const sweepMsDefault = 10_000;
 
 interface ProjectHouse {
   processes: ProjectProcesses;
@@ -130,7 +132,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   const sweeping = setInterval(() => {
     const now = performance.now();
     for (const { processes } of projects.values()) processes.sweep(now);
-  }, sweepMs);
+  }, options.sweepMs ?? sweepMsDefault);
   sweeping.unref();
 
   async function load(code: SandboxCode, place: SandboxPlace): Promise<SandboxedProcessor> {
