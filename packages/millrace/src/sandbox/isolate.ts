@@ -67,6 +67,10 @@ export class Isolate {
     this.#tellEnd = resolve;
   });
 
+  get hasEnded(): boolean {
+    return this.#ended !== undefined;
+  }
+
   /** Deliveries, and work that they left behind. */
   get isBusy(): boolean {
     return this.#running.size > 0;
@@ -129,6 +133,7 @@ export class Isolate {
       this.#line.send(this.#needs.load);
       const loaded = await heard;
       if (loaded === undefined) throw new SandboxError("interrupted", "The sandbox ended while the code was loaded.");
+      this.usedAt = performance.now();
       if (loaded.is === "loaded") return loaded.description;
       this.close();
       throw Object.assign(new SandboxError("code", loaded.error.message), { codeError: loaded.error });

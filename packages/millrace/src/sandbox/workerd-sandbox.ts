@@ -63,6 +63,7 @@ export interface WorkerdSandbox extends Sandbox {
 
 const isolatesMaxDefault = 150;
 const loadsMaxDefault = 2_000;
+const reloadsMax = 5;
 const sweepMsDefault = 10_000;
 
 interface ProjectHouse {
@@ -160,6 +161,14 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       }
     }
 
+    /** It may be unloaded, or end, before anything is asked of it: then it is loaded again, and nobody is interrupted. */
+    async function openIsolate(): Promise<LoadedIsolate> {
+      for (let tries = 1; ; tries++) {
+        const loaded = await isolate();
+        if (!loaded.isolate.hasEnded || tries === reloadsMax) return loaded;
+      }
+    }
+
     function expectInnocent(): void {
       const conviction = suspects.convictionOf(suspect);
       if (conviction !== undefined) throw new SandboxError("code", conviction);
@@ -186,7 +195,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
         if (suspects.isSuspect(suspect)) {
           return withLines(await house.quarantine.deliver(tenant, message, delivery, calls), locate);
         }
-        const { isolate: loaded } = await isolate();
+        const { isolate: loaded } = await openIsolate();
         try {
           return withLines(await loaded.deliver(delivery, calls, tenant), locate);
         } catch (error) {
