@@ -34,6 +34,8 @@ type Loaded = Extract<FromRunner, { is: "loaded" | "load-failed" }>;
 export interface Tenant {
   /** Names it among all. */
   suspect: string;
+  /** Names its code, which others may have as well: how that loads is no matter of a stream. */
+  code: string;
   place: SandboxPlace;
 }
 
@@ -91,7 +93,7 @@ export class Isolate {
     if (this.#ended !== undefined) throw this.#ended;
     this.usedAt = performance.now();
     const id = this.#needs.nextId();
-    const activity = this.#activity(tenant, deedOf(delivery));
+    const activity = this.#activity(tenant.suspect, deedOf(delivery));
     const over = this.process.begin(activity);
     const { timeoutMs } = this.#needs.load.limits ?? {};
     const running = new Delivery({
@@ -124,7 +126,7 @@ export class Isolate {
   }
 
   async #load(tenant: Tenant): Promise<SandboxDescription> {
-    const over = this.process.begin(this.#activity(tenant, { what: "load", through: 0 }));
+    const over = this.process.begin(this.#activity(tenant.code, { what: "load", through: 0 }));
     const tooLong = setTimeout(() => this.#heardLoad({ is: "load-failed", error: neverLoaded }), loadMs);
     try {
       const heard = new Promise<Loaded | undefined>((resolve) => (this.#heardLoad = resolve));
@@ -161,7 +163,7 @@ export class Isolate {
     clearTimeout(late);
   }
 
-  #activity({ suspect }: Tenant, deed: Deed): Activity {
+  #activity(suspect: string, deed: Deed): Activity {
     const cpuMs = Math.min(Math.max(this.#needs.load.limits?.cpuMs ?? cpuMsDefault, cpuMsDefault), cpuMsMax);
     return { suspect, deed, sentAt: performance.now(), questions: 0, cpuMs };
   }

@@ -8,7 +8,9 @@ import { join } from "node:path";
 import {
   type CodeError,
   type Sandbox,
+  type SandboxCalls,
   type SandboxCode,
+  type SandboxDelivery,
   type SandboxDescription,
   SandboxError,
   type SandboxedProcessor,
@@ -21,7 +23,7 @@ import type { Tenant } from "./isolate.ts";
 import { findIsolation, type Isolation } from "./isolation.ts";
 import type { LoadMessage } from "./messages.ts";
 import { type LoadedIsolate, ProjectProcesses } from "./project-processes.ts";
-import { Quarantine } from "./quarantine.ts";
+import { convictionOf, isSuspect, Quarantine } from "./quarantine.ts";
 import { createSuspects, type Suspects } from "./suspects.ts";
 import { workerModules } from "./worker-modules.ts";
 import { defaultCompatibilityDate, workerdBinary, workerdBinaryIfThere } from "./workerd-binary.ts";
@@ -70,6 +72,8 @@ interface ProjectHouse {
   processes: ProjectProcesses;
   quarantine: Quarantine;
   suspects: Suspects;
+  /** Who heard of a conviction. */
+  told: Set<string>;
 }
 
 export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSandbox {
@@ -113,6 +117,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     const suspects = createSuspects();
     const house: ProjectHouse = {
       suspects,
+      told: new Set(),
       processes: new ProjectProcesses({
         start: (attribution) => start(project, attribution),
         ended(end) {
@@ -142,13 +147,13 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     const identity = identityOf(code);
     const { path, slug, configuredAt } = place;
     const suspect = `${code.project} ${path} ${slug} ${configuredAt}`;
-    const tenant: Tenant = { suspect, place };
+    const tenant: Tenant = { suspect, code: identity, place };
     if (code.fixedHeader !== undefined) fixedHeaders.set(identity, code.fixedHeader);
     const message = loadMessage(code, identity, { "harness.js": harness, "processor.js": script });
     const house = houseOf(code.project);
     const { suspects } = house;
-    // Whoever asks for it to be loaded once more knows that it was stopped: it has another try, alone.
-    suspects.tryAgain(suspect);
+    // Whoever asks for it to be loaded once more was told that it was stopped: it has another try, alone.
+    if (house.told.delete(suspect)) for (const who of [suspect, identity]) suspects.tryAgain(who);
 
     /** Rejects with SandboxError. */
     async function isolate(): Promise<LoadedIsolate> {
@@ -170,7 +175,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     }
 
     function expectInnocent(): void {
-      const conviction = suspects.convictionOf(suspect);
+      const conviction = convictionOf(suspects, tenant);
       if (conviction !== undefined) throw new SandboxError("code", conviction);
     }
 
@@ -183,26 +188,34 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     }
 
     async function describe(): Promise<SandboxDescription> {
-      if (!suspects.isSuspect(suspect)) return (await isolate()).description;
+      if (!isSuspect(suspects, tenant)) return (await isolate()).description;
       return house.quarantine.load(tenant, message).catch((error) => Promise.reject(located(error)));
     }
 
-    const description = await retried(describe);
+    /** Once it is told that it was stopped, whoever loads it again means it. */
+    function remember(error: unknown): never {
+      if (convictionOf(suspects, tenant) !== undefined) house.told.add(suspect);
+      throw error;
+    }
+
+    async function deliver(delivery: SandboxDelivery, calls: SandboxCalls): Promise<SandboxResult> {
+      expectInnocent();
+      if (isSuspect(suspects, tenant)) {
+        return withLines(await house.quarantine.deliver(tenant, message, delivery, calls), locate);
+      }
+      const { isolate: loaded } = await openIsolate();
+      try {
+        return withLines(await loaded.deliver(delivery, calls, tenant), locate);
+      } catch (error) {
+        expectInnocent();
+        throw error;
+      }
+    }
+
+    const description = await retried(describe).catch(remember);
     return {
       description,
-      async deliver(delivery, calls) {
-        expectInnocent();
-        if (suspects.isSuspect(suspect)) {
-          return withLines(await house.quarantine.deliver(tenant, message, delivery, calls), locate);
-        }
-        const { isolate: loaded } = await openIsolate();
-        try {
-          return withLines(await loaded.deliver(delivery, calls, tenant), locate);
-        } catch (error) {
-          expectInnocent();
-          throw error;
-        }
-      },
+      deliver: (delivery, calls) => deliver(delivery, calls).catch(remember),
       forget(state) {
         void house.processes.peek(identity)?.then(
           ({ isolate: loaded }) => loaded.forget(state),
