@@ -17,6 +17,7 @@ export { describeExpressions } from "./describe-expressions.ts";
 export { describeLog, type SuiteCase } from "./describe-log.ts";
 export { describeOutbound } from "./describe-outbound.ts";
 export { describeOutboundStreams } from "./describe-outbound-streams.ts";
+export { describeSandbox } from "./describe-sandbox.ts";
 export { describeSecrets, type SecretsStore, secretsSuiteLimits } from "./describe-secrets.ts";
 export { createInProcessExpressions } from "./in-process-expressions.ts";
 export { createInProcessSandbox, type InProcessSandbox } from "./in-process-sandbox.ts";
@@ -31,6 +32,7 @@ export type {
   StreamReceiver,
   StreamReceiverAnswer,
 } from "./outbound-suite/stream-case.ts";
+export type { SandboxFixture } from "./sandbox-suite/sandbox-case.ts";
 export { createSeededRandom, type SeededRandom } from "./seeded-random.ts";
 export {
   createSimulatedNetwork,

@@ -80,8 +80,22 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   /** By isolate: what their requests carry. */
   const fixedHeaders = new Map<string, readonly [name: string, value: string]>();
 
-  async function start(project: string, attribution: Pick<Attribution, "callOf">): Promise<WorkerdProcess> {
+  function expectOpen(): void {
     if (isClosed) throw new SandboxError("unavailable", "The server is closing.");
+  }
+
+  /** Whatever the end of the server does to a compiler is no fault of the code. */
+  async function compile(code: SandboxCode): Promise<Compiled> {
+    expectOpen();
+    try {
+      return await options.compile(code);
+    } finally {
+      expectOpen();
+    }
+  }
+
+  async function start(project: string, attribution: Pick<Attribution, "callOf">): Promise<WorkerdProcess> {
+    expectOpen();
     const binary = workerdBinary();
     directory ??= makeDirectory();
     const needs = {
@@ -137,7 +151,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     const house = houseOf(code.project);
     // It boots while the code is compiled.
     house.processes.prepare();
-    const [{ script, locate }, { harness }] = await Promise.all([options.compile(code), workerModules()]);
+    const [{ script, locate }, { harness }] = await Promise.all([compile(code), workerModules()]);
     const identity = identityOf(code);
     const { path, slug, configuredAt } = place;
     const suspect = `${code.project} ${path} ${slug} ${configuredAt}`;
@@ -167,7 +181,8 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     function located(error: unknown): unknown {
       const { codeError } = error as { codeError?: CodeError };
       if (codeError === undefined) return error;
-      const { message: text, stack = "" } = locate(codeError);
+      const { message: said, stack = "" } = locate(codeError);
+      const text = withoutRuntime(said);
       const line = /^\s*at (.*)$/m.exec(stack)?.[1];
       return new SandboxError("code", line === undefined ? text : `${text} (at ${line})`);
     }
@@ -249,6 +264,11 @@ function loadMessage(code: SandboxCode, identity: string, modules: Record<string
     compatibilityFlags: [...new Set(["nodejs_compat", "nodejs_compat_populate_process_env", ...compatibilityFlags])],
     ...(limits === undefined ? {} : { limits }),
   };
+}
+
+/** What the runtime says around an error that the code threw while it was loaded: its lines are of no author's file. */
+function withoutRuntime(said: string): string {
+  return said.replace(/^Failed to start Worker:\s*(Uncaught )?/, "").replace(/\n\s+at processor\.js.*$/gm, "");
 }
 
 function withLines(result: SandboxResult, locate: Compiled["locate"]): SandboxResult {

@@ -48,15 +48,12 @@ const attributedFetch: typeof fetch = (input, init) => {
 };
 globalThis.fetch = attributedFetch;
 
-function log(level: string): (message: string, details?: unknown) => void {
-  return (message, details) => {
-    const call = calls.getStore();
-    if (call === undefined) return;
+function loggerOf(call: Call): Logger {
+  const log = (level: string) => (message: string, details?: unknown) =>
     tell(call, call.host.ask("log", JSON.stringify([level, String(message), jsonOf(details)])));
-  };
+  return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
 }
 
-const logger = Object.fromEntries(["debug", "info", "warn", "error"].map((level) => [level, log(level)]));
 for (const [method, level] of [
   ["debug", "debug"],
   ["log", "info"],
@@ -64,7 +61,10 @@ for (const [method, level] of [
   ["warn", "warn"],
   ["error", "error"],
 ] as const) {
-  console[method] = (...said: unknown[]) => log(level)(said.map(textOf).join(" "));
+  console[method] = (...said: unknown[]) => {
+    const call = calls.getStore();
+    if (call !== undefined) loggerOf(call)[level](said.map(textOf).join(" "));
+  };
 }
 
 function textOf(said: unknown): string {
@@ -111,7 +111,7 @@ export default class extends WorkerEntrypoint {
   #harness(): ReturnType<typeof createHarness> {
     known ??= createHarness(
       processor as Record<string, unknown>,
-      { logger: logger as unknown as Logger, fetch: attributedFetch, env: this.env as Record<string, string> },
+      { fetch: attributedFetch, env: this.env as Record<string, string> },
       limits,
     );
     return known;
@@ -124,6 +124,7 @@ function hostOf(call: Call): HarnessHost {
   const ask = async (question: Question, ...args: unknown[]) =>
     JSON.parse(await host.ask(question, JSON.stringify(args.filter((given) => given !== undefined))));
   return {
+    logger: loggerOf(call),
     append: (input, work) => ask("append", input ?? null, work),
     open: (work) => ask("open", work),
     begun: async (work) => ((await ask("begun", work)) === true ? signalOf(host, work) : undefined),
