@@ -25,6 +25,16 @@ export function memoryOf(pid) {
   return { now: megabytes("VmRSS"), peak: megabytes("VmHWM") };
 }
 
+/** Memory of the sandbox processes below a server in MB: what is theirs alone, and their share of the rest. */
+export function sandboxMemoryOf(pid) {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Number);
+  const sandboxes = children.filter((child) => readFileSync(`/proc/${child}/comm`, "utf8").trim() === "workerd");
+  const shares = sandboxes.map(
+    (child) => /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${child}/smaps_rollup`, "utf8"))[1],
+  );
+  return { processes: sandboxes.length, megabytes: sum(shares.map(Number)) / 1024 };
+}
+
 /** How many files a process may have open. Node raises its own limit to the hard one when it starts. */
 export function openFilesMax() {
   const [, hard] = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
