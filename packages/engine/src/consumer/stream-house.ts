@@ -91,9 +91,9 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
       const { events } = await readFresh(offset - 1, offset, undefined).catch(unreadable);
       return events[0];
     },
-    async state({ streamId, key, event, offset, slug, stillTrue }) {
+    async state({ streamId, key, event, offset, slug, depth = 1, stillTrue }) {
       const cause = { streamPath: stream.path, offset };
-      const source = { kind: "server" as const, slug, cause, depth: 1 };
+      const source = { kind: "server" as const, slug, cause, depth };
       const entries = [{ event, key, digest: "", source, onlyIfBorn: true }];
       const fence = (slices: Slices) => {
         if (stream.streamId !== streamId) {
