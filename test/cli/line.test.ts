@@ -13,19 +13,8 @@ import { run } from "./run.ts";
 const names = [
   ...["serve", "append", "tail", "read", "state", "streams", "delete", "pause", "resume"],
   ...["schedule", "schedules", "cancel", "subscribe", "subscriptions", "unsubscribe", "redeliver"],
-  ...[
-    "transform",
-    "transformers",
-    "untransform",
-    "why",
-    "run",
-    "replay",
-    "cursors",
-    "secrets",
-    "export",
-    "import",
-    "completion",
-  ],
+  ...["transform", "transformers", "untransform", "why", "run"],
+  ...["deploy", "undeploy", "processors", "replay", "cursors", "secrets", "export", "import", "completion"],
 ];
 
 const flagsIn = (help: string) => [...help.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag as string);
@@ -86,7 +75,7 @@ describe("completion", () => {
       ])
         .toString()
         .trim();
-    expect(complete("de")).toBe("delete");
+    expect(complete("del")).toBe("delete");
     expect(complete("import", "--co")).toBe("--control");
     expect(complete("completion", "z")).toBe("zsh");
     expect(complete("tail", "/me")).toBe("");
@@ -171,6 +160,13 @@ describe("wrong usage ends with 2 and one that helps", () => {
     [["cursors", "list"], "A path is expected"],
     [["cursors", "list", "/a", "s"], "cursors goes on with list <path>, or rm <path> <slug>"],
     [["cursors", "rm", "/a"], "cursors goes on with list <path>, or rm <path> <slug>"],
+    [["deploy"], 'Something is missing behind "deploy"'],
+    [["deploy", "a.ts"], "--path is missing"],
+    [["deploy", "/nowhere/a.ts", "--path", "/a"], "/nowhere/a.ts cannot be read"],
+    [["deploy", "a.ts", "--path", "/a", "--start-from", "head"], "--start-from is start, end or an offset"],
+    [["deploy", "a.ts", "--path", "/a", "--env", "=1"], "--env is NAME=VALUE"],
+    [["undeploy", "a"], "--path is missing"],
+    [["processors"], 'Something is missing behind "processors"'],
     [["secrets"], 'Something is missing behind "secrets"'],
     [["secrets", "get", "A"], "secrets goes on with set, list or rm"],
     [["secrets", "set"], "The name of a secret is expected"],

@@ -89,6 +89,7 @@ describe("what it says", () => {
       "cors-origin",
       "allow-forms-from",
       "allow-private-destinations",
+      "egress-allow",
       "log-level",
       "help",
     ];
@@ -115,6 +116,8 @@ describe("wrong usage ends with 2, says what is wrong on stderr, and starts noth
     usage(["serve", "--public-url", "streams.example.org"], "--public-url is a URL"),
     usage(["serve", "--token-file", "/nowhere/token"], "--token-file /nowhere/token cannot be read"),
     usage(["serve", "--host", "0.0.0.0"], "--token-file"),
+    usage(["serve", "--egress-allow", "api.example.com/v1"], "--egress-allow: expected a host"),
+    usage(["serve", "--egress-allow", "demo="], "--egress-allow is HOST[,HOST], PROJECT=HOST[,HOST] or none"),
     usage(["serve", "--host", "::"], "--insecure"),
     usage(["serve", "--host", "192.0.2.1"], "can be reached by others"),
   ])("%j", async (args, words) => {

@@ -59,6 +59,15 @@ export const actions: readonly Action[] = [
     run: (s, server, path) => fact(s, server, path, "schedule-cancelled", { slug: scheduleOf(s) }),
   },
   { name: "state", weight: 4, run: (s, server, path) => void judgeState(s, server, path) },
+  {
+    name: "end sandbox",
+    weight: 2,
+    run(s, server) {
+      if (!s.profile.sandboxed) return;
+      s.say(`the sandbox of ${server.name} ends`);
+      server.endSandbox();
+    },
+  },
   { name: "stop server", weight: 1, run: (s, server) => stopServer(s, server) },
 ];
 

@@ -5,6 +5,7 @@
 import { createEngine, type Engine, HeadConflict, processorKind, type Secrets } from "@millrace/engine";
 import { isStreamError } from "@millrace/protocol";
 import {
+  createInProcessSandbox,
   createManualClock,
   createSeededRandom,
   type InterceptedCall,
@@ -30,6 +31,8 @@ export interface Operation {
 export interface Gate {
   server: Server;
   what: string;
+  /** Of code that is gone when its sandbox ends. */
+  inSandbox: boolean;
   open(): void;
   fail(): void;
 }
@@ -45,6 +48,8 @@ export interface Server {
   gone: boolean;
   /** It came to an orderly end: nothing comes from it any more. */
   stopped: boolean;
+  /** What runs in its sandbox is interrupted, and all states there are gone. */
+  endSandbox(): void;
 }
 
 export interface ServerNeeds {
@@ -55,6 +60,8 @@ export interface ServerNeeds {
   now: number;
   seed: number;
   openStreams: number;
+  /** Deployed processors run in a sandbox, not in the server. */
+  sandboxed: boolean;
   wrong(message: string): void;
 }
 
@@ -63,7 +70,7 @@ export class DiskFault extends Error {
 }
 
 export function startServer(needs: ServerNeeds): Server {
-  const { name, disk, network, observer, now, seed, openStreams, wrong } = needs;
+  const { name, disk, network, observer, now, seed, openStreams, sandboxed, wrong } = needs;
   const clock = createManualClock(now);
   const random = createSeededRandom(seed);
 
@@ -75,10 +82,11 @@ export function startServer(needs: ServerNeeds): Server {
     });
   }
 
-  function gate(what: string): Promise<void> {
-    return new Promise((open, reject) => {
-      server.gates.push({ server, what, open, fail: () => reject(new Error(`${what} fails`)) });
-    });
+  function gateOf(inSandbox: boolean) {
+    return (what: string): Promise<void> =>
+      new Promise((open, reject) => {
+        server.gates.push({ server, what, inSandbox, open, fail: () => reject(new Error(`${what} fails`)) });
+      });
   }
 
   const chance = createSeededRandom(seed + 1);
@@ -89,8 +97,12 @@ export function startServer(needs: ServerNeeds): Server {
   const load: typeof kind.load = async ({ slug, epoch, configuredAt }, place) => {
     const payload = (await place.eventAt(configuredAt))?.payload as { script?: string } | undefined;
     if (!payload?.script?.startsWith(slug)) throw new Error(`${place.path}|${configuredAt} holds no code of ${slug}`);
-    return processorOf(observer.seat({ path: place.path, slug, epoch, configuredAt }, gate));
+    return processorOf(observer.seat({ path: place.path, slug, epoch, configuredAt }, gateOf(false)));
   };
+  const sandbox = createInProcessSandbox({
+    statesMax: 2,
+    exportsOf: (_, place) => ({ default: processorOf(observer.seat(place, gateOf(true))) }),
+  });
 
   const server: Server = {
     name,
@@ -100,6 +112,10 @@ export function startServer(needs: ServerNeeds): Server {
     stopping: false,
     gone: false,
     stopped: false,
+    endSandbox() {
+      sandbox.crash();
+      server.gates = server.gates.filter(({ inSandbox }) => !inSandbox);
+    },
     get engine() {
       return engine;
     },
@@ -109,11 +125,11 @@ export function startServer(needs: ServerNeeds): Server {
     directory: interceptDirectory(disk.directory, ask),
     clock,
     random,
-    expressions: createRules(() => (chance.integer(6) === 0 ? gate("evaluation") : undefined)),
+    expressions: createRules(() => (chance.integer(6) === 0 ? gateOf(false)("evaluation") : undefined)),
     outbound: network.wayOut(server),
     secrets,
     limits: { openStreams },
-    consumers: [{ ...kind, load }],
+    ...(sandboxed ? { sandbox } : { consumers: [{ ...kind, load }] }),
     onFailure: (error) => {
       if (!isExpected(error)) wrong(`${name} failed: ${(error as Error).stack ?? error}`);
     },

@@ -41,7 +41,8 @@ test.runIf(only === undefined)(
     expect(commits).toBeGreaterThan(seeds * (steps / 20));
     expect(calls).toBeGreaterThan(seeds * (steps / 20));
     expect(arrivals).toBeGreaterThan(seeds * (steps / 20));
-    expect(frames).toBeGreaterThan(seeds * (steps / 20));
+    // Sockets are one of the ways in which a subscription delivers.
+    expect(frames).toBeGreaterThan(seeds * (steps / 60));
   },
   60_000 + seeds * steps * 10,
 );

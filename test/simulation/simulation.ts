@@ -20,6 +20,8 @@ export interface Profile {
   jumps: boolean;
   /** Of packets. */
   losses: number;
+  /** Deployed processors run in a sandbox that ends now and then. */
+  sandboxed: boolean;
 }
 
 export type Outcome = "fails" | "fails after it happened" | "dies before" | "dies behind";
@@ -100,7 +102,7 @@ export function createSimulation(seed: number): Simulation {
       const name = `server ${++started}`;
       const skew = profile.jumps && random.integer(4) === 0 ? (random.integer(3) - 1) * random.integer(30_000) : 0;
       const needs = { name, disk, network, observer, now: simulation.now + skew, seed: random.integer(2 ** 31), wrong };
-      const server = startServer({ ...needs, openStreams: profile.openStreams });
+      const server = startServer({ ...needs, openStreams: profile.openStreams, sandboxed: profile.sandboxed });
       simulation.servers.push(server);
       simulation.say(`${name} starts${skew === 0 ? "" : `, its clock ${skew} ms off`}`);
       return server;
@@ -174,6 +176,7 @@ function profileOf(random: SeededRandom): Profile {
     openStreams: random.pick([10_000, 10_000, 2]),
     jumps: random.integer(2) === 0,
     losses: random.pick([0, 0.05, 0.2]),
+    sandboxed: random.integer(2) === 0,
   };
 }
 

@@ -1,4 +1,5 @@
 /** The stream: append, readers, consumers, ports. No Node imports; the host picks the adapters. */
+export { mayCarryCode, type SplitRecord, splitCode } from "./code-of-record.ts";
 export { type Configuration, processorKind } from "./consumer/processors.ts";
 export type { ConsumerKind, ConsumerPlace } from "./consumer/spec.ts";
 export {

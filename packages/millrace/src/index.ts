@@ -14,6 +14,7 @@ export {
   type EgressLimits,
 } from "./sandbox/egress/egress-gate.ts";
 export { createEgressRules, type EgressOptions, type EgressRule } from "./sandbox/egress/egress-rules.ts";
+export { type OwnNames, ownOrigins } from "./sandbox/egress/own-origins.ts";
 export type { EgressCause } from "./sandbox/egress/own-server.ts";
 export { createFileSecrets, type FileSecretsOptions } from "./secrets/file-secrets.ts";
 export type { KeptSecrets } from "./secrets/kept-secrets.ts";

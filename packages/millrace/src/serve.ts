@@ -30,12 +30,12 @@ export interface ServeOptions extends BundlerOptions {
   limits?: Partial<Limits>;
   /** Lets webhooks lead to this machine and to private networks: for development and tests. */
   allowPrivateDestinations?: boolean;
+  /** The hosts that deployed code may ask, by project; every public one without it. */
+  egress?: EgressOptions;
+  /** Under which the server is reached from outside. */
+  publicUrl?: string;
   /** What secrets are sealed with, instead of a key file in the data directory: 32 bytes, as hex or base64. */
   secretsKey?: string;
-  /** Which hosts deployed code may ask: every public one without it. */
-  egress?: EgressOptions;
-  /** Under which the server is reached from outside, such as https://streams.example.org. */
-  publicUrl?: string;
   /** False: deployed processors are stored and do not run, and no source is bundled. */
   sandbox?: boolean;
   /**

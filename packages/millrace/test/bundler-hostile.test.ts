@@ -28,8 +28,8 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
-function bundlerOf(limits: NonNullable<Parameters<typeof createBundler>[0]>["limits"] & object): Bundler {
-  return createBundler({ npmRegistry: registry.url, limits });
+function bundlerOf(limits: Parameters<typeof createBundler>[1]): Bundler {
+  return createBundler({ npmRegistry: registry.url }, limits);
 }
 
 function using(name: string, by = bundler, signal = new AbortController().signal): Promise<Bundled> {

@@ -1,12 +1,12 @@
 /** What becomes of the modules of a deployed processor: one script, or words that its author can act on. */
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import type { CodeError, SandboxError } from "@millrace/engine";
 import { transformSync } from "esbuild";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { authorsLines } from "../dist/sandbox/authors-lines.js";
 import { type CompiledProcessor, createCompiler } from "../dist/sandbox/compile.js";
 
@@ -88,6 +88,11 @@ test.each<[string, Record<string, string>, RegExp]>([
   ["outside, by path", { "processor.ts": 'import "../../etc/passwd"' }, /is none of the modules/],
   ["outside, absolute", { "processor.ts": 'import "/etc/passwd"' }, /is none of the modules/],
   ["outside, by URL", { "processor.ts": 'import "file:///etc/passwd"' }, /is none of the modules/],
+  [
+    "a very long name",
+    { "processor.ts": `import "${"x".repeat(1_000_000)}"` },
+    /^processor\.ts:1:8: "x{999}\n {4}import "x{191,193}$/,
+  ],
   ["from the network", { "processor.ts": 'import "https://example.com/a.js"' }, /is none of the modules/],
 ])("%s is told with its place", async (_, modules, message) => {
   const fault = await faultOf(modules);
@@ -200,17 +205,48 @@ test.each<[string, string, string]>([
   expect(authorsLines({ name: "Error", message: "x", stack }, map).stack).toBe(expected);
 });
 
-test("no compiler outlives its compiler's end", async () => {
-  if (!existsSync("/proc")) return expect(process.platform).not.toBe("linux");
-  const ending = createCompiler();
-  await ending.compile({ modules: { "a.js": "export default 1" }, main: "a.js" });
-  const ours = () =>
-    execFileSync("ps", ["-A", "-o", "ppid=,pgid=,args="], { encoding: "utf8" })
-      .split("\n")
-      .filter((line) => line.trim().startsWith(`${process.pid} `) && line.includes("compile/compiler.js")).length;
-  const before = ours();
-  ending.close();
-  await expect.poll(ours, { timeout: 10_000 }).toBe(before - 1);
+interface Listed {
+  pid: number;
+  args: string;
+}
+
+function childrenOf(parent: number): Listed[] {
+  const listed = execFileSync("ps", ["-A", "-o", "pid=,ppid=,args="], { encoding: "utf8" }).trim().split("\n");
+  return listed.flatMap((line) => {
+    const [pid, ppid, ...args] = line.trim().split(/\s+/);
+    return Number(ppid) === parent ? [{ pid: Number(pid), args: args.join(" ") }] : [];
+  });
+}
+
+const compilersOf = (parent: number) => childrenOf(parent).filter(({ args }) => args.includes("compile/compiler.js"));
+
+function isAlive({ pid }: Listed): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+describe("the processes of a compiler end", () => {
+  test("when it is closed", async () => {
+    const ending = createCompiler();
+    await ending.compile({ modules: { "a.js": "export default 1" }, main: "a.js" });
+    const before = compilersOf(process.pid).length;
+    ending.close();
+    await expect.poll(() => compilersOf(process.pid).length, { timeout: 10_000 }).toBe(before - 1);
+  });
+
+  test("when the server is killed, also while they are busy", async () => {
+    const program = fileURLToPath(new URL("./compile-slowly.mjs", import.meta.url));
+    const server = spawn(process.execPath, [program], { stdio: "ignore" });
+    const pid = server.pid as number;
+    const family = () => compilersOf(pid).flatMap((compiler) => [compiler, ...childrenOf(compiler.pid)]);
+    await expect.poll(() => family().length, { timeout: 10_000 }).toBe(2);
+    const processes = family();
+    server.kill("SIGKILL");
+    await expect.poll(() => processes.filter(isAlive), { timeout: 10_000 }).toEqual([]);
+  });
 });
 
 function errorOf(act: () => void): CodeError {

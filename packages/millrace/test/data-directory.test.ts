@@ -64,7 +64,7 @@ describe("a server refuses", () => {
     const db = new Database(file);
     db.pragma("user_version = 7");
     db.close();
-    expectRefusal(await serve(data), /millrace\.db has schema version 7; this Millrace knows versions up to 2\./);
+    expectRefusal(await serve(data), /millrace\.db has schema version 7; this Millrace knows versions up to 3\./);
   });
 
   test.each([

@@ -50,6 +50,27 @@ CREATE TABLE keys (
 CREATE TABLE snapshots (stream INTEGER PRIMARY KEY, offset INTEGER NOT NULL, state TEXT NOT NULL);
 `;
 
+/** What made version 2 of it, as it was. */
+const upgradeToVersion2 = `
+ALTER TABLE streams ADD COLUMN wake_at INTEGER;
+ALTER TABLE streams ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX streams_wakes ON streams (wake_at) WHERE wake_at IS NOT NULL;
+CREATE TABLE progress (
+  stream INTEGER NOT NULL,
+  consumer TEXT NOT NULL,
+  text TEXT NOT NULL,
+  PRIMARY KEY (stream, consumer)
+) WITHOUT ROWID;
+CREATE TABLE consumer_snapshots (
+  stream INTEGER NOT NULL,
+  consumer TEXT NOT NULL,
+  offset INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  PRIMARY KEY (stream, consumer)
+) WITHOUT ROWID;
+PRAGMA user_version = 2;
+`;
+
 const at = Date.UTC(2026, 0, 1);
 const cleanups: (() => unknown)[] = [];
 
@@ -148,6 +169,35 @@ test("everything of version 1 is there after the upgrade, can be added to, and a
   expect((await directory.wakes({ after: 0, through: at + 5, limit: 5 })).wakes).toHaveLength(1);
 });
 
+test("a deployment of version 2 stays as it is, and the next of the same code is kept apart", async () => {
+  const data = temporary();
+  const file = writeVersion1(data);
+  const type = "https://events.iterate.com/events/stream/dynamic-worker/configured";
+  const deployment = body(type, { slug: "p", script: "x".repeat(5_000) });
+  const db = new Database(file);
+  db.exec(upgradeToVersion2);
+  db.prepare("INSERT INTO records (position, stream, last, count, at, body) VALUES (14, 1, 4, 1, ?, ?)").run(
+    at,
+    deployment,
+  );
+  db.close();
+  const directory = open(data);
+  expect(existsSync(`${file}.version-2`)).toBe(true);
+  const log = directory.log("public", "/a");
+  const { head } = await log.load();
+  await log.append({ first: 5, records: [deployment], at, keys: [] }, head);
+  const { records } = await log.read({ after: 3, through: 5, maxEvents: 10, maxBytes: 1e6 });
+  expect(records).toEqual([deployment, deployment]);
+  const look = new Database(file, { readonly: true });
+  cleanups.push(() => look.close());
+  expect(look.pragma("user_version", { simple: true })).toBe(3);
+  const lengths = look.prepare("SELECT length(body), code FROM records WHERE stream = 1 AND last > 3").raw().all();
+  expect(lengths).toEqual([
+    [deployment.length, null],
+    [deployment.length - 5_002, 1],
+  ]);
+});
+
 test("a server starts on it, once upgraded it is not upgraded again, and the copy is a database to go back to", async () => {
   const data = temporary();
   const file = writeVersion1(data);
@@ -185,7 +235,7 @@ test.each([".version-1", ".version-1.part"])(
     const file = writeVersion1(data);
     mkdirSync(path.join(file + name, "in the way"), { recursive: true });
     expect(() => createSqliteDirectory({ directory: data, onFatal: () => {} })).toThrow(
-      /^.*millrace\.db has schema version 1 and is copied to .*millrace\.db\.version-1 before it is upgraded to 2; that failed \(.*\)\. Nothing was changed\. Make room .* start again\.$/,
+      /^.*millrace\.db has schema version 1 and is copied to .*millrace\.db\.version-1 before it is upgraded to 3; that failed \(.*\)\. Nothing was changed\. Make room .* start again\.$/,
     );
     expectVersion1(file);
     rmSync(file + name, { recursive: true });

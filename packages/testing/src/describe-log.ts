@@ -6,6 +6,7 @@
  */
 import { appendCases } from "./log-suite/append-cases.ts";
 import { claimCases } from "./log-suite/claim-cases.ts";
+import { codeCases } from "./log-suite/code-cases.ts";
 import { keyCases } from "./log-suite/key-cases.ts";
 import { listCases } from "./log-suite/list-cases.ts";
 import type { LogStore } from "./log-suite/log-case.ts";
@@ -30,6 +31,7 @@ export function describeLog(create: () => Promise<LogStore>, { persistent }: { p
   const cases = [
     ...appendCases,
     ...readCases,
+    ...codeCases,
     ...keyCases,
     ...claimCases,
     ...removalCases,

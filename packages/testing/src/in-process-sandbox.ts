@@ -10,6 +10,7 @@ import {
   type SandboxCode,
   SandboxError,
   type SandboxedProcessor,
+  type SandboxPlace,
 } from "@millrace/engine";
 
 export interface InProcessSandbox extends Sandbox {
@@ -21,22 +22,26 @@ export interface InProcessSandbox extends Sandbox {
 
 const limits = { statesMax: 1_000, stateCharactersMax: 8 * 1024 * 1024 };
 
-/** @param statesMax how many states it holds for one piece of code */
-export function createInProcessSandbox({
-  statesMax = limits.statesMax,
-}: {
+export interface InProcessSandboxOptions {
+  /** How many states it holds for one piece of code. */
   statesMax?: number;
-} = {}): InProcessSandbox {
+  /** What a module exports, asked for by each life of the sandbox; without it the source is run. */
+  exportsOf?(code: SandboxCode, place: SandboxPlace): Record<string, unknown>;
+}
+
+export function createInProcessSandbox(options: InProcessSandboxOptions = {}): InProcessSandbox {
+  const { statesMax = limits.statesMax, exportsOf } = options;
   const running = new Set<(message: string) => void>();
   let life = 0;
   let loads = 0;
 
-  async function load(code: SandboxCode): Promise<SandboxedProcessor> {
+  async function load(code: SandboxCode, place: SandboxPlace): Promise<SandboxedProcessor> {
     loads++;
-    const module = await importSource(code);
+    const imported = exportsOf === undefined ? await importSource(code) : {};
+    const module = () => exportsOf?.(code, place) ?? imported;
     const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
     const surroundings = { logger, fetch: (...args: Parameters<typeof fetch>) => fetch(...args), env: code.env };
-    const start = () => createHarness(module, surroundings, { ...limits, statesMax });
+    const start = () => createHarness(module(), surroundings, { ...limits, statesMax });
     let harness = start();
     let born = life;
     return {

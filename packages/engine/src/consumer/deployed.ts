@@ -67,9 +67,9 @@ async function load(sandbox: Sandbox, spec: ConsumerSpec, place: ConsumerPlace):
   const payload = await configurationOf<DeployedPayload>(spec, place);
   const code = codeOf(place.project, payload, await environmentOf(spec, place));
   const { path } = place;
-  const { slug, configuredAt } = spec;
+  const { slug, epoch, configuredAt } = spec;
   try {
-    const sandboxed = await sandbox.load(code, { path, slug, configuredAt });
+    const sandboxed = await sandbox.load(code, { path, slug, epoch, configuredAt });
     return { open: (opening) => openSandboxed(sandboxed, slug, opening) };
   } catch (error) {
     if (!isSandboxError(error) || error.reason === "code") throw error;

@@ -37,56 +37,74 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   const { description } = sandboxed;
   const { house } = opening;
   const types = description.types === undefined ? undefined : new Set(description.types);
-  const name = `${house.streamId()} ${slug} ${opening.name}`;
+  // Another version of the same code may be at its end while this one begins: each has its own.
+  const name = `${house.streamId()} ${slug} ${house.random.id()}`;
   const initial: StoredState = { offset: 0, state: JSON.stringify(description.initialState) };
   /** From where the state can be made again. */
   let kept = opening.stored ?? initial;
-  /** The sandbox has the state up to here, if it has it. */
-  let base = kept.offset;
-  let given: string | undefined = kept.state;
+  /** Up to here it was folded in the sandbox, which may have lost it since. */
+  let settled = kept.offset;
+  /** Whether the sandbox was given it and has not failed since. */
+  let isPlaced = false;
+  /** Everything up to here was handed over. */
   let offset = kept.offset;
   let queue: StreamEvent[] = [];
   let snapshotOffset = kept.offset;
   let fresh: StoredState | undefined;
 
-  /** One delivery, once the state that it builds on is there. */
+  /**
+   * One delivery, once the state that it builds on is there. What is handed over counts as folded from here on: a hook
+   * may be left behind, and the next delivery does not wait for its end. Where it was not, it is made again.
+   */
   async function ask(part: Pick<SandboxDelivery, "call" | "wantState">, calls: SandboxCalls): Promise<SandboxResult> {
-    for (let rebuilds = 0; ; rebuilds++) {
-      const events = queue;
-      const result = await deliverOnce({ ...part, events }, calls);
-      if (result.is !== "state-missing") {
-        queue = queue.slice(events.length);
-        return result;
-      }
+    const before = settled;
+    const events = queue;
+    settled = events.at(-1)?.offset ?? before;
+    queue = [];
+    const wantState = part.wantState === true || isWorthKeeping(settled);
+    const given = !isPlaced && kept.offset === before ? { given: kept.state } : {};
+    isPlaced = true;
+    const first = { ...part, ...given, base: before, events, wantState };
+    let result = await deliver(withoutRepeatedEvent(first), calls);
+    for (let rebuilds = 0; result.is === "state-missing"; rebuilds++) {
       if (rebuilds === rebuildsMax) throw unavailable(`The sandbox did not keep the state of ${slug}.`);
       await rebuild();
+      result = await deliver({ ...part, ...fromKept(), base: settled, events: [], wantState }, calls);
     }
-  }
-
-  async function deliverOnce(
-    part: Pick<SandboxDelivery, "call" | "wantState" | "events">,
-    calls: SandboxCalls,
-  ): Promise<SandboxResult> {
-    const last = part.events.at(-1)?.offset ?? base;
-    const wantState = part.wantState === true || isWorthKeeping(last);
-    const from = given === undefined ? {} : { given };
-    const result = await deliver({ ...part, ...from, state: name, base, wantState }, calls);
-    if (result.is === "state-missing") return result;
-    if (result.is === "fold-failed") throw new FoldError(result.offset, `reduce failed: ${textOf(result.error)}`);
-    given = undefined;
-    base = last;
-    for (const { offset: at, fault } of result.passedOver) await opening.passedOver(at, fault);
-    if (result.is === "done" && result.state !== undefined) keep({ offset: base, state: result.state });
     return result;
   }
 
-  async function deliver(delivery: SandboxDelivery, calls: SandboxCalls): Promise<SandboxResult> {
+  function fromKept(): { given?: string } {
+    return kept.offset === settled ? { given: kept.state } : {};
+  }
+
+  /** Up to where it was, from what is known and the log. Should it vanish once more meanwhile, whoever asks finds out. */
+  async function rebuild(): Promise<void> {
+    let base = kept.offset;
+    let given: { given?: string } = { given: kept.state };
+    for (let after = base; after < settled; ) {
+      const { events, through } = await house.read(after, settled, { types, shared: false });
+      const result = await deliver({ ...given, base, events }, quiet);
+      if (result.is === "state-missing") return;
+      base = events.at(-1)?.offset ?? base;
+      given = {};
+      after = through;
+    }
+  }
+
+  /** Rejects with FoldError, and with what the consumer takes for no fault of the code. */
+  async function deliver(delivery: Omit<SandboxDelivery, "state">, calls: SandboxCalls): Promise<SandboxResult> {
     try {
-      return await sandboxed.deliver(delivery, calls);
+      const result = await sandboxed.deliver({ ...delivery, state: name }, calls);
+      if (result.is === "done" && result.state !== undefined) keep(delivery, result.state);
+      if (result.is === "fold-failed") throw new FoldError(result.offset, `reduce failed: ${textOf(result.error)}`);
+      const passedOver = result.is === "state-missing" ? [] : result.passedOver;
+      for (const { offset: at, fault } of passedOver) await opening.passedOver(at, fault);
+      return result;
     } catch (error) {
+      // Whatever was there may be gone.
+      isPlaced = false;
       if (!isSandboxError(error)) throw error;
-      // Whatever was there may be gone; whoever is called next is given the state.
-      given = undefined;
       if (error.reason === "interrupted") throw new InterruptedError(error.message);
       if (error.reason === "unavailable") throw unavailable(error.message);
       throw new FoldError(delivery.events.at(-1)?.offset ?? delivery.base, error.message);
@@ -98,26 +116,14 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     return at - snapshotOffset >= Math.max(snapshotEvents, kept.state.length / charactersOfEvent);
   }
 
-  function keep(state: StoredState): void {
-    const isFresh = isWorthKeeping(state.offset);
-    kept = state;
+  function keep({ base, events }: Pick<SandboxDelivery, "base" | "events">, state: string): void {
+    const at = events.at(-1)?.offset ?? base;
+    if (at <= kept.offset) return;
+    const isFresh = isWorthKeeping(at);
+    kept = { offset: at, state };
     if (!isFresh) return;
-    snapshotOffset = state.offset;
-    fresh = state;
-  }
-
-  /** Up to `base`, from what is known and the log. Should it vanish once more meanwhile, whoever asks next finds out. */
-  async function rebuild(): Promise<void> {
-    const through = base;
-    base = kept.offset;
-    given = kept.state;
-    for (let after = base; after < through; ) {
-      const page = await house.read(after, through, { types, shared: false });
-      const result = await deliverOnce({ events: page.events }, quiet);
-      if (result.is === "state-missing") break;
-      after = page.through;
-    }
-    base = through;
+    snapshotOffset = at;
+    fresh = kept;
   }
 
   async function settleNow(): Promise<void> {
@@ -159,13 +165,12 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     afterAppend({ event, attempt, ...tools }) {
       // What is only folded waits, and goes along with the next call, or is settled before the consumer rests.
       if (!description.hasAfterAppend) return undefined;
-      const isFolded = queue.at(-1)?.offset !== event.offset;
-      return callHook({ hook: "afterAppend", attempt, ...(isFolded ? { event } : {}) }, event.offset, tools);
+      return callHook({ hook: "afterAppend", attempt, event }, event.offset, tools);
     },
     afterCatchUp({ streamPath, missed, interrupted, ...tools }) {
       const about = { ...(missed && { missed: { ...missed } }), ...(interrupted && { interrupted }) };
       const call = { hook: "afterCatchUp", streamPath, ...about } as SandboxCall;
-      return callHook(call, Math.max(base, 1), tools);
+      return callHook(call, Math.max(settled, 1), tools);
     },
     isHolding: () => false,
     close() {
@@ -187,6 +192,13 @@ const quiet: SandboxCalls = {
   refused: () => {},
 };
 
+/** The event that is acted on goes over once. */
+function withoutRepeatedEvent<Delivery extends Omit<SandboxDelivery, "state">>(delivery: Delivery): Delivery {
+  const { call, events } = delivery;
+  if (call?.hook !== "afterAppend" || call.event?.offset !== events.at(-1)?.offset) return delivery;
+  return { ...delivery, call: { hook: call.hook, attempt: call.attempt } };
+}
+
 /** What a hook of the code threw, as if it had been thrown here. */
 function errorOf(error: CodeError): Error {
   const message = textOf(error);
@@ -194,9 +206,10 @@ function errorOf(error: CodeError): Error {
   return new StreamError(error.code as "unavailable", error.message, (error.data ?? {}) as never);
 }
 
-/** The message, and the first of the author's own lines. */
+/** The message, and the first of the author's own lines: who called a package, not where in it. */
 function textOf({ name, message, stack = "" }: CodeError): string {
-  const line = /^\s*at .*$/m.exec(stack)?.[0].trim();
+  const lines = stack.match(/^\s*at .*$/gm) ?? [];
+  const line = (lines.find((each) => /:\d+\)?$/.test(each) && !each.includes("node_modules/")) ?? lines[0])?.trim();
   const what = name === "Error" || message.startsWith(`${name}:`) ? message : `${name}: ${message}`;
   return line === undefined ? what : `${what} (${line})`;
 }

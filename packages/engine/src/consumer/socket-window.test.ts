@@ -92,6 +92,25 @@ test("the cursor stays in front of the first that is not acknowledged, whatever 
   expect(offsets(peer)).toEqual(range(4, 8));
 });
 
+test("a replay of an event that lies ahead is not mixed up with that event's own turn", async () => {
+  const { peer, ack } = patientPeer();
+  const world = await prepared(peer);
+  await world.append("/s", [
+    subscriptionEvent("event-replay-requested", { slug: "live", offset: 6 }),
+    { type: "a" },
+    { type: "a" },
+  ]);
+  await pass(world, 500);
+  expect(offsets(peer)).toEqual([6]);
+  ack(6);
+  await pass(world, 500);
+  expect(offsets(peer)).toEqual([6, 5, 6]);
+  ack(5);
+  ack(6);
+  await pass(world, 2_000);
+  expect([await cursor(world), peer.ends, offsets(peer)]).toEqual([6, [], [6, 5, 6]]);
+});
+
 test("each has its time from when it is the first that waits", async () => {
   const { peer, ack } = patientPeer();
   const world = await prepared(peer, { timeoutSeconds: 10 });

@@ -79,7 +79,8 @@ export function createSocket(
     try {
       if (unsent !== undefined) await sendInTurn(unsent, signal);
       const acknowledged = (line as Line).acknowledged(offset, timeoutMs, signal);
-      isWaiting = true;
+      // A replay may be of an event that lies ahead: it would be sent twice, and which of them is acknowledged?
+      isWaiting = unsent?.again !== true || offset < turn;
       void sendAhead();
       await acknowledged;
       if (unsent?.again !== true) proven = offset;

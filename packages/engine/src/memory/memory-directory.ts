@@ -19,6 +19,7 @@ import {
   type StreamSummary,
   type Wake,
 } from "../ports/log.ts";
+import { createSharedCode, type Kept, recordOf } from "./shared-code.ts";
 
 /** One life of a stream. The head names it, so that a late settle never touches a later life. */
 interface Life {
@@ -32,7 +33,7 @@ interface Life {
   paused: boolean;
   deleted: boolean;
   claim: Claim | null;
-  records: string[];
+  records: Kept[];
   keys: Map<string, KeyEntry>;
   snapshot: Snapshot | undefined;
   wakeAt: number | null;
@@ -60,6 +61,7 @@ export function createMemoryDirectory(): Directory {
   const sleeping = new Set<Life>();
   /** By position less one: the first position is 1, so that 0 is before everything. */
   const positions: Visible[] = [];
+  const code = createSharedCode();
 
   const idOf = (project: string, path: string) => project + path;
 
@@ -118,7 +120,7 @@ export function createMemoryDirectory(): Directory {
         const life = commit.birth === undefined ? (current() as Life) : bear(project, path, commit);
         if (commit.birth === undefined) checkRevision(expected);
         if (commit.birth !== undefined) lives.set(idOf(project, path), life);
-        for (const record of commit.records) life.records.push(record);
+        for (const record of commit.records) life.records.push(code.keep(project, record));
         for (const entry of commit.keys) life.keys.set(entry.key, entry);
         life.head = commit.first + commit.records.length - 1;
         if (commit.records.length > 0) life.lastEventAt = commit.at;
@@ -137,6 +139,7 @@ export function createMemoryDirectory(): Directory {
         const life = current();
         if (life === undefined || life.deleted) throw new HeadConflict(`${path} has no stream`);
         life.deleted = true;
+        code.release(project, life.records);
         life.records = [];
         life.keys = new Map();
         life.snapshot = undefined;
@@ -154,7 +157,7 @@ export function createMemoryDirectory(): Directory {
         const records: string[] = [];
         let bytes = 0;
         for (let offset = first; offset <= Math.min(through, life.head) && records.length < maxEvents; offset++) {
-          const record = life.records[offset - life.birthOffset] as string;
+          const record = recordOf(life.records[offset - life.birthOffset] as Kept);
           bytes += record.length;
           if (records.length > 0 && bytes > maxBytes) break;
           records.push(record);
@@ -242,7 +245,7 @@ export function createMemoryDirectory(): Directory {
         if (life.project !== project || life.deleted) continue;
         if (life.path !== prefix && !isBelow(life.path, prefix)) continue;
         const start = first - life.birthOffset;
-        const records = life.records.slice(start, start + count);
+        const records = life.records.slice(start, start + count).map(recordOf);
         events += count;
         for (const record of records) bytes += record.length;
         if (commits.length > 0 && (events > maxEvents || bytes > maxBytes)) break;

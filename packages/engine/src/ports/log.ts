@@ -3,7 +3,8 @@
  * handles on the same store, so that a commit is one self-contained record that the store writes or does not write.
  *
  * A *record* is the JSON text of an event behind its `streamPath` and `offset`, without the opening brace:
- * `"type":"hello","payload":{},"createdAt":"..."}`. It contains no line break. The log never looks into it.
+ * `"type":"hello","payload":{},"createdAt":"..."}`. It contains no line break. The log never looks into it, but may keep
+ * the code of deployments once (code-of-record.ts): whoever reads is given each record as it was appended.
  *
  * `testing` exports the suite that every adapter passes: `describeLog`.
  */

@@ -13,7 +13,10 @@ export interface StreamRequest {
   method: string;
   /** Without those of the connection: where the message ends and whose it is, the adapter says itself. */
   headers: HeaderList;
-  /** Sent as it comes, and no quicker than the other side takes it. `length` where it is known, in bytes. */
+  /**
+   * Sent as it comes, and no quicker than the other side takes it; the head may wait for its first byte. `length` where
+   * it is known, in bytes.
+   */
   body?: { stream: ReadableStream<Uint8Array>; length?: number };
   /** From the call until the request is on its way: a free connection, the name, the connection, TLS. */
   connectMs: number;

@@ -29,6 +29,8 @@ export interface SandboxLimits {
 export interface SandboxPlace {
   path: string;
   slug: string;
+  /** Offset of the event that started its cursor. */
+  epoch: number;
   /** Offset of the configuration that brought it. */
   configuredAt: number;
 }

@@ -17,6 +17,7 @@ interface OpenWork {
   end(error?: Error): void;
 }
 
+const never = new Promise<never>(() => {});
 const over: CodeError = { name: "Error", message: "This call is over." };
 
 export function createBridge(calls: SandboxCalls): Bridge {
@@ -39,15 +40,22 @@ export function createBridge(calls: SandboxCalls): Bridge {
     return { begins: ended !== undefined };
   }
 
+  async function answerOf(append: () => ReturnType<SandboxCalls["append"]>): ReturnType<Bridge["append"]> {
+    if (interrupted !== undefined) return never;
+    try {
+      return { event: await append() };
+    } catch (error) {
+      return { error: codeErrorOf(error) };
+    }
+  }
+
   return {
     async append(input, work) {
       const append = work === undefined ? calls.append : works.get(work)?.append;
-      if (append === undefined || interrupted !== undefined) return { error: over };
-      try {
-        return { event: await append(input as Parameters<SandboxCalls["append"]>[0]) };
-      } catch (error) {
-        return { error: codeErrorOf(error) };
-      }
+      if (append === undefined) return { error: over };
+      const answer = await answerOf(() => append(input as Parameters<SandboxCalls["append"]>[0]));
+      // Whoever asked is gone.
+      return interrupted === undefined ? answer : never;
     },
     async open(name) {
       try {

@@ -16,14 +16,13 @@ export interface BundlerOptions {
   npmAllow?: readonly string[];
 }
 
-interface BundlerSettings extends BundlerOptions {
-  limits?: Partial<BundlerLimits>;
-}
-
 const program = new URL("./bundling-process.js", import.meta.url);
 
 /** @throws Error when the registry is no URL */
-export function createBundler({ npmRegistry, npmAllow, limits: own }: BundlerSettings = {}): Bundler {
+export function createBundler(
+  { npmRegistry, npmAllow }: BundlerOptions = {},
+  own: Partial<BundlerLimits> = {},
+): Bundler {
   const registry = npmRegistry === undefined ? undefined : registryUrl(npmRegistry);
   const limits = { ...bundlerLimits, ...own };
   const processes = createCompilers<BundleJob, BundleDone>({ timeoutMs: limits.bundleMs, waitingMax: 100 }, program);

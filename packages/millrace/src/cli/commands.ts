@@ -91,6 +91,18 @@ export const commands: Record<string, CommandEntry> = {
     summary: "run a processor from a file, and see what it does",
     load: async () => (await import("./run-command.ts")).runCommand,
   },
+  deploy: {
+    summary: "let the server run a processor from a file",
+    load: async () => (await import("./deploy-command.ts")).deployCommand,
+  },
+  undeploy: {
+    summary: "end a deployed processor",
+    load: async () => (await import("./undeploy-command.ts")).undeployCommand,
+  },
+  processors: {
+    summary: "list the deployed processors of a stream",
+    load: async () => (await import("./processors-command.ts")).processorsCommand,
+  },
   replay: {
     summary: "fold a history with a processor, without effects",
     load: async () => (await import("./replay-command.ts")).replayCommand,

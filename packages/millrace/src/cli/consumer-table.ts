@@ -1,7 +1,8 @@
-/** How subscriptions and transformers stand in a table, and what to do about those that are halted. Pure. */
+/** How subscriptions, transformers and processors stand in a table, and what to do about those that are halted. Pure. */
 import type { ConsumerState } from "@millrace/sdk";
 import type { Configured, Subscription, Transformer } from "./consumer-list.ts";
 import { escapeControls } from "./escape-controls.ts";
+import type { DeployedProcessor } from "./processor-list.ts";
 import { tableOf, timeCell } from "./table.ts";
 
 /** What is longer would push everything else off the screen; `--json` has it whole. */
@@ -35,6 +36,19 @@ export function transformerLines(transformers: readonly Transformer[], paused: b
     ...progressCells(consumer, paused),
   ]);
   return [...tableOf([head, ...rows]), ...transformers.flatMap(haltLines)];
+}
+
+/** @param withPath they are of several streams */
+export function processorLines(processors: readonly DeployedProcessor[], withPath: boolean): string[] {
+  const head = [...(withPath ? ["PATH"] : []), "SLUG", "VERSION", "BYTES", ...progressHead];
+  const rows = processors.map(({ path, slug, offset, bytes, consumer }) => [
+    ...(withPath ? [path] : []),
+    slug,
+    offset,
+    bytes,
+    ...progressCells(consumer, false),
+  ]);
+  return [...tableOf([head, ...rows]), ...processors.flatMap(haltLines)];
 }
 
 const progressHead = ["CURSOR", "LAG", "STATUS", "NEXT ATTEMPT", "LAST ERROR"];

@@ -2,6 +2,7 @@
 import { type EventsClient, isMillraceError } from "@millrace/sdk";
 import { clientOptions, pathArgument, withClient } from "./client-options.ts";
 import { type Command, parseCommand } from "./command.ts";
+import { environmentOf } from "./environment-option.ts";
 import { leaveWith } from "./output.ts";
 import { placeOf } from "./place.ts";
 import { UsageError } from "./usage.ts";
@@ -56,20 +57,6 @@ at once.`,
     return leaveWith(await withClient(values, { path, retry: {} }, (client) => runHere(client, here)));
   },
 };
-
-/** Nothing of the machine's environment reaches a hook that was not named. @throws UsageError */
-function environmentOf(pairs: string[]): Record<string, string> {
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const end = pair.indexOf("=");
-      const name = end < 0 ? pair : pair.slice(0, end);
-      const value = end < 0 ? process.env[name] : pair.slice(end + 1);
-      if (name === "") throw new UsageError(`--env is NAME=VALUE, or the NAME of a variable; got "${pair}".`);
-      if (value === undefined) throw new UsageError(`--env ${name}: there is no such variable here.`);
-      return [name, value];
-    }),
-  );
-}
 
 async function canBeReached(client: EventsClient): Promise<number> {
   await client.state("/").catch((error: unknown) => {

@@ -48,6 +48,12 @@ const options = {
     value: "NAME",
     help: "a package that may be installed, @scope/* for a scope (default: all)",
   },
+  "egress-allow": {
+    type: "string",
+    multiple: true,
+    value: "HOSTS",
+    help: "hosts for deployed code: HOST[,HOST], PROJECT=HOST or none (default: all)",
+  },
   "log-level": {
     type: "string",
     value: "LEVEL",
@@ -67,13 +73,16 @@ MILLRACE_SECRETS_KEY, 32 bytes as hex or base64; without it with one that is mad
   ],
   async run(args) {
     const flags = parseFlags(args);
+    const { parseEgressAllow } = await import("./egress-allow.ts");
+    const egress = flags.egressAllow.length === 0 ? {} : { egress: parseEgressAllow(flags.egressAllow) };
     const { runServer } = await import("./run-server.ts");
-    return runServer(flags.serve, flags.logLevel);
+    return runServer({ ...flags.serve, ...egress }, flags.logLevel);
   },
 };
 
 interface Flags {
   logLevel: string;
+  egressAllow: readonly string[];
   serve: Omit<ServeOptions, "onFatal">;
 }
 
@@ -95,12 +104,14 @@ function parseFlags(args: string[]): Flags {
   if (values["public-url"] !== undefined) hosts.push(hostOf(values["public-url"]));
   return {
     logLevel: levelOf(values["log-level"] ?? "info"),
+    egressAllow: values["egress-allow"] ?? [],
     serve: {
       host,
       port: portOf(values.port ?? env.MILLRACE_PORT ?? "4040"),
       data: values.data ?? env.MILLRACE_DATA ?? "./millrace-data",
       allowPrivateDestinations: values["allow-private-destinations"] ?? false,
       ...(secretsKey === undefined ? {} : { secretsKey }),
+      ...(values["public-url"] === undefined ? {} : { publicUrl: values["public-url"] }),
       ...npmOf(values["npm-registry"], values["npm-allow"]),
       access: {
         hosts: hosts.map((name) => name.toLowerCase()),

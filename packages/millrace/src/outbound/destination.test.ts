@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { addressesInDisguise, reservedBlocks } from "../../test/hostile-addresses.ts";
 import { isPublicAddress, permittedAddresses, toDestination } from "./destination.ts";
 
 const strict = { allowPrivateDestinations: false };
@@ -12,61 +13,6 @@ function refusalOf(act: () => unknown): { reason?: string; message?: string } {
     return error as { reason: string; message: string };
   }
 }
-
-/** What a URL says, and the address that it leads to. */
-const addressesInDisguise: [string, string][] = [
-  ["http://169.254.169.254/", "169.254.169.254"],
-  ["http://169.254.169.254/latest/meta-data/", "169.254.169.254"],
-  ["http://127.0.0.1/", "127.0.0.1"],
-  ["https://127.0.0.1:8443/", "127.0.0.1"],
-  ["http://127.0.0.1./", "127.0.0.1"],
-  ["http://127.1/", "127.0.0.1"],
-  ["http://127.0.1/", "127.0.0.1"],
-  ["http://2130706433/", "127.0.0.1"],
-  ["http://0177.0.0.1/", "127.0.0.1"],
-  ["http://017700000001/", "127.0.0.1"],
-  ["http://0x7f.0.0.1/", "127.0.0.1"],
-  ["http://0x7f000001/", "127.0.0.1"],
-  ["http://0x7F.1/", "127.0.0.1"],
-  ["http://%31%32%37.0.0.1/", "127.0.0.1"],
-  ["http://１２７.０.０.１/", "127.0.0.1"],
-  ["http://①②⑦.⓪.⓪.①/", "127.0.0.1"],
-  ["http://127。0。0。1/", "127.0.0.1"],
-  ["http:127.0.0.1", "127.0.0.1"],
-  ["http:\\\\127.0.0.1\\", "127.0.0.1"],
-  ["  http://127.0.0.1/  ", "127.0.0.1"],
-  ["http://0/", "0.0.0.0"],
-  ["http://0.0.0.0/", "0.0.0.0"],
-  ["http://[::]/", "::"],
-  ["http://[::1]/", "::1"],
-  ["http://[0:0:0:0:0:0:0:1]/", "::1"],
-  ["http://[::ffff:127.0.0.1]/", "::ffff:7f00:1"],
-  ["http://[::ffff:7f00:1]/", "::ffff:7f00:1"],
-  ["http://[::ffff:93.184.216.34]/", "::ffff:5db8:d822"],
-  ["http://[::127.0.0.1]/", "::7f00:1"],
-  ["http://[::ffff:0:127.0.0.1]/", "::ffff:0:7f00:1"],
-  ["http://[64:ff9b::127.0.0.1]/", "64:ff9b::7f00:1"],
-  ["http://[64:ff9b:1::a00:1]/", "64:ff9b:1::a00:1"],
-  ["http://[2002:7f00:1::]/", "2002:7f00:1::"],
-  ["http://[2001:0:5ef5:79fb::1]/", "2001:0:5ef5:79fb::1"],
-  ["http://10.0.0.1/", "10.0.0.1"],
-  ["http://172.16.0.1/", "172.16.0.1"],
-  ["http://172.31.255.255/", "172.31.255.255"],
-  ["http://192.168.1.1/", "192.168.1.1"],
-  ["http://100.64.0.1/", "100.64.0.1"],
-  ["http://198.18.0.1/", "198.18.0.1"],
-  ["http://192.0.2.1/", "192.0.2.1"],
-  ["http://224.0.0.1/", "224.0.0.1"],
-  ["http://240.0.0.1/", "240.0.0.1"],
-  ["http://255.255.255.255/", "255.255.255.255"],
-  ["http://[fc00::1]/", "fc00::1"],
-  ["http://[fd12:3456::1]/", "fd12:3456::1"],
-  ["http://[fe80::1]/", "fe80::1"],
-  ["http://[fec0::1]/", "fec0::1"],
-  ["http://[ff02::1]/", "ff02::1"],
-  ["http://[2001:db8::1]/", "2001:db8::1"],
-  ["http://[4000::1]/", "4000::1"],
-];
 
 describe("what a URL leads to by itself", () => {
   test.each(addressesInDisguise)("%s is refused: %s", (text, address) => {
@@ -139,31 +85,7 @@ describe("what a name resolves to", () => {
   });
 });
 
-/** Of each reserved block the first and last address and, where they are public, its neighbours. */
-const blocks: [block: string, first: string, last: string, below: string | null, above: string | null][] = [
-  ["0.0.0.0/8", "0.0.0.0", "0.255.255.255", null, "1.0.0.0"],
-  ["10.0.0.0/8", "10.0.0.0", "10.255.255.255", "9.255.255.255", "11.0.0.0"],
-  ["100.64.0.0/10", "100.64.0.0", "100.127.255.255", "100.63.255.255", "100.128.0.0"],
-  ["127.0.0.0/8", "127.0.0.0", "127.255.255.255", "126.255.255.255", "128.0.0.0"],
-  ["169.254.0.0/16", "169.254.0.0", "169.254.255.255", "169.253.255.255", "169.255.0.0"],
-  ["172.16.0.0/12", "172.16.0.0", "172.31.255.255", "172.15.255.255", "172.32.0.0"],
-  ["192.0.0.0/24", "192.0.0.0", "192.0.0.255", "191.255.255.255", "192.0.1.0"],
-  ["192.0.2.0/24", "192.0.2.0", "192.0.2.255", "192.0.1.255", "192.0.3.0"],
-  ["192.88.99.0/24", "192.88.99.0", "192.88.99.255", "192.88.98.255", "192.88.100.0"],
-  ["192.168.0.0/16", "192.168.0.0", "192.168.255.255", "192.167.255.255", "192.169.0.0"],
-  ["198.18.0.0/15", "198.18.0.0", "198.19.255.255", "198.17.255.255", "198.20.0.0"],
-  ["198.51.100.0/24", "198.51.100.0", "198.51.100.255", "198.51.99.255", "198.51.101.0"],
-  ["203.0.113.0/24", "203.0.113.0", "203.0.113.255", "203.0.112.255", "203.0.114.0"],
-  ["224.0.0.0/3", "224.0.0.0", "255.255.255.255", "223.255.255.255", null],
-  ["::/3", "::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", null, null],
-  ["2001::/23", "2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "2000:ffff::1", "2001:200::1"],
-  ["2001:db8::/32", "2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db7::1", "2001:db9::1"],
-  ["2002::/16", "2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2001:ffff::1", "2003::1"],
-  ["3fff::/20", "3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", "3ffe::1", "3fff:1000::1"],
-  ["4000::/2 and above", "4000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff:ffff::1", null],
-];
-
-test.each(blocks)("%s is not public, its neighbours are", (_block, first, last, below, above) => {
+test.each(reservedBlocks)("%s is not public, its neighbours are", (_block, first, last, below, above) => {
   expect([isPublicAddress(first), isPublicAddress(last)]).toEqual([false, false]);
   for (const neighbour of [below, above]) if (neighbour !== null) expect(isPublicAddress(neighbour)).toBe(true);
 });

@@ -3,7 +3,7 @@
  * the answer was read to its end, and is cut in every other case.
  */
 import { setMaxListeners } from "node:events";
-import { Duplex, finished } from "node:stream";
+import { type Duplex, finished } from "node:stream";
 import { OutboundError, type OutboundStreams, type StreamAnswer, type UpgradeRequest } from "@millrace/engine";
 import type { Connection } from "./connection.ts";
 import type { Connections } from "./connections.ts";
@@ -11,6 +11,7 @@ import { type DestinationRule, toDestination } from "./destination.ts";
 import { toOutboundError } from "./failure.ts";
 import { toStreamHeaders } from "./request-headers.ts";
 import { type Conversation, converse } from "./stream-exchange.ts";
+import { toWebStreams } from "./web-streams.ts";
 
 export interface Streams extends OutboundStreams {
   /** Cuts what is under way. */
@@ -65,7 +66,7 @@ export function createStreams(rule: DestinationRule, connections: Connections): 
       return start(request, async ({ client }, conversation) => {
         const answer = await converse(client, { ...conversation, method: "GET", upgrade: "websocket" });
         if (!("socket" in answer)) return { is: "answered", ...answer };
-        return { is: "open", headers: answer.headers, ...toWebStreams(answer.socket, conversation) };
+        return { is: "open", headers: answer.headers, ...openTo(answer.socket, conversation) };
       });
     },
 
@@ -78,7 +79,7 @@ export function createStreams(rule: DestinationRule, connections: Connections): 
   };
 }
 
-function toWebStreams(socket: Duplex, { signal, leave }: Conversation) {
+function openTo(socket: Duplex, { signal, leave }: Conversation) {
   const cut = () => socket.destroy();
   if (signal.aborted) cut();
   else signal.addEventListener("abort", cut, { once: true });
@@ -86,7 +87,7 @@ function toWebStreams(socket: Duplex, { signal, leave }: Conversation) {
     signal.removeEventListener("abort", cut);
     leave(false);
   });
-  return Duplex.toWeb(socket) as { readable: ReadableStream<Uint8Array>; writable: WritableStream<Uint8Array> };
+  return toWebStreams(socket);
 }
 
 interface Life {

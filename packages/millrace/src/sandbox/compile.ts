@@ -40,6 +40,8 @@ export function createCompiler({
   let characters = 0;
 
   function remember(key: string, entry: Remembered): void {
+    // One that is very large would push out all others.
+    if (entry.characters > rememberedCharacters / 2) return;
     remembered.set(key, entry);
     characters += entry.characters;
     for (const [oldest, { characters: freed }] of remembered) {

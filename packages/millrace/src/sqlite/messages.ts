@@ -5,6 +5,8 @@ import type { Claim, KeyEntry, ProgressRow, Snapshot, StreamSummary, Wakes } fro
 export interface Run {
   count: number;
   body: string;
+  /** Of a deployment, in a run by itself: what was taken out of the body, and where it belongs. */
+  code?: { text: string; at: number };
 }
 
 export interface CommitWrite {

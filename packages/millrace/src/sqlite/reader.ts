@@ -46,7 +46,9 @@ const selectLimitWake = db
   .pluck();
 const selectNextWake = db.prepare("SELECT min(wake_at) FROM streams WHERE wake_at > ?").pluck();
 const selectRuns = db
-  .prepare("SELECT last, count, body FROM records WHERE stream = ? AND last > ? AND last - count < ? ORDER BY last")
+  .prepare(
+    "SELECT last, count, body, code, code_at FROM records WHERE stream = ? AND last > ? AND last - count < ? ORDER BY last",
+  )
   .raw();
 const selectKey = db.prepare("SELECT key, offset, digest FROM keys WHERE stream = ? AND key = ?");
 const selectDue = db.prepare(
@@ -63,7 +65,8 @@ const selectBetween = db.prepare(
 const selectPositions = db
   .prepare("SELECT position, stream, last, count FROM records WHERE position > ? ORDER BY position LIMIT ?")
   .raw();
-const selectBody = db.prepare("SELECT body FROM records WHERE position = ?").pluck();
+const selectBody = db.prepare("SELECT body, code, code_at FROM records WHERE position = ?").raw();
+const selectCode = db.prepare("SELECT text FROM codes WHERE id = ?").pluck();
 const selectPath = db.prepare("SELECT path, project FROM streams WHERE id = ? AND deleted_head IS NULL").raw();
 
 const selectLastPosition = db.prepare("SELECT max(position) FROM records").pluck();
@@ -177,7 +180,9 @@ function read({ row, after, through, maxEvents, maxBytes }: ReadQuery): Answers[
   let first = after + 1;
   let reached = after;
   let bytes = 0;
-  for (const [last, count, body] of selectRuns.iterate(row, after, through) as Iterable<[number, number, string]>) {
+  type Row = [last: number, count: number, ...Stored];
+  for (const [last, count, ...stored] of selectRuns.iterate(row, after, through) as Iterable<Row>) {
+    const body = whole(stored);
     bytes += body.length;
     if (bodies.length > 0 && bytes > maxBytes) break;
     if (bodies.length === 0) first = last - count + 1;
@@ -187,6 +192,14 @@ function read({ row, after, through, maxEvents, maxBytes }: ReadQuery): Answers[
     if (reached >= through || reached - after >= maxEvents) break;
   }
   return { first, bodies };
+}
+
+type Stored = [body: string, code: number | null, codeAt: number | null];
+
+/** With the code that was taken out of it. */
+function whole([body, code, at]: Stored): string {
+  if (code === null || at === null) return body;
+  return body.slice(0, at) + (selectCode.get(code) as string) + body.slice(at);
 }
 
 function keys({ row, keys: wanted }: KeysQuery): Answers["keys"] {
@@ -294,7 +307,7 @@ function positions(query: PositionsQuery): Answers["positions"] {
   for (const [position, stream, last, count] of selectPositions.iterate(query.after, scannedRowsMax) as Iterable<Row>) {
     const path = pathBelow(stream, projectId, query.prefix);
     if (path !== undefined) {
-      const body = selectBody.get(position) as string;
+      const body = whole(selectBody.get(position) as Stored);
       events += count;
       bytes += body.length;
       if (commits.length > 0 && (events > query.maxEvents || bytes > query.maxBytes)) break;

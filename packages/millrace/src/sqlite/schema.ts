@@ -9,7 +9,7 @@ import path from "node:path";
 import type { Database } from "better-sqlite3";
 import { DataFault } from "../data-fault.ts";
 
-export const schemaVersion = 2;
+export const schemaVersion = 3;
 /** "MLRC": tells our file from another program's. */
 const applicationId = 0x4d4c5243;
 
@@ -73,12 +73,27 @@ CREATE TABLE consumer_snapshots (
 ) WITHOUT ROWID;
 `;
 
+/** Since version 3: code of deployed processors, which belongs into the body of a record behind `code_at` characters. */
+const codeTables = `
+CREATE TABLE codes (
+  id INTEGER PRIMARY KEY,
+  project INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  text TEXT NOT NULL
+);
+CREATE UNIQUE INDEX codes_by_hash ON codes (project, hash);
+ALTER TABLE records ADD COLUMN code INTEGER;
+ALTER TABLE records ADD COLUMN code_at INTEGER;
+CREATE INDEX records_by_code ON records (code) WHERE code IS NOT NULL;
+`;
+
 /** What brings a database of the version before to each version. */
 const upgrades: Record<number, string> = {
   2: `
 ALTER TABLE streams ADD COLUMN wake_at INTEGER;
 ALTER TABLE streams ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 ${consumerTables}`,
+  3: codeTables,
 };
 
 /** Each comes to the end of one tree and reads one row there, however long the tree is. */
@@ -98,6 +113,9 @@ const ends = [
   "wake_at FROM streams WHERE wake_at IS NOT NULL ORDER BY wake_at",
   "text FROM progress ORDER BY stream DESC, consumer DESC",
   "offset FROM consumer_snapshots ORDER BY stream DESC, consumer DESC",
+  "code FROM records WHERE code IS NOT NULL ORDER BY code DESC",
+  "hash FROM codes ORDER BY project DESC, hash DESC",
+  "id FROM codes ORDER BY id DESC",
   "seq FROM sqlite_sequence",
 ];
 
@@ -124,6 +142,7 @@ export function prepareSchema(db: Database, file: string): void {
   db.transaction(() => {
     db.exec(tables);
     db.exec(consumerTables);
+    db.exec(codeTables);
     db.pragma(`application_id = ${applicationId}`);
     db.pragma(`user_version = ${schemaVersion}`);
   })();

@@ -13,7 +13,9 @@ import {
   type Head,
   HeadConflict,
   type KeyEntry,
+  mayCarryCode,
   type StreamLog,
+  splitCode,
 } from "@millrace/engine";
 import { DataFault, explainDataFault } from "../data-fault.ts";
 import { openConnection } from "./connection.ts";
@@ -218,26 +220,40 @@ function isPlain(commit: Commit): boolean {
   if (commit.snapshot !== undefined || commit.keys.length > 0) return false;
   if (commit.wakeAt !== undefined || commit.progress !== undefined || commit.snapshots !== undefined) return false;
   let characters = 0;
-  for (const record of commit.records) characters += record.length;
+  for (const record of commit.records) {
+    if (mayCarryCode(record)) return false;
+    characters += record.length;
+  }
   return commit.records.length === 1 || characters <= runCharactersMax;
 }
 
+/** A deployment is a run by itself. */
 function toRuns(records: readonly string[]): Run[] {
-  if (records.length === 0) return [];
-  if (records.length === 1) return [{ count: 1, body: records[0] as string }];
   const runs: Run[] = [];
   let from = 0;
   let characters = 0;
-  for (let i = 0; i < records.length; i++) {
-    characters += (records[i] as string).length;
-    if (characters > runCharactersMax && i > from) {
-      runs.push({ count: i - from, body: records.slice(from, i).join("\n") });
-      from = i;
-      characters = (records[i] as string).length;
-    }
+  const end = (at: number) => {
+    if (at > from) runs.push(runOf(records.slice(from, at)));
+    from = at;
+    characters = 0;
+  };
+  for (const [i, record] of records.entries()) {
+    if (characters + record.length > runCharactersMax) end(i);
+    characters += record.length;
+    if (!mayCarryCode(record)) continue;
+    end(i);
+    end(i + 1);
   }
-  runs.push({ count: records.length - from, body: records.slice(from).join("\n") });
+  end(records.length);
   return runs;
+}
+
+function runOf(records: readonly string[]): Run {
+  const [first = ""] = records;
+  const split = records.length === 1 ? splitCode(first) : undefined;
+  if (split === undefined) return { count: records.length, body: records.length === 1 ? first : records.join("\n") };
+  const { before, code, after } = split;
+  return { count: 1, body: before + after, code: { text: code, at: before.length } };
 }
 
 function linesOf(bodies: string[]): string[] {

@@ -3,8 +3,9 @@
  * one fsync, each in its own savepoint, so that a conflict fails that stream's commit alone.
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { createCodes } from "./codes.ts";
 import { openConnection, sqliteCode } from "./connection.ts";
-import type { CommitWrite, PlainWrite, RemoveWrite, SettleWrite, Write, WriterAnswer } from "./messages.ts";
+import type { CommitWrite, PlainWrite, RemoveWrite, Run, SettleWrite, Write, WriterAnswer } from "./messages.ts";
 
 const { file } = workerData as { file: string };
 const db = openConnection(file, false);
@@ -29,6 +30,10 @@ const insertStream = db.prepare(
   "INSERT INTO streams (project, path, stream_id, birth_offset, birth_at, due_at, due_kind) VALUES (?, ?, ?, ?, ?, ?, ?)",
 );
 const insertRun = db.prepare("INSERT INTO records (position, stream, last, count, at, body) VALUES (?, ?, ?, ?, ?, ?)");
+const insertCodeRun = db.prepare(
+  "INSERT INTO records (position, stream, last, count, at, body, code, code_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+);
+const codes = createCodes(db);
 const insertKey = db.prepare("INSERT INTO keys (stream, key, offset, digest) VALUES (?, ?, ?, ?)");
 const updatePaused = db.prepare("UPDATE streams SET paused = ? WHERE id = ?");
 const updateClaim = db.prepare("UPDATE streams SET due_at = ?, due_kind = ? WHERE id = ?");
@@ -49,9 +54,11 @@ const removeStream = db.prepare(
 const selectToPurge = db
   .prepare("SELECT id FROM streams WHERE deleted_head IS NOT NULL AND purged = 0 ORDER BY id LIMIT 1")
   .pluck();
-const purgeRecords = db.prepare(
-  "DELETE FROM records WHERE position IN (SELECT position FROM records WHERE stream = ? LIMIT 500)",
-);
+const purgeRecords = db
+  .prepare(
+    "DELETE FROM records WHERE position IN (SELECT position FROM records WHERE stream = ? LIMIT 500) RETURNING code",
+  )
+  .pluck();
 const purgeKeys = db.prepare(
   "DELETE FROM keys WHERE (stream, key) IN (SELECT stream, key FROM keys WHERE stream = ? LIMIT 500)",
 );
@@ -170,9 +177,9 @@ function applyCommit(write: CommitWrite): number {
     if (write.claim !== undefined) updateClaim.run(write.claim?.dueAt ?? null, write.claim?.kind ?? null, row);
   }
   let last = write.head;
-  for (const { count, body } of write.runs) {
-    last += count;
-    insertRun.run(++position, row, last, count, write.at, body);
+  for (const run of write.runs) {
+    last += run.count;
+    saveRun(row, last, write.at, run);
   }
   if (write.keys !== undefined)
     for (const { key, offset, digest } of write.keys) insertKey.run(row, key, offset, digest);
@@ -182,6 +189,11 @@ function applyCommit(write: CommitWrite): number {
   if (write.snapshot !== undefined) replaceSnapshot.run(row, write.snapshot.offset, write.snapshot.state);
   remember(row, last, write.revision + (write.progress === undefined ? 0 : 1));
   return row;
+}
+
+function saveRun(row: number, last: number, at: number, { count, body, code }: Run): void {
+  if (code === undefined) insertRun.run(++position, row, last, count, at, body);
+  else insertCodeRun.run(++position, row, last, count, at, body, codes.keep(row, code.text), code.at);
 }
 
 function saveProgress(row: number, { revision, progress = [], snapshots = [] }: CommitWrite): void {
@@ -278,8 +290,9 @@ function purgeSome(): boolean {
   if (row === undefined) return false;
   begin.run();
   savePosition.run(position);
-  const removed = purgeRecords.run(row).changes + purgeKeys.run(row).changes;
-  if (removed === 0) {
+  const purged = purgeRecords.all(row) as (number | null)[];
+  codes.released(purged);
+  if (purged.length + purgeKeys.run(row).changes === 0) {
     purgeSnapshot.run(row);
     purgeProgress.run(row);
     purgeConsumerSnapshots.run(row);

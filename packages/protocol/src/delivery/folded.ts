@@ -38,9 +38,7 @@ export interface ElsewhereProcessor {
 }
 
 export interface Opening {
-  house: Pick<DeliveryHouse, "path" | "read" | "streamId">;
-  /** Names the state among all of one processor: two openings with one name share it. */
-  name: string;
+  house: Pick<DeliveryHouse, "path" | "read" | "streamId" | "random">;
   /** The newest snapshot of this version. */
   stored: StoredState | undefined;
   /** A later state than this would be the wrong one. */

@@ -8,13 +8,13 @@ import type { LoadedProcessor } from "./spec.ts";
 
 /**
  * @param cursor what lies behind it has to be folded right before it is acted on: a later state would be the wrong one
- * @param apart a name, for a state beside the consumer's own
+ * @param apart a state beside the consumer's own, of which nothing is told
  */
-export async function openFolded(consumer: Consumer, cursor: number, apart?: string): Promise<Folded> {
+export async function openFolded(consumer: Consumer, cursor: number, apart = false): Promise<Folded> {
   const { name, house, spec, kind } = consumer;
   const processor = await consumer.code();
   const stored = kind.stateless ? undefined : usable(await house.consumerSnapshot(name), spec.configuredAt, cursor);
-  if (isElsewhere(processor)) return processor.open({ house, name: apart ?? "", stored, cursor, passedOver, tell });
+  if (isElsewhere(processor)) return processor.open({ house, stored, cursor, passedOver, tell });
   const from =
     stored === undefined
       ? { offset: kind.stateless ? cursor : 0, value: processor.initialState as unknown }
@@ -26,7 +26,7 @@ export async function openFolded(consumer: Consumer, cursor: number, apart?: str
   }
 
   async function tell(offset: number, message: string): Promise<void> {
-    if (apart === undefined) await consumer.tell(offset, message);
+    if (!apart) await consumer.tell(offset, message);
   }
 
   function unkept(offset: number, fault: string): void {

@@ -1,6 +1,7 @@
 /** What a store keeps over its end: everything that was answered. Only for adapters that persist. */
 import type { Directory } from "@millrace/engine";
 import { check, checkEqual, checkRejects } from "../check.ts";
+import { deployments } from "./code-cases.ts";
 import { born, type LogCase, type LogStore, record, records, StreamWriter, someTime } from "./log-case.ts";
 
 async function reopen({ reopen: open }: LogStore): Promise<Directory> {
@@ -40,6 +41,18 @@ async function everything(directory: Directory, paths: readonly string[], keys: 
 }
 
 export const reopenCases: readonly LogCase[] = [
+  {
+    name: "deployments are the same after close and open",
+    async run(store) {
+      for (const path of ["/a", "/b"]) await new StreamWriter(store.directory, path).append(deployments);
+      const directory = await reopen(store);
+      for (const path of ["/a", "/b"]) {
+        const writer = new StreamWriter(directory, path);
+        await writer.load();
+        checkEqual(await writer.all(), deployments, `records of ${path}`);
+      }
+    },
+  },
   {
     name: "everything is the same after close and open",
     async run(store) {

@@ -133,7 +133,8 @@ function toBuilt({ errors, outputFiles = [], metafile }: BuildResult): Built {
   return { code: output.text, files: new Set(Object.keys(metafile.inputs)) };
 }
 
-function faultText({ text, location }: Message): string {
+/** A problem that esbuild found, with its place. */
+export function faultText({ text, location }: Message): string {
   if (location === null) return text;
   return `${location.file}:${location.line}:${location.column + 1}: ${text}\n    ${location.lineText.trim()}`;
 }

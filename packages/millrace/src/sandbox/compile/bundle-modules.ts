@@ -17,6 +17,11 @@ export type Bundled = { script: string; map: string } | { fault: string };
 export const namespace = "given";
 /** Constants that are folded can grow without end. */
 const scriptBytesMax = 16 * 1024 * 1024;
+/** A map that is larger is left out: it would be read by the server. */
+const mapBytesMax = 32 * 1024 * 1024;
+const emptyMap = JSON.stringify({ version: 3, sources: [], names: [], mappings: "" });
+/** What the code chose itself ends up in events. */
+const faultCharactersMax = 1_000;
 
 export async function bundleModules(input: ModulesToBundle): Promise<Bundled> {
   const { outputFiles = [], errors } = await build({
@@ -40,11 +45,12 @@ export async function bundleModules(input: ModulesToBundle): Promise<Bundled> {
     return { errors: failure.errors, outputFiles: [] };
   });
   if (errors.length > 0) return { fault: faultOf(errors) };
-  const [map = "", script = ""] = [".map", ".js"].map(
-    (end) => outputFiles.find((file) => file.path.endsWith(end))?.text,
-  );
-  if (script.length > scriptBytesMax) return { fault: `The compiled code is larger than ${scriptBytesMax} bytes.` };
-  return { script, map: withOwnNames(map) };
+  const [map, script] = [".map", ".js"].map((end) => outputFiles.find((file) => file.path.endsWith(end)));
+  if (script === undefined || map === undefined) throw new Error("esbuild gave no script.");
+  if (script.contents.length > scriptBytesMax) {
+    return { fault: `The compiled code is larger than ${scriptBytesMax} bytes.` };
+  }
+  return { script: script.text, map: map.contents.length > mapBytesMax ? emptyMap : withOwnNames(map.text) };
 }
 
 function givenModules({ modules, main }: ModulesToBundle): Plugin {
@@ -104,9 +110,16 @@ export function ownName(name: string): string {
 }
 
 function faultOf(errors: readonly Message[]): string {
-  const [{ text, location } = { text: "It does not compile.", location: null }] = errors;
+  const [first] = errors;
+  const text = (first?.text ?? "It does not compile.").slice(0, faultCharactersMax);
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
-  if (location === null) return `${text}${more}`;
-  const line = location.lineText.trim().slice(0, 200);
-  return `${ownName(location.file)}:${location.line}:${location.column + 1}: ${text}${more}\n    ${line}`;
+  if (!first?.location) return `${text}${more}`;
+  const { file, line, column, lineText } = first.location;
+  const place = `${ownName(file).slice(-200)}:${line}:${column + 1}`;
+  // Around the place, where the line is long.
+  const shown = lineText
+    .slice(Math.max(0, column - 150))
+    .trim()
+    .slice(0, 200);
+  return `${place}: ${text}${more}\n    ${shown}`;
 }

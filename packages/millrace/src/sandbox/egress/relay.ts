@@ -3,7 +3,7 @@
  * the other end with it.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { Duplex, Readable } from "node:stream";
+import { type Duplex, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import {
@@ -13,6 +13,7 @@ import {
   type StreamRequest,
   type UpgradeRequest,
 } from "@millrace/engine";
+import { toReadable, toWebStreams } from "../../outbound/web-streams.ts";
 import type { OwnAnswer } from "./refusal.ts";
 import { answerHeaders } from "./request-head.ts";
 
@@ -64,10 +65,7 @@ export async function relayUpgrade(
   const { readable, writable } = answer;
   const head = [["connection", "Upgrade"], ["upgrade", "websocket"], ...answerHeaders(answer.headers)];
   socket.write(headText("101 Switching Protocols", head), "latin1");
-  const near = Duplex.toWeb(socket) as {
-    readable: ReadableStream<Uint8Array>;
-    writable: WritableStream<Uint8Array>;
-  };
+  const near = toWebStreams(socket);
   await bothWays(readable.pipeTo(near.writable), near.readable.pipeTo(writable), () => {
     gone.abort();
     socket.destroy();
@@ -98,37 +96,9 @@ function bodyOf(incoming: IncomingMessage): { body?: NonNullable<StreamRequest["
   return { body: { stream: streamOf(incoming), length: Number(length) } };
 }
 
-/** To cancel Node's own conversion would destroy the connection, over which the answer is still to go. */
+/** To destroy it would destroy the connection, over which the answer is still to go: what is not wanted is thrown away. */
 function streamOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
-  let sink: ReadableStreamDefaultController<Uint8Array> | undefined;
-  const fail = (error: Error) => settle((open) => open.error(error));
-
-  function settle(tell: (open: ReadableStreamDefaultController<Uint8Array>) => void): void {
-    if (sink !== undefined) tell(sink);
-    sink = undefined;
-  }
-
-  return new ReadableStream<Uint8Array>(
-    {
-      start(given) {
-        sink = given;
-        incoming.pause();
-        incoming.on("data", (chunk: Buffer) => {
-          sink?.enqueue(chunk);
-          if ((sink?.desiredSize ?? 1) <= 0) incoming.pause();
-        });
-        incoming.once("end", () => settle((open) => open.close()));
-        incoming.once("close", () => fail(new Error("The client went away.")));
-        incoming.once("error", fail);
-      },
-      pull: () => void incoming.resume(),
-      cancel() {
-        sink = undefined;
-        incoming.resume();
-      },
-    },
-    new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 }),
-  );
+  return toReadable(incoming, () => void incoming.resume());
 }
 
 async function beginningOf(body: ReadableStream<Uint8Array>): Promise<Buffer> {
