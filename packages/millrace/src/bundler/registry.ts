@@ -35,17 +35,19 @@ export function createRegistry(url: string, limits: BundlerLimits): Registry {
   const base = url.endsWith("/") ? url : `${url}/`;
   const { origin } = new URL(base);
   const known = new Map<string, Promise<PackageMetadata>>();
-  const deadline = AbortSignal.timeout(limits.registryMs);
+  const over = performance.now() + limits.registryMs;
 
   async function get(target: string, bytesMax: number, what: string): Promise<Uint8Array> {
-    const signal = AbortSignal.any([deadline, AbortSignal.timeout(limits.requestMs)]);
-    const response = await fetch(target, { headers: { accept: accepted }, redirect: "manual", signal });
-    const { status, body } = response;
-    if (status !== 200 || body === null) {
+    const late = lateAfter(Math.min(limits.requestMs, over - performance.now()));
+    try {
+      const response = await fetch(target, { headers: { accept: accepted }, redirect: "manual", signal: late.signal });
+      const { status, body } = response;
+      if (status === 200 && body !== null) return await bounded(body, bytesMax, what);
       await body?.cancel();
       throw refusal(what, status, origin);
+    } finally {
+      late.clear();
     }
-    return await bounded(body, bytesMax, what);
   }
 
   /** A fault of the network, as opposed to one of the source. */
@@ -54,8 +56,7 @@ export function createRegistry(url: string, limits: BundlerLimits): Registry {
       return await get(target, bytesMax, what);
     } catch (error) {
       if ((error as Error).name === "SourceFault" || error instanceof UnavailableRegistry) throw error;
-      const timedOut = (error as Error).name === "TimeoutError";
-      const why = timedOut ? "it did not answer in time" : reasonOf(error as Error);
+      const why = reasonOf(error as Error);
       throw new UnavailableRegistry(`The registry ${origin} could not be asked for ${what}: ${why}.`);
     }
   }
@@ -81,6 +82,13 @@ export function createRegistry(url: string, limits: BundlerLimits): Registry {
       return bytes;
     },
   };
+}
+
+/** `AbortSignal.any` would lose a time limit that nothing else refers to: Node collects it before it fires. */
+function lateAfter(milliseconds: number): { signal: AbortSignal; clear(): void } {
+  const cut = new AbortController();
+  const timer = setTimeout(() => cut.abort(new Error("it did not answer in time")), Math.max(milliseconds, 0));
+  return { signal: cut.signal, clear: () => clearTimeout(timer) };
 }
 
 /** It may answer another time. */
