@@ -1,12 +1,12 @@
 /** What becomes of files and the names of packages: one module, or words that an agent can repair its source from. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Bundled } from "@millrace/engine";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { createBundler } from "../dist/bundler/bundler.js";
-import { type NpmRegistry, startRegistry } from "./npm-registry.ts";
+import { type MadePackage, type NpmRegistry, startRegistry } from "./npm-registry.ts";
 
 let registry: NpmRegistry;
 let bundler: ReturnType<typeof createBundler>;
@@ -29,6 +29,17 @@ afterAll(async () => {
 });
 
 type Files = Record<string, string>;
+
+/** A package of this project's own, as it lies on the disk. */
+function installed(name: string): MadePackage {
+  const folder = fileURLToPath(new URL(`../../../node_modules/${name}/`, import.meta.url));
+  const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) =>
+    /\.([cm]?js|json)$/.test(file),
+  );
+  const files = Object.fromEntries(names.map((file) => [file, readFileSync(path.join(folder, file), "utf8")]));
+  const manifest = JSON.parse(files["package.json"] as string) as { version: string };
+  return { name, version: manifest.version, manifest, files };
+}
 
 function bundle(files: Files, dependencies: Files = {}, by = bundler): Promise<Bundled> {
   const main = Object.keys(files)[0] as string;
@@ -150,6 +161,23 @@ test("the source map leads to the author's lines, and to those of packages by na
     "node_modules/mapped@1.0.0/index.js",
     "lib/a.ts",
   ]);
+});
+
+test("packages as they are published are bundled: those that this project itself uses", async () => {
+  for (const name of ["zod", "hono", "standardwebhooks", "valibot", "croner", "semver"]) registry.put(installed(name));
+  const { dependencies = {} } = installed("standardwebhooks").manifest as { dependencies?: Files };
+  for (const name of Object.keys(dependencies)) registry.put(installed(name));
+  const files = {
+    "a.ts": `
+      import { z } from "zod"; import { Hono } from "hono"; import { cors } from "hono/cors"; import * as v from "valibot";
+      import { Webhook } from "standardwebhooks"; import { Cron } from "croner"; import semver from "semver";
+      export default [
+        z.object({ a: z.string() }).parse({ a: "b" }), typeof new Hono().use(cors()).fetch, v.parse(v.number(), 7),
+        new Webhook("c2VjcmV0").sign("id", new Date(0), "text"), new Cron("0 0 29 2 *").getPattern(), semver.major("3.2.1"),
+      ];`,
+  };
+  const wanted = { zod: "*", hono: "*", standardwebhooks: "*", valibot: "*", croner: "*", semver: "*" };
+  expect(await run(files, wanted)).toEqual([{ a: "b" }, "function", 7, expect.stringMatching(/^v1,/), "0 0 29 2 *", 3]);
 });
 
 test("a package of which nothing is imported is not fetched", async () => {

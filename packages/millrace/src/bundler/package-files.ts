@@ -101,7 +101,7 @@ function existing({ files }: PackageFiles, wanted: string): string | undefined {
   const below = (ending: string) => (name === "." ? ending.replace(/^\//, "") : name + ending);
   const exact = endings.map(below).find((candidate) => files.has(candidate));
   if (exact !== undefined) return exact;
-  const nested = files.get(name === "." ? "" : `${name}/package.json`);
+  const nested = files.get(`${name}/package.json`);
   if (nested === undefined) return undefined;
   const { module, main } = readManifest("", new Map([["package.json", nested]])).manifest;
   const target = typeof module === "string" ? module : main;

@@ -70,7 +70,7 @@ export async function resolvePackages(
 }
 
 function wishesOf(from: PackageNode | undefined, wanted: Readonly<Record<string, string>>, peer: boolean): Wish[] {
-  const own = (alias: string) => !(peer && from?.said.dependencies[alias] !== undefined);
+  const own = (alias: string) => !(peer && from !== undefined && Object.hasOwn(from.said.dependencies, alias));
   return Object.entries(wanted).flatMap(([alias, spec]) => (own(alias) ? [{ from, alias, spec, peer }] : []));
 }
 
@@ -124,7 +124,7 @@ function choose(
 
 function versionFor(range: string, { tags, versions }: PackageMetadata, before: string[]): string | undefined {
   const tagged = tags.get(range);
-  if (tagged !== undefined) return versions.has(tagged) ? tagged : undefined;
+  if (tagged !== undefined) return versions.has(tagged) && semver.valid(tagged) !== null ? tagged : undefined;
   if (semver.validRange(range) === null) return undefined;
   const again = semver.maxSatisfying(before, range);
   if (again !== null) return again;
@@ -139,7 +139,8 @@ function someOf({ tags, versions }: PackageMetadata): string {
   const valid = [...versions.keys()].filter((version) => semver.valid(version) !== null);
   const newest = semver.rsort(valid).slice(0, 5).join(", ");
   if (newest === "") return ", since it has none at all";
-  return `; latest is ${tags.get("latest") ?? "not named"}, the highest are ${newest}`;
+  const latest = tags.get("latest")?.slice(0, 100) ?? "not named";
+  return `; latest is ${latest}, the highest are ${newest}`;
 }
 
 function neededBy(from: PackageNode | undefined): string {

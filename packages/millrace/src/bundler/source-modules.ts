@@ -6,7 +6,6 @@ import { entryOf, type FoundFile, neighbourOf, type PackageFiles } from "./packa
 import type { PackageNode } from "./package-graph.ts";
 import { splitSpecifier } from "./package-names.ts";
 import type { Packages } from "./packages.ts";
-import { SourceFault } from "./source-fault.ts";
 
 interface Place {
   node: PackageNode;
@@ -77,8 +76,7 @@ export function sourceModules(files: Readonly<Record<string, string>>, main: str
         try {
           return await resolve(path, importer, kind.startsWith("require"));
         } catch (error) {
-          if (error instanceof SourceFault) return { errors: [{ text: error.message }] };
-          return { errors: [{ text: "A package could not be had." }] };
+          return { errors: [{ text: (error as Error).message }] };
         }
       });
       building.onLoad({ filter: /.*/, namespace: empty }, () => ({ contents: "", loader: "js" }));

@@ -41,6 +41,9 @@ interface Compiling<Job, Done> {
   timedOut: boolean;
 }
 
+/** For a process to be ready: on a busy machine that is no job's fault. */
+const startMs = 10_000;
+
 const defaults: CompilersSettings = {
   processesMax: 2,
   timeoutMs: 10_000,
@@ -77,7 +80,7 @@ export function createCompilers<Job = ModulesToBundle, Done = Bundled>(
   function start(): void {
     const one: Compiling<Job, Done> = { child: startChild(program, memoryMb), ready: false, timedOut: false };
     compiling.add(one);
-    wait(one, timeoutMs, () => end(one.child));
+    wait(one, startMs, () => end(one.child));
     one.child.on("message", (message: FromProcess<Done>) => {
       if (message === "ready") one.ready = true;
       else one.current?.resolve(message.done);
