@@ -1,40 +1,56 @@
 /**
- * What a processor may rely on wherever it runs, as a function: one suite, passed in the server, pulled, and pushed to.
- * Each place gets the same processor and the same events, and has to leave the same log behind.
+ * What a processor may rely on wherever it runs, as a function: one suite, passed in the server, in a sandbox, pulled,
+ * and pushed to. Each place gets the same files and the same events, and has to leave the same log behind.
  */
-import {
-  createEventsClient,
-  defineProcessor,
-  type EventsClient,
-  type Processor,
-  type StreamEvent,
-} from "@millrace/sdk/processor";
+import { createEventsClient, type EventsClient, type Processor, type StreamEvent } from "@millrace/sdk/processor";
 import { expect, test } from "vitest";
-import { z } from "zod";
+import behaving from "./behaviour/processor.ts";
+import typed from "./behaviour/typed.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: processors of all kinds of state
-export type AnyProcessor = Processor<any>;
+export type AnyProcessor = Processor<any, any>;
+
+/** A processor, and the file that it is the default export of. */
+export interface ProcessorFile {
+  processor: AnyProcessor;
+  file: URL;
+}
 
 export interface Place {
   /** Lets the processor run on the stream; resolves when it acts on what comes. */
-  start(client: EventsClient, processor: AnyProcessor, path: string): Promise<{ stop(): Promise<void> }>;
+  start(client: EventsClient, what: ProcessorFile, path: string): Promise<Running>;
 }
+
+export interface Running {
+  stop(): Promise<void>;
+  /** Another stream with the same processor, on which everything happens as well, a moment earlier. */
+  twin?: string;
+}
+
+const files = {
+  behaving: { processor: behaving, file: new URL("behaviour/processor.ts", import.meta.url) },
+  typed: { processor: typed, file: new URL("behaviour/typed.ts", import.meta.url) },
+} satisfies Record<string, ProcessorFile>;
 
 const builtin = (name: string) => `https://events.iterate.com/events/stream/${name}`;
 const patience = { timeout: 20_000, interval: 20 };
 let streams = 0;
 
 export function behaviour(place: Place, baseUrl: () => string): void {
-  async function scene(processor: AnyProcessor, before: { type: string; payload?: never }[] = []) {
+  async function scene(what: ProcessorFile = files.behaving) {
     const path = `/behaviour/${++streams}`;
     const client = createEventsClient({ baseUrl: baseUrl() });
-    await client.append(path, [{ type: "begun" }, ...before]);
-    const running = await place.start(client, processor, path);
+    await client.append(path, [{ type: "begun" }]);
+    const running = await place.start(client, what, path);
     return {
       path,
       client,
       running,
-      send: (type: string, payload: unknown = {}) => client.append(path, { type, payload: payload as never }),
+      async send(type: string, payload: unknown = {}) {
+        const event = { type, payload: payload as never };
+        if (running.twin !== undefined) await client.append(running.twin, event);
+        return client.append(path, event);
+      },
       /** Waits until there are so many events of a type. */
       async until(type: string, count = 1, of = path): Promise<StreamEvent[]> {
         const found = () => eventsOf(client, of, type);
@@ -45,37 +61,23 @@ export function behaviour(place: Place, baseUrl: () => string): void {
   }
 
   test("it folds every event once, in order, and acts on each behind its start, in order", async () => {
-    const { send, until, running } = await scene({
-      slug: "order",
-      initialState: { sum: 0 },
-      reduce: ({ state, event }) =>
-        event.type === "number" ? { sum: state.sum + (event.payload as number) } : undefined,
-      async afterAppend({ event, state, append }) {
-        if (event.type === "number") await append({ type: "summed", payload: { of: event.offset, sum: state.sum } });
-      },
-    });
+    const { send, until, running, path } = await scene();
     for (let n = 1; n <= 20; n++) await send("number", n);
-    const summed = await until("summed", 20);
-    const sums = summed.map(({ payload }) => (payload as { sum: number }).sum);
-    expect(sums).toEqual(Array.from({ length: 20 }, (_, i) => ((i + 1) * (i + 2)) / 2));
+    for (const stream of [path, running.twin]) {
+      if (stream === undefined) continue;
+      const summed = await until("summed", 20, stream);
+      const sums = summed.map(({ payload }) => (payload as { sum: number }).sum);
+      expect(sums).toEqual(Array.from({ length: 20 }, (_, i) => ((i + 1) * (i + 2)) / 2));
+    }
     await running.stop();
   });
 
   test("what it appends names its cause, grows in depth, and goes to relative paths", async () => {
-    const { send, until, path, running } = await scene({
-      slug: "caused",
-      initialState: null,
-      reduce: () => undefined,
-      async afterAppend({ event, append }) {
-        if (event.type !== "ask") return;
-        await append({ type: "heard" });
-        await append({ path: "./boris", event: { type: "work" } });
-      },
-    });
-    const { event } = await send("ask");
+    const { send, until, path, running } = await scene();
+    const { event } = await send("tell");
     const [heard] = await until("heard");
     expect(heard?.source).toMatchObject({
-      slug: "caused",
+      slug: "behaving",
       cause: { streamPath: path, offset: event.offset },
       depth: 1,
     });
@@ -88,63 +90,32 @@ export function behaviour(place: Place, baseUrl: () => string): void {
     ["leads above the root", "../../../x", "above the root"],
     ["has no dot", "boris", "begins with"],
   ])("a path that %s is an error that says so", async (_, to, message) => {
-    const { send, until, running } = await scene({
-      slug: "lost",
-      initialState: null,
-      reduce: () => undefined,
-      async afterAppend({ event, append }) {
-        if (event.type === "go") await append({ path: to, event: { type: "never" } });
-      },
-    });
-    const { event } = await send("go");
+    const { send, until, running } = await scene();
+    const { event } = await send("lose", to);
     const [error] = await until(builtin("error-occurred"));
     expect(error?.payload).toMatchObject({
       message: expect.stringContaining(message),
-      about: { kind: "processor", slug: "lost", offset: event.offset },
+      about: { kind: "processor", slug: "behaving", offset: event.offset },
     });
     await running.stop();
   });
 
   test("a hook that fails is called again, with the number of the attempt; its appends stand once", async () => {
-    const attempts: number[] = [];
-    const { send, until, client, path, running } = await scene({
-      slug: "again",
-      initialState: null,
-      reduce: () => undefined,
-      async afterAppend({ event, append, attempt }) {
-        if (event.type !== "try") return;
-        attempts.push(attempt);
-        await append({ type: "tried" });
-        if (attempt === 1) throw new Error("not yet");
-        await append({ type: "done" });
-      },
-    });
+    const { send, until, client, path, running } = await scene();
     await send("try");
-    await until("done");
-    expect(attempts).toEqual([1, 2]);
-    expect(await eventsOf(client, path, "tried")).toHaveLength(1);
+    const [done] = await until("done");
+    expect(done?.payload).toEqual({ attempt: 2 });
+    const tried = await eventsOf(client, path, "tried");
+    expect(tried.map(({ payload }) => payload)).toEqual([{ attempt: 1 }]);
     const errors = await eventsOf(client, path, builtin("error-occurred"));
-    expect(errors.map(({ payload }) => (payload as { message: string }).message)).toEqual(["not yet"]);
+    expect(errors.map(({ payload }) => (payload as { message: string }).message)).toEqual([
+      expect.stringMatching(/^not yet/),
+    ]);
     await running.stop();
   });
 
   test("long work goes on beside the events, and a later hook ends it; what it appended stays", async () => {
-    const { send, until, client, path, running } = await scene({
-      slug: "long",
-      initialState: { asked: 0 },
-      reduce: ({ state, event }) => (event.type === "ask" ? { asked: state.asked + 1 } : undefined),
-      afterAppend({ event, waitUntil, abort }) {
-        if (event.type !== "ask") return;
-        abort("answer");
-        const number = event.payload as number;
-        waitUntil(`answer ${number}`, async ({ append, signal, state }) => {
-          await append({ type: "chunk", payload: { number, asked: (state() as { asked: number }).asked } });
-          if (number === 2) return;
-          await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-        });
-        if (number === 2) abort("answer 1");
-      },
-    });
+    const { send, until, client, path, running } = await scene();
     await send("ask", 1);
     await until("chunk", 1);
     await send("ask", 2);
@@ -158,77 +129,34 @@ export function behaviour(place: Place, baseUrl: () => string): void {
   });
 
   test("a pause ends long work; once the stream is resumed it is told, before what came behind is acted on", async () => {
-    const refusals: string[] = [];
-    const { send, until, client, path, running } = await scene({
-      slug: "paused",
-      initialState: { chunks: 0 },
-      reduce: ({ state, event }) => (event.type === "chunk" ? { chunks: state.chunks + 1 } : undefined),
-      async afterAppend({ event, append, waitUntil }) {
-        if (event.type === "again") await append({ type: "acted" });
-        if (event.type !== "ask") return;
-        waitUntil("answer", async ({ append, signal }) => {
-          await append({ type: "chunk" });
-          await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
-          await append({ type: "chunk" }).catch((error) => refusals.push(error.code));
-        });
-      },
-      async afterCatchUp({ append, state, interrupted }) {
-        for (const { name, offset } of interrupted?.work ?? []) {
-          await append({ type: "interrupted", payload: { name, offset, chunks: state.chunks } });
-        }
-      },
-    });
-    const { event } = await send("ask");
+    const { send, until, client, path, running } = await scene();
+    const { event } = await send("hold");
     const [chunk] = await until("chunk");
     expect(chunk?.source).toMatchObject({ cause: { offset: event.offset } });
     await send(builtin("paused"));
-    await expect.poll(() => refusals, patience).toEqual(["stream_paused"]);
-    await client.append(path, [{ type: builtin("resumed") }, { type: "again" }]);
-    const [acted] = await until("acted");
+    const [ended] = await until("ended", 1, `${path}/seen`);
+    expect(ended?.payload).toMatchObject({ refusal: { name: "StreamError", code: "stream_paused" } });
+    await client.append(path, [{ type: builtin("resumed") }, { type: "check" }]);
+    const [checked] = await until("checked");
     const interrupted = await eventsOf(client, path, "interrupted");
-    expect(interrupted.map(({ payload }) => payload)).toEqual([{ name: "answer", offset: event.offset, chunks: 1 }]);
-    expect(interrupted[0]?.offset).toBeLessThan(acted?.offset as number);
+    expect(interrupted.map(({ payload }) => payload)).toEqual([{ name: "holding", offset: event.offset, chunks: 1 }]);
+    expect(interrupted[0]?.offset).toBeLessThan(checked?.offset as number);
     expect(await eventsOf(client, path, builtin("error-occurred"))).toEqual([]);
     await running.stop();
   });
 
   test("a halt ends long work", async () => {
-    const reasons: string[] = [];
-    const { send, until, running } = await scene({
-      slug: "halted",
-      initialState: null,
-      reduce({ event }) {
-        if (event.type === "poison") throw new Error("cannot fold this");
-      },
-      afterAppend({ event, waitUntil }) {
-        if (event.type !== "ask") return;
-        waitUntil("answer", async ({ append, signal }) => {
-          await append({ type: "chunk" });
-          await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
-          reasons.push(signal.reason.message);
-        });
-      },
-    });
-    await send("ask");
+    const { send, until, path, running } = await scene();
+    await send("hold");
     await until("chunk");
     await send("poison");
-    await expect.poll(() => reasons, patience).toEqual(["The consumer was halted."]);
+    const [ended] = await until("ended", 1, `${path}/seen`);
+    expect(ended?.payload).toMatchObject({ reason: "The consumer was halted." });
     await running.stop();
   });
 
   test("with schemas it is given events of their types alone, parsed; what does not parse is told and passed over", async () => {
-    const typed = defineProcessor({
-      slug: "typed",
-      initialState: null,
-      events: { order: z.object({ cups: z.coerce.number() }) },
-      reduce: () => undefined,
-      async afterAppend({ event, append }) {
-        // By its type the payload is known: this is a number for the compiler, too.
-        const cups: number = event.payload.cups;
-        await append({ type: "ordered", payload: { type: event.type, cups } });
-      },
-    });
-    const { send, until, running } = await scene(typed);
+    const { send, until, running } = await scene(files.typed);
     await send("other", { cups: 1 });
     const { event: wrong } = await send("order", { cups: "many" });
     await send("order", { cups: "3" });
@@ -244,20 +172,11 @@ export function behaviour(place: Place, baseUrl: () => string): void {
   });
 
   test("a reducer that throws goes no further and says where; the stream lives on", async () => {
-    const { send, until, client, path, running } = await scene({
-      slug: "broken",
-      initialState: null,
-      reduce({ event }) {
-        if (event.type === "poison") throw new Error("cannot fold this");
-      },
-      async afterAppend({ event, append }) {
-        if (event.type === "fine") await append({ type: "acted" });
-      },
-    });
-    await send("fine");
-    await until("acted");
+    const { send, until, client, path, running } = await scene();
+    await send("check");
+    await until("checked");
     const { event } = await send("poison");
-    await send("fine");
+    await send("check");
     await expect
       .poll(async () => {
         const errors = [builtin("error-occurred"), builtin("dynamic-worker/halted")];
@@ -267,8 +186,8 @@ export function behaviour(place: Place, baseUrl: () => string): void {
       .toContainEqual(
         expect.stringMatching(new RegExp(`cannot fold this.*${event.offset}|${event.offset}.*cannot fold this`)),
       );
-    expect(await eventsOf(client, path, "acted")).toHaveLength(1);
-    await send("fine");
+    expect(await eventsOf(client, path, "checked")).toHaveLength(1);
+    await send("check");
     await running.stop();
   });
 }

@@ -80,6 +80,7 @@ export type { ReadItem, ReadRequest } from "./read.ts";
 export type { SubtreeCursor, SubtreeEvent, SubtreeItem, SubtreeRequest } from "./read-subtree.ts";
 export { continuesBatch, decodeRecord, linePrefix, toLine, typeOfRecord } from "./record.ts";
 export { type Bridge, createBridge } from "./sandbox/bridge.ts";
-export { codeErrorOf, createHarness, errorOf, type Harness, type HarnessHost } from "./sandbox/harness.ts";
+export { codeErrorOf, errorOf } from "./sandbox/code-error.ts";
+export { createHarness, type Harness, type HarnessHost } from "./sandbox/harness.ts";
 export type { ConsumerState, StreamState } from "./state-view.ts";
 export type { Appended } from "./stream.ts";

@@ -11,6 +11,7 @@ import { createNodeServer } from "./node-server.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { createProcessMetrics } from "./process-metrics.ts";
 import type { EgressOptions } from "./sandbox/egress/egress-rules.ts";
+import { ownOrigins } from "./sandbox/egress/own-origins.ts";
 import { createSandbox } from "./sandbox/sandbox.ts";
 import type { WorkerdSandbox } from "./sandbox/workerd-sandbox.ts";
 import { createFileSecrets } from "./secrets/file-secrets.ts";
@@ -125,6 +126,8 @@ async function listen(
   const { port } = server.address() as AddressInfo;
   const url = `http://${options.host.includes(":") ? `[${options.host}]` : options.host}:${port}`;
   lock?.announce(url);
+  const { publicUrl } = options;
+  outside.own.push(...ownOrigins({ url, publicUrl, hosts: access.hosts }));
 
   return {
     url,
@@ -155,7 +158,10 @@ function createOutside(options: ServeOptions, secrets: KeptSecrets, onFault: (er
   const timeoutMs = limits.expressionMs ?? defaultLimits.expressionMs;
   const expressions = createExpressions({ timeoutMs, onFault });
   const outbound = createOutbound({ allowPrivateDestinations });
-  const sandbox = options.sandbox === false ? undefined : sandboxOf(options, { outbound, secrets, onFault });
+  // Where it listens is known later than where requests go out.
+  const own: string[] = [];
+  const needs = { outbound, secrets, ownOrigins: own, onFault };
+  const sandbox = options.sandbox === false ? undefined : sandboxOf(options, needs);
   const bundler = options.sandbox === false ? undefined : createBundler(options);
   return {
     ports: {
@@ -164,6 +170,7 @@ function createOutside(options: ServeOptions, secrets: KeptSecrets, onFault: (er
       ...(bundler === undefined ? {} : { bundler }),
     },
     sandbox,
+    own,
     close: async () => {
       await bundler?.close();
       await sandbox?.close();
@@ -173,14 +180,10 @@ function createOutside(options: ServeOptions, secrets: KeptSecrets, onFault: (er
 }
 
 function sandboxOf(
-  { egress, publicUrl }: ServeOptions,
-  needs: Pick<Parameters<typeof createSandbox>[0], "outbound" | "secrets" | "onFault">,
+  { egress }: ServeOptions,
+  needs: Pick<Parameters<typeof createSandbox>[0], "outbound" | "secrets" | "ownOrigins" | "onFault">,
 ): WorkerdSandbox {
-  return createSandbox({
-    ...needs,
-    ...(egress === undefined ? {} : { egress }),
-    ...(publicUrl === undefined ? {} : { ownOrigins: [new URL(publicUrl).origin] }),
-  });
+  return createSandbox({ ...needs, ...(egress === undefined ? {} : { egress }) });
 }
 
 function explainListen(error: NodeJS.ErrnoException, { host, port }: ServeOptions): string {

@@ -8,6 +8,7 @@ import type { CodeError, SandboxError } from "@millrace/engine";
 import { transformSync } from "esbuild";
 import { afterAll, describe, expect, test } from "vitest";
 import { authorsLines } from "../dist/sandbox/authors-lines.js";
+import { transformAlone } from "../dist/sandbox/compile/transform-alone.js";
 import { type CompiledProcessor, createCompiler } from "../dist/sandbox/compile.js";
 
 const compiler = createCompiler();
@@ -16,6 +17,9 @@ afterAll(() => {
   compiler.close();
   rmSync(directory, { recursive: true });
 });
+
+/** What imports anything takes a compiler. */
+const imports = 'import "node:events"; ';
 
 const compile = (modules: Record<string, string>, main = "processor.ts") => compiler.compile({ modules, main });
 
@@ -124,7 +128,7 @@ test.each([
 
 test("what takes too long is ended, with all that runs for it, and is not remembered", async () => {
   const impatient = createCompiler({ timeoutMs: 300, processesMax: 1 });
-  const quick = impatient.compile({ modules: { "a.js": "export default 1" }, main: "a.js" });
+  const quick = impatient.compile({ modules: { "a.js": `${imports}export default 1` }, main: "a.js" });
   await quick.catch(() => {});
   const slow = { "processor.ts": `export default ${"(".repeat(400_000)}1${")".repeat(400_000)}` };
   expect(await faultOf(slow, impatient)).toEqual({ reason: "code", message: "It took longer than 0.3 s to compile." });
@@ -133,13 +137,13 @@ test("what takes too long is ended, with all that runs for it, and is not rememb
 
 test("more than may wait are refused as a shortage, not as bad code", async () => {
   const narrow = createCompiler({ waitingMax: 1, processesMax: 1 });
-  const both = ["export default 1", "export default 2"].map((source) =>
+  const both = [`${imports}export default 1`, `${imports}export default 2`].map((source) =>
     narrow.compile({ modules: { "a.js": source }, main: "a.js" }).then(
       () => "compiled",
       (error: SandboxError) => error.reason,
     ),
   );
-  expect(await Promise.all(both)).toEqual(["compiled", "unavailable"]);
+  expect((await Promise.all(both)).sort()).toEqual(["compiled", "unavailable"]);
   narrow.close();
 });
 
@@ -205,6 +209,63 @@ test.each<[string, string, string]>([
   expect(authorsLines({ name: "Error", message: "x", stack }, map).stack).toBe(expected);
 });
 
+describe("one module that imports nothing is compiled without a compiler", () => {
+  const alone = (source: string, main = "processor.ts") => transformAlone({ modules: { [main]: source }, main }, 1_024);
+
+  test.each([
+    ["TypeScript", "enum E { a = 7 }\nexport default { kind: E.a as number, ok: true satisfies boolean };"],
+    [
+      "a type from elsewhere",
+      'import type { Processor } from "@millrace/sdk";\nexport default { kind: 1 } as Processor;',
+    ],
+    ["CommonJS", "module.exports = { default: { kind: 2 } };"],
+    ["named exports", "export const processor = { kind: 3 };\nexport { processor as default };"],
+    ["characters of all kinds", 'export default { kind: "\u{1F980} \u2028 \\u0041" };'],
+  ])("as a compiler would: %s", async (_, source) => {
+    const short = await alone(source);
+    const long = await compile({ "processor.ts": source, "other.ts": "" });
+    if (short === undefined) throw new Error("It took a compiler.");
+    const run1 = await run({ script: short.script, map: { json: short.map } });
+    expect(JSON.stringify(run1.default)).toBe(JSON.stringify((await run(long)).default));
+    expect(short.script).not.toContain("sourceMappingURL");
+  });
+
+  test("its errors have the author's lines", async () => {
+    const short = await alone("type A = { a: 1 };\n\n\nexport const fail = () => {\n  throw new Error('x');\n};");
+    if (short === undefined) throw new Error("It took a compiler.");
+    const { fail } = await run({ script: short.script, map: { json: short.map } });
+    const { stack = "" } = errorOf(fail as () => void);
+    const inSandbox = {
+      name: "Error",
+      message: "x",
+      stack: stack.replace(/at (\w+) \(file:.*?processor\.js/, "at $1 (processor.js"),
+    };
+    expect(authorsLines(inSandbox, { json: short.map }).stack).toContain("processor.ts:5:9");
+  });
+
+  test.each([
+    ["an import", 'import "node:events"; export default 1'],
+    ["a file of this machine", 'import text from "/etc/hostname"; export default text'],
+    ["a re-export", 'export * from "/etc/hostname"'],
+    ["an import on the way", 'export default () => import("/etc/hostname")'],
+    ["a require", 'export default require("fs")'],
+    ["an error", "export default {"],
+  ])("a compiler looks at %s", async (_, source) => {
+    expect(await alone(source)).toBeUndefined();
+  });
+
+  test.each(["a/processor.ts", "--version.ts", "processor.json", "processor"])("and at %s", async (name) => {
+    expect(await alone("export default 1", name)).toBeUndefined();
+  });
+
+  test("a source map that lies elsewhere is not read", async () => {
+    const map = path.join(directory, "a.map");
+    writeFileSync(map, JSON.stringify({ version: 3, sources: ["stolen.ts"], names: [], mappings: "AAAA" }));
+    const short = await alone(`export default 1\n//# sourceMappingURL=file://${map}`);
+    expect(short?.map).not.toContain("stolen");
+  });
+});
+
 interface Listed {
   pid: number;
   args: string;
@@ -231,7 +292,7 @@ function isAlive({ pid }: Listed): boolean {
 describe("the processes of a compiler end", () => {
   test("when it is closed", async () => {
     const ending = createCompiler();
-    await ending.compile({ modules: { "a.js": "export default 1" }, main: "a.js" });
+    await ending.compile({ modules: { "a.js": `${imports}export default 1` }, main: "a.js" });
     const before = compilersOf(process.pid).length;
     ending.close();
     await expect.poll(() => compilersOf(process.pid).length, { timeout: 10_000 }).toBe(before - 1);

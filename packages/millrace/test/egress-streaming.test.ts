@@ -105,6 +105,22 @@ describe("piece by piece", () => {
   });
 });
 
+test("a long upload that is refused is answered, the rest of it is thrown away, and the connection goes on", async () => {
+  const length = 64 * mebibyte;
+  const socket = await world.connect();
+  let heard = "";
+  socket.on("data", (data) => {
+    heard += data;
+  });
+  socket.write(`PUT ftp://example.com/ HTTP/1.1\r\ncontent-length: ${length}\r\n\r\n`);
+  for (let sent = 0; sent < length; sent += mebibyte) {
+    if (!socket.write(Buffer.alloc(mebibyte))) await once(socket, "drain");
+  }
+  socket.write("GET ftp://example.com/ HTTP/1.1\r\nconnection: close\r\n\r\n");
+  await once(socket, "close");
+  expect(heard.match(/^HTTP\/1\.1 400 /gm)).toHaveLength(2);
+});
+
 describe("who goes away takes the other side along", () => {
   test.each([
     ["of unknown length", {}],

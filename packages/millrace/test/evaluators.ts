@@ -20,7 +20,7 @@ export function processorTicks(id: number): number {
   return Number(fields[11]) + Number(fields[12]);
 }
 
-function parentOf(id: string): number {
+export function parentOf(id: string): number {
   return Number(fieldsOf(id)[1]);
 }
 

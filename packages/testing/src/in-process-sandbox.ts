@@ -33,9 +33,21 @@ export function createInProcessSandbox(options: InProcessSandboxOptions = {}): I
   const { statesMax = limits.statesMax, exportsOf } = options;
   const running = new Set<(message: string) => void>();
   let life = 0;
+  let isClosed = false;
   let loads = 0;
 
+  function expectOpen(): void {
+    if (isClosed) throw new SandboxError("unavailable", "The sandbox is closed.");
+  }
+
+  function crash(): void {
+    life++;
+    for (const interrupt of running) interrupt("The sandbox was ended.");
+    running.clear();
+  }
+
   async function load(code: SandboxCode, place: SandboxPlace): Promise<SandboxedProcessor> {
+    expectOpen();
     loads++;
     const imported = exportsOf === undefined ? await importSource(code) : {};
     const module = () => exportsOf?.(code, place) ?? imported;
@@ -47,11 +59,13 @@ export function createInProcessSandbox(options: InProcessSandboxOptions = {}): I
     return {
       description: described(harness),
       async deliver(delivery, calls) {
+        expectOpen();
         if (born !== life) {
           harness = start();
           born = life;
         }
         const bridge = createBridge(calls);
+        const host = { ...bridge, logger: calls.logger };
         let interrupt: (message: string) => void = () => {};
         const interrupted = new Promise<never>((_, reject) => {
           interrupt = (message) => {
@@ -63,7 +77,8 @@ export function createInProcessSandbox(options: InProcessSandboxOptions = {}): I
         try {
           // What crosses a boundary is a copy.
           const crossing = structuredClone(delivery);
-          const { result, works } = await Promise.race([harness.deliver(crossing, bridge, calls.signal), interrupted]);
+          const delivering = harness.deliver(crossing, host, () => calls.signal);
+          const { result, works } = await Promise.race([delivering, interrupted]);
           if (works === undefined) running.delete(interrupt);
           else void works.finally(() => running.delete(interrupt));
           return result;
@@ -81,12 +96,11 @@ export function createInProcessSandbox(options: InProcessSandboxOptions = {}): I
 
   return {
     load,
-    async close() {},
-    crash() {
-      life++;
-      for (const interrupt of running) interrupt("The sandbox was ended.");
-      running.clear();
+    async close() {
+      isClosed = true;
+      crash();
     },
+    crash,
     get loads() {
       return loads;
     },

@@ -16,6 +16,8 @@ export { type TimePerEvent, timePerEvent } from "./time-per-event.ts";
 export { describeExpressions } from "./describe-expressions.ts";
 export { describeLog, type SuiteCase } from "./describe-log.ts";
 export { describeOutbound } from "./describe-outbound.ts";
+export { describeOutboundStreams } from "./describe-outbound-streams.ts";
+export { describeSandbox } from "./describe-sandbox.ts";
 export { describeSecrets, type SecretsStore, secretsSuiteLimits } from "./describe-secrets.ts";
 export { createInProcessExpressions } from "./in-process-expressions.ts";
 export { createInProcessSandbox, type InProcessSandbox } from "./in-process-sandbox.ts";
@@ -23,6 +25,14 @@ export { type Intercept, type InterceptedCall, interceptDirectory } from "./inte
 export type { LogStore } from "./log-suite/log-case.ts";
 export { createManualClock, type ManualClock, manualClockStart } from "./manual-clock.ts";
 export type { AcceptingPeer, ListeningReceiver, OutboundFixture } from "./outbound-suite/outbound-case.ts";
+export type {
+  OpenStreams,
+  OutboundStreamsFixture,
+  StreamReceived,
+  StreamReceiver,
+  StreamReceiverAnswer,
+} from "./outbound-suite/stream-case.ts";
+export type { SandboxFixture } from "./sandbox-suite/sandbox-case.ts";
 export { createSeededRandom, type SeededRandom } from "./seeded-random.ts";
 export {
   createSimulatedNetwork,
@@ -32,4 +42,5 @@ export {
   type ReceiverAnswer,
   type SimulatedNetwork,
 } from "./simulated-network.ts";
+export { createSimulatedStreams, type SimulatedStreams } from "./simulated-streams.ts";
 export type { PeerSocket, PeerTalk, ReceivedUpgrade, SocketPeer } from "./socket-peer.ts";

@@ -51,6 +51,8 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   let queue: StreamEvent[] = [];
   let snapshotOffset = kept.offset;
   let fresh: StoredState | undefined;
+  /** Events that were passed over and are not on disk as such. */
+  const untold: { offset: number; fault: string }[] = [];
 
   /**
    * One delivery, once the state that it builds on is there. What is handed over counts as folded from here on: a hook
@@ -71,7 +73,15 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
       await rebuild();
       result = await deliver({ ...part, ...fromKept(), base: settled, events: [], wantState }, calls);
     }
+    await tellPassedOver();
     return result;
+  }
+
+  async function tellPassedOver(): Promise<void> {
+    for (let next = untold[0]; next !== undefined; next = untold[0]) {
+      await opening.passedOver(next.offset, next.fault);
+      untold.shift();
+    }
   }
 
   function fromKept(): { given?: string } {
@@ -98,13 +108,14 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
       const result = await sandboxed.deliver({ ...delivery, state: name }, calls);
       if (result.is === "done" && result.state !== undefined) keep(delivery, result.state);
       if (result.is === "fold-failed") throw new FoldError(result.offset, `reduce failed: ${textOf(result.error)}`);
-      const passedOver = result.is === "state-missing" ? [] : result.passedOver;
-      for (const { offset: at, fault } of passedOver) await opening.passedOver(at, fault);
+      if (result.is !== "state-missing") untold.push(...result.passedOver);
       return result;
     } catch (error) {
       // Whatever was there may be gone.
       isPlaced = false;
       if (!isSandboxError(error)) throw error;
+      // Nothing but folding began: it is done again, from what is known of the state.
+      if (error.reason === "interrupted" && delivery.call === undefined) return { is: "state-missing" };
       if (error.reason === "interrupted") throw new InterruptedError(error.message);
       if (error.reason === "unavailable") throw unavailable(error.message);
       throw new FoldError(delivery.events.at(-1)?.offset ?? delivery.base, error.message);
@@ -160,6 +171,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     },
     async state() {
       const result = await ask({ wantState: true }, quiet);
+      if (result.is === "hook-failed") throw errorOf(result.error);
       return JSON.parse((result as { state: string }).state) as JsonValue;
     },
     afterAppend({ event, attempt, ...tools }) {

@@ -11,6 +11,8 @@ export interface StreamRequest {
   url: string;
   /** Any but CONNECT. */
   method: string;
+  /** In whose name: no connection serves two, should one of them lead a host astray about where its request ends. */
+  owner?: string;
   /** Without those of the connection: where the message ends and whose it is, the adapter says itself. */
   headers: HeaderList;
   /**

@@ -4,9 +4,10 @@
  */
 import { InterruptedError } from "@millrace/protocol";
 import type { CodeError, SandboxCalls } from "../ports/sandbox.ts";
-import { codeErrorOf, errorOf, type HarnessHost } from "./harness.ts";
+import { codeErrorOf, errorOf } from "./code-error.ts";
+import type { HarnessHost } from "./harness.ts";
 
-export interface Bridge extends HarnessHost {
+export interface Bridge extends Omit<HarnessHost, "logger"> {
   /** What carried it is gone: work that was open is interrupted, and nothing is done any more. */
   interrupt(message: string): void;
 }
@@ -27,7 +28,7 @@ export function createBridge(calls: SandboxCalls): Bridge {
 
   function open(name: string): { begins: boolean } {
     let begin: (signal: AbortSignal | undefined) => void = () => {};
-    beginnings.set(name, new Promise((resolve) => (begin = resolve)));
+    const begun = new Promise<AbortSignal | undefined>((resolve) => (begin = resolve));
     const ended = calls.waitUntil(name, ({ signal, append }) => {
       if (interrupted !== undefined) return Promise.reject(new InterruptedError(interrupted));
       return new Promise<void>((resolve, reject) => {
@@ -35,9 +36,12 @@ export function createBridge(calls: SandboxCalls): Bridge {
         begin(signal);
       }).finally(() => works.delete(name));
     });
+    // Work of this name may be under way already, and is the one that begins.
+    if (ended === undefined) return { begins: false };
+    beginnings.set(name, begun);
     // It may be over before it began.
-    ended?.then(() => begin(undefined));
-    return { begins: ended !== undefined };
+    ended.then(() => begin(undefined));
+    return { begins: true };
   }
 
   async function answerOf(append: () => ReturnType<SandboxCalls["append"]>): ReturnType<Bridge["append"]> {
@@ -69,6 +73,7 @@ export function createBridge(calls: SandboxCalls): Bridge {
       works.get(name)?.end(error === undefined ? undefined : errorOf(error));
     },
     abort: (name) => calls.abort(name),
+    isEnded: () => calls.signal.aborted,
     interrupt(message) {
       interrupted = message;
       for (const { end } of works.values()) end(new InterruptedError(message));

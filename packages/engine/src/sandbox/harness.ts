@@ -8,15 +8,15 @@ import {
   type CatchUpArguments,
   type EventInput,
   type HookSurroundings,
-  isStreamError,
   isThenable,
-  type JsonValue,
   jsonStateFault,
+  type Logger,
   type Processor,
   type StreamEvent,
   type Work,
 } from "@millrace/protocol";
-import type { CodeError, SandboxDelivery, SandboxDescription, SandboxResult } from "../ports/sandbox.ts";
+import type { CodeError, SandboxCall, SandboxDelivery, SandboxDescription, SandboxResult } from "../ports/sandbox.ts";
+import { codeErrorOf, errorOf } from "./code-error.ts";
 import { createStates, type HeldState } from "./states.ts";
 
 /** What the host does for one delivery. Answers instead of rejections: what crosses a boundary loses its class. */
@@ -29,6 +29,10 @@ export interface HarnessHost {
   begun(work: string): Promise<AbortSignal | undefined>;
   closed(work: string, error?: CodeError): Promise<void>;
   abort(work: string): void;
+  /** The hook was ended meanwhile, where that is known without asking. */
+  isEnded?(): boolean;
+  /** Where what this delivery logs goes. */
+  readonly logger: Logger;
 }
 
 export interface Delivered {
@@ -40,7 +44,8 @@ export interface Delivered {
 export interface Harness {
   /** @throws Error that says what is wrong with the module */
   describe(): SandboxDescription;
-  deliver(delivery: SandboxDelivery, host: HarnessHost, signal: AbortSignal): Promise<Delivered>;
+  /** @param signal is asked for it when the code asks: most never do, and to carry one costs more than most hooks. */
+  deliver(delivery: SandboxDelivery, host: HarnessHost, signal: () => AbortSignal): Promise<Delivered>;
   forget(state: string): void;
 }
 
@@ -53,7 +58,7 @@ type PassedOver = { offset: number; fault: string }[];
 /** @param module what the code's module exports */
 export function createHarness(
   module: Record<string, unknown>,
-  surroundings: HookSurroundings,
+  surroundings: Omit<HookSurroundings, "logger">,
   limits: { statesMax: number; stateCharactersMax: number },
 ): Harness {
   const states = createStates(limits.statesMax);
@@ -68,7 +73,9 @@ export function createHarness(
   async function fold(held: HeldState, events: readonly StreamEvent[], passedOver: PassedOver) {
     let last: StreamEvent | undefined;
     for (const event of events) {
-      const admitted = await admittedTo(event);
+      const admitting = admittedTo(event);
+      // To wait where there is nothing to wait for costs more than most reducers.
+      const admitted = isThenable(admitting) ? await admitting : admitting;
       last = undefined;
       if (admitted !== undefined && "fault" in admitted)
         passedOver.push({ offset: event.offset, fault: admitted.fault });
@@ -81,12 +88,14 @@ export function createHarness(
     return last;
   }
 
-  /** @throws FoldFault where its schema is to blame, and not the event */
-  async function admittedTo(event: StreamEvent): Promise<Admitted> {
+  /** Throws or rejects with FoldFault where its schema is to blame, and not the event. */
+  function admittedTo(event: StreamEvent): Admitted | PromiseLike<Admitted> {
+    const blamed = (error: unknown) => new FoldFault(event.offset, codeErrorOf(error));
     try {
-      return await admit(processor(), event);
+      const admitting = admit(processor(), event);
+      return isThenable(admitting) ? admitting.then(undefined, (error) => Promise.reject(blamed(error))) : admitting;
     } catch (error) {
-      throw new FoldFault(event.offset, codeErrorOf(error));
+      throw blamed(error);
     }
   }
 
@@ -101,14 +110,29 @@ export function createHarness(
     }
   }
 
-  async function deliver(delivery: SandboxDelivery, host: HarnessHost, signal: AbortSignal): Promise<Delivered> {
+  /** What is kept, and folded from, is looked at in any case. */
+  function textOf(held: HeldState): string {
+    held.unchecked = 0;
+    try {
+      checkState(held, limits.stateCharactersMax);
+    } catch (error) {
+      throw new FoldFault(held.offset, codeErrorOf(error));
+    }
+    return JSON.stringify(held.value) ?? "null";
+  }
+
+  async function deliver(delivery: SandboxDelivery, host: HarnessHost, signal: () => AbortSignal): Promise<Delivered> {
     const held = states.at(delivery);
     if (held === undefined) return { result: { is: "state-missing" } };
     const passedOver: PassedOver = [];
     const works: Promise<void>[] = [];
+    // It may have been made again since, from what is on disk.
+    const newest = () => states.newest(delivery.state)?.value ?? held.value;
+    let text: string | undefined;
     try {
       const folded = await fold(held, delivery.events, passedOver);
-      await callHook(delivery.call, folded, held, host, signal, works);
+      if (delivery.wantState === true) text = textOf(held);
+      await callHook(delivery.call, folded, { value: held.value, newest }, host, signal, works);
     } catch (error) {
       if (error instanceof FoldFault) {
         states.forget(delivery.state);
@@ -116,38 +140,42 @@ export function createHarness(
       }
       return afterWorks({ is: "hook-failed", error: codeErrorOf(error), passedOver }, works);
     }
-    const state = delivery.wantState === true ? { state: JSON.stringify(held.value) ?? "null" } : {};
-    return afterWorks({ is: "done", ...state, passedOver }, works);
+    return afterWorks({ is: "done", ...(text === undefined ? {} : { state: text }), passedOver }, works);
   }
 
   async function callHook(
     call: SandboxDelivery["call"],
     folded: StreamEvent | undefined,
-    held: HeldState,
+    state: { value: unknown; newest(): unknown },
     host: HarnessHost,
-    signal: AbortSignal,
+    signal: () => AbortSignal,
     works: Promise<void>[],
   ): Promise<void> {
     if (call === undefined) return;
+    // It was ended on its way here: nothing begins any more.
+    if (host.isEnded?.() === true) throw new Error("The hook was ended before it began.");
     const opened: Promise<unknown>[] = [];
     const pending = new Set<Promise<unknown>>();
     const append = appender(host, undefined, pending);
     const tools = {
       ...surroundings,
-      state: held.value,
+      logger: host.logger,
+      state: state.value,
       append,
-      signal,
       abort: (name: string) => host.abort(name),
       waitUntil(name: string, work: Work<unknown>) {
         const opening = host.open(name);
-        opened.push(opening.then(expectOpen));
-        works.push(runWork(name, work, opening, held, host).catch(() => {}));
+        const expected = opening.then(expectOpen);
+        // A hook that fails meanwhile has failed by that.
+        expected.catch(() => {});
+        opened.push(expected);
+        works.push(runWork(name, work, opening, state.newest, host).catch(() => {}));
       },
     };
     const running =
       call.hook === "afterCatchUp"
-        ? processor().afterCatchUp?.({ ...(call as unknown as CatchUpArguments<unknown>), ...tools })
-        : callAfterAppend(call.event === undefined ? folded : await admitted(call.event), call.attempt, tools);
+        ? processor().afterCatchUp?.(withSignal({ ...catchUpOf(call), ...tools }, signal) as CatchUpArguments<unknown>)
+        : callAfterAppend(call.event === undefined ? folded : await admitted(call.event), call.attempt, tools, signal);
     await running;
     // An append, or work, that the hook left behind and that failed: nobody else would hear of it.
     await Promise.all(opened);
@@ -160,13 +188,27 @@ export function createHarness(
     return again !== undefined && "event" in again ? again.event : undefined;
   }
 
-  async function callAfterAppend(event: StreamEvent | undefined, attempt: number, tools: object): Promise<void> {
+  async function callAfterAppend(
+    event: StreamEvent | undefined,
+    attempt: number,
+    tools: object,
+    signal: () => AbortSignal,
+  ): Promise<void> {
     if (event === undefined) return;
-    const call = { ...tools, event, attempt };
+    const call = withSignal({ ...tools, event, attempt }, signal);
     await processor().afterAppend?.(call as Parameters<NonNullable<AnyProcessor["afterAppend"]>>[0]);
   }
 
   return { describe: () => describe(processor()), deliver, forget: (state) => states.forget(state) };
+}
+
+/** Made when it is looked at. */
+function withSignal(tools: object, signal: () => AbortSignal): object {
+  return Object.defineProperty(tools, "signal", { get: signal, enumerable: true, configurable: true });
+}
+
+function catchUpOf({ hook: _, ...what }: Extract<SandboxCall, { hook: "afterCatchUp" }>) {
+  return what as unknown as CatchUpArguments<unknown>;
 }
 
 async function runWork(
@@ -174,7 +216,7 @@ async function runWork(
   // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
   work: Work<any>,
   opening: ReturnType<HarnessHost["open"]>,
-  held: HeldState,
+  state: () => unknown,
   host: HarnessHost,
 ): Promise<void> {
   const opened = await opening;
@@ -182,7 +224,7 @@ async function runWork(
   if (signal === undefined) return;
   const pending = new Set<Promise<unknown>>();
   try {
-    await work({ signal, state: () => held.value, append: appender(host, name, pending) });
+    await work({ signal, state, append: appender(host, name, pending) });
     while (pending.size > 0) await Promise.all(pending);
     await host.closed(name);
   } catch (error) {
@@ -269,21 +311,4 @@ class FoldFault extends Error {
     this.offset = offset;
     this.error = error;
   }
-}
-
-/** Whatever was thrown: code may throw anything. */
-export function codeErrorOf(error: unknown): CodeError {
-  if (!(error instanceof Error)) return { name: "Error", message: `threw ${String(error)}` };
-  const { name, message, stack } = error;
-  return {
-    name: String(name),
-    message: String(message),
-    ...(typeof stack === "string" ? { stack } : {}),
-    ...(isStreamError(error) ? { code: error.code, data: error.data as unknown as JsonValue } : {}),
-  };
-}
-
-/** As the code catches it: with the name and the code of what it was. */
-export function errorOf({ name, message, code, data }: CodeError): Error {
-  return Object.assign(new Error(message), { name, ...(code === undefined ? {} : { code, data }) });
 }

@@ -11,6 +11,8 @@ export interface HeldState {
 export interface States {
   /** The state that a delivery builds on; undefined when there is none at that offset. */
   at(delivery: Pick<SandboxDelivery, "state" | "base" | "given">): HeldState | undefined;
+  /** The newest of this name. */
+  newest(name: string): HeldState | undefined;
   forget(name: string): void;
 }
 
@@ -28,6 +30,7 @@ export function createStates(statesMax: number): States {
       if (held.size > statesMax) held.delete(held.keys().next().value as string);
       return found;
     },
+    newest: (name) => held.get(name),
     forget: (name) => held.delete(name),
   };
 }

@@ -6,7 +6,6 @@ import { type Lookup, openSocket } from "./open-socket.ts";
 
 export interface Connection {
   readonly client: Client;
-  readonly origin: string;
   readonly openedAtMs: number;
   /** Once it is being opened. */
   readonly socket: Socket | undefined;
@@ -56,7 +55,6 @@ export function openConnection(destination: URL, options: ConnectionOptions): Co
 
   const connection: Connection = {
     client,
-    origin: destination.origin,
     openedAtMs: performance.now(),
     get socket() {
       return socket;

@@ -18,8 +18,8 @@ export interface ConnectionsOptions {
 }
 
 export interface Connections {
-  /** One that nobody else uses. Rejects with the signal's reason. */
-  acquire(destination: URL, signal: AbortSignal): Promise<Connection>;
+  /** One that nobody else uses, nor did for another `owner`. Rejects with the signal's reason. */
+  acquire(destination: URL, signal: AbortSignal, owner?: string): Promise<Connection>;
   /** Every one that was acquired is given back, once. */
   release(connection: Connection, reusable: boolean): void;
   close(): Promise<void>;
@@ -27,6 +27,7 @@ export interface Connections {
 
 interface Waiting {
   destination: URL;
+  place: string;
   give(connection: Connection): void;
 }
 
@@ -35,14 +36,17 @@ export function createConnections({ perOrigin, total, waitingMax, ageMaxMs, open
   /** The least recently used first. */
   const idle: Connection[] = [];
   let waiting: Waiting[] = [];
+  /** The origin that each leads to, and whose it is. */
+  const places = new WeakMap<Connection, string>();
 
-  function take(destination: URL): Connection | undefined {
-    const { origin } = destination;
-    const at = idle.findLastIndex((connection) => connection.origin === origin);
+  function take(destination: URL, place: string): Connection | undefined {
+    const at = idle.findLastIndex((connection) => places.get(connection) === place);
     if (at >= 0) return use(idle.splice(at, 1)[0] as Connection);
-    if (busy.size >= total || countBusy(origin) >= perOrigin) return undefined;
+    if (busy.size >= total || countBusy(place) >= perOrigin) return undefined;
     if (busy.size + idle.length >= total) idle.shift()?.destroy();
-    return use(open(destination, forget));
+    const connection = open(destination, forget);
+    places.set(connection, place);
+    return use(connection);
   }
 
   function use(connection: Connection): Connection {
@@ -50,9 +54,9 @@ export function createConnections({ perOrigin, total, waitingMax, ageMaxMs, open
     return connection;
   }
 
-  function countBusy(origin: string): number {
+  function countBusy(place: string): number {
     let count = 0;
-    for (const connection of busy) if (connection.origin === origin) count++;
+    for (const connection of busy) if (places.get(connection) === place) count++;
     return count;
   }
 
@@ -66,19 +70,20 @@ export function createConnections({ perOrigin, total, waitingMax, ageMaxMs, open
 
   function serveWaiting(): void {
     const full = new Set<string>();
-    waiting = waiting.filter(({ destination, give }) => {
-      if (busy.size >= total || full.has(destination.origin)) return true;
-      const connection = take(destination);
-      if (connection === undefined) full.add(destination.origin);
+    waiting = waiting.filter(({ destination, place, give }) => {
+      if (busy.size >= total || full.has(place)) return true;
+      const connection = take(destination, place);
+      if (connection === undefined) full.add(place);
       else give(connection);
       return connection === undefined;
     });
   }
 
   return {
-    async acquire(destination, signal) {
+    async acquire(destination, signal, owner = "") {
       signal.throwIfAborted();
-      const connection = take(destination);
+      const place = `${destination.origin} ${owner}`;
+      const connection = take(destination, place);
       if (connection !== undefined) return connection;
       if (waiting.length >= waitingMax) {
         throw new OutboundError("unreachable", `${waiting.length} requests wait for a connection; no more may.`);
@@ -86,6 +91,7 @@ export function createConnections({ perOrigin, total, waitingMax, ageMaxMs, open
       return new Promise((resolve, reject) => {
         const turn: Waiting = {
           destination,
+          place,
           give(given) {
             signal.removeEventListener("abort", leave);
             resolve(given);

@@ -33,64 +33,92 @@ export interface Upgraded {
 
 /** Rejects with the signal's reason, or with what undici and Node say. */
 export function converse(client: Client, asked: Asked): Promise<StreamAnswer | Upgraded> {
-  const { destination, method, signal, onStage } = asked;
   return new Promise((resolve, reject) => {
     const sent = asked.body && sending(asked.body.stream);
-    let answer: AnswerBody | undefined;
-    let ended = false;
-
-    function end(reusable: boolean): void {
-      ended = true;
-      signal.removeEventListener("abort", cut);
-      sent?.destroy();
-      asked.leave(reusable);
-    }
-
-    function fail(error: unknown): void {
-      if (ended) return;
-      const failure = sent?.errored === error && error !== null ? bodyEnded(destination) : error;
-      end(false);
-      if (answer === undefined) reject(failure);
-      else answer.fail(toOutboundError(failure, destination));
-    }
-
-    const cut = () => fail(signal.reason);
-    if (signal.aborted) return cut();
-    signal.addEventListener("abort", cut, { once: true });
-
-    const handler: Dispatcher.DispatchHandler = {
-      onRequestStart: () => onStage("sent"),
-      onRequestUpgrade(controller, _status, _fields, socket) {
-        if (ended) return void socket.destroy();
-        onStage("answered");
-        signal.removeEventListener("abort", cut);
-        resolve({ headers: listOf(controller.rawHeaders), socket });
-      },
-      onResponseStart(controller, status) {
-        // 102, 103: the answer is still to come.
-        if (ended || status < 200) return;
-        onStage("answered");
-        answer = answerBody(controller, () => ended || end(false));
-        resolve({ status, headers: listOf(controller.rawHeaders), body: answer.stream });
-        if (!hasBody(status)) answer.close();
-      },
-      onResponseData: (_controller, chunk) => answer?.take(chunk),
-      onResponseEnd() {
-        if (ended) return;
-        answer?.close();
-        end(true);
-      },
-      onResponseError(_controller, error) {
-        fail(error);
-      },
-    };
+    const course = startCourse(asked, sent, reject);
+    if (course.isOver) return;
+    const { method, destination } = asked;
     const path = `${destination.pathname}${destination.search}`;
+    const options = { path, method, headers: headersOf(asked), body: sent ?? null, ...upgradeOf(asked) };
     try {
-      client.dispatch({ path, method, headers: headersOf(asked), body: sent ?? null, ...upgradeOf(asked) }, handler);
+      client.dispatch(options, handlerOf(course, asked, resolve));
     } catch (error) {
-      fail(error);
+      course.fail(error);
     }
   });
+}
+
+/** Of one request, from its start to its end, which comes once. */
+interface Course {
+  readonly isOver: boolean;
+  /** Whoever reads it is told how it ends. */
+  answer: AnswerBody | undefined;
+  end(reusable: boolean): void;
+  fail(error: unknown): void;
+  /** It goes on elsewhere. */
+  handOver(): void;
+}
+
+function startCourse(asked: Asked, sent: Readable | undefined, reject: (error: unknown) => void): Course {
+  const { destination, signal, leave } = asked;
+  const cut = () => course.fail(signal.reason);
+  let isOver = false;
+
+  const course: Course = {
+    get isOver() {
+      return isOver;
+    },
+    answer: undefined,
+    end(reusable) {
+      isOver = true;
+      course.handOver();
+      sent?.destroy();
+      leave(reusable);
+    },
+    fail(error) {
+      if (isOver) return;
+      const isOwnBody = sent !== undefined && sent.errored !== null && sent.errored === error;
+      const failure = isOwnBody ? bodyEnded(destination) : error;
+      course.end(false);
+      if (course.answer === undefined) reject(failure);
+      else course.answer.fail(toOutboundError(failure, destination));
+    },
+    handOver: () => signal.removeEventListener("abort", cut),
+  };
+  if (signal.aborted) cut();
+  else signal.addEventListener("abort", cut, { once: true });
+  return course;
+}
+
+function handlerOf(
+  course: Course,
+  { onStage }: Asked,
+  resolve: (answer: StreamAnswer | Upgraded) => void,
+): Dispatcher.DispatchHandler {
+  return {
+    onRequestStart: () => onStage("sent"),
+    onRequestUpgrade(controller, _status, _fields, socket) {
+      if (course.isOver) return void socket.destroy();
+      onStage("answered");
+      course.handOver();
+      resolve({ headers: listOf(controller.rawHeaders), socket });
+    },
+    onResponseStart(controller, status) {
+      // 102, 103: the answer is still to come.
+      if (course.isOver || status < 200) return;
+      onStage("answered");
+      course.answer = answerBody(controller, () => course.isOver || course.end(false));
+      resolve({ status, headers: listOf(controller.rawHeaders), body: course.answer.stream });
+      if (!hasBody(status)) course.answer.close();
+    },
+    onResponseData: (_controller, chunk) => course.answer?.take(chunk),
+    onResponseEnd() {
+      if (course.isOver) return;
+      course.answer?.close();
+      course.end(true);
+    },
+    onResponseError: (_controller, error) => course.fail(error),
+  };
 }
 
 function headersOf({ headers, body }: Asked): string[] {

@@ -38,7 +38,7 @@ export function createStreams(rule: DestinationRule, connections: Connections): 
     };
     let connection: Connection | undefined;
     try {
-      connection = await connections.acquire(destination, life.cut.signal);
+      connection = await connections.acquire(destination, life.cut.signal, request.owner);
       const { signal } = life.cut;
       const leave = (reusable: boolean) => {
         end();

@@ -5,7 +5,9 @@
 import { createHash } from "node:crypto";
 import { type SandboxCode, SandboxError } from "@millrace/engine";
 import type { LinesMap } from "./authors-lines.ts";
+import type { Bundled, ModulesToBundle } from "./compile/bundle-modules.ts";
 import { type CompilersSettings, createCompilers } from "./compile/compilers.ts";
+import { transformAlone } from "./compile/transform-alone.ts";
 
 export type CompileInput = Pick<SandboxCode, "modules" | "main">;
 
@@ -37,7 +39,10 @@ export function createCompiler({
   const compilers = createCompilers(settings);
   const remembered = new Map<string, Remembered>();
   const running = new Map<string, Promise<Remembered>>();
+  const { memoryMb = 1_024 } = settings;
   let characters = 0;
+  let isTransforming = false;
+  let isClosed = false;
 
   function remember(key: string, entry: Remembered): void {
     // One that is very large would push out all others.
@@ -51,8 +56,22 @@ export function createCompiler({
     }
   }
 
+  /** One at a time: where there is more to do, a compiler is worth its start. */
+  async function transformed(job: ModulesToBundle): Promise<Bundled | undefined> {
+    if (isTransforming || compilers.areRunning) return undefined;
+    isTransforming = true;
+    try {
+      return await transformAlone(job, memoryMb);
+    } finally {
+      isTransforming = false;
+    }
+  }
+
   async function run(key: string, input: CompileInput): Promise<Remembered> {
-    const answer = await compilers.compile({ modules: input.modules, main: input.main });
+    const job = { modules: input.modules, main: input.main };
+    const short = await transformed(job);
+    if (short === undefined && isClosed) throw new SandboxError("unavailable", "The server is stopping.");
+    const answer = short ?? (await compilers.compile(job));
     const entry: Remembered =
       "fault" in answer
         ? { fault: answer.fault, characters: answer.fault.length }
@@ -81,7 +100,10 @@ export function createCompiler({
       if ("fault" in entry) throw new SandboxError("code", entry.fault);
       return { script: entry.script, map: entry.map };
     },
-    close: () => compilers.close(),
+    close() {
+      isClosed = true;
+      compilers.close();
+    },
   };
 }
 

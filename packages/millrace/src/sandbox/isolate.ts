@@ -1,7 +1,5 @@
 /** One isolate in one process: code that is loaded, and the deliveries that run in it. It ends once. */
 import {
-  type Bridge,
-  createBridge,
   type SandboxCalls,
   type SandboxDelivery,
   type SandboxDescription,
@@ -9,26 +7,24 @@ import {
   type SandboxPlace,
   type SandboxResult,
 } from "@millrace/engine";
+import type { Activity, Deed } from "./activity.ts";
+import { Delivery, deedOf, type RunningCall } from "./delivery.ts";
 import type { Line } from "./line.ts";
 import type { FromRunner, LoadMessage } from "./messages.ts";
-import type { Activity, Deed, WorkerdProcess } from "./workerd-process.ts";
+import type { WorkerdProcess } from "./workerd-process.ts";
 
 /** Without limits of its own, code may compute for so long without an answer. */
 const cpuMsDefault = 450;
 const cpuMsMax = 5_000;
-
-interface Running extends RunningCall {
-  bridge: Bridge;
-  activity: Activity;
-  settle(result: SandboxResult | SandboxError): void;
-  /** The hook, and then what it left behind. */
-  end(): void;
-}
+/** A module that waits for something at its top level waits for ever. */
+const loadMs = 30_000;
+/** The end of a connection is heard a little before that of its process, which says why. */
+const endMs = 1_000;
 
 export interface IsolateNeeds {
   process: WorkerdProcess;
   load: LoadMessage;
-  /** Numbers of deliveries, unlike any other of the same process. */
+  /** Numbers of deliveries, unlike any other of the same server. */
   nextId(): number;
 }
 
@@ -41,23 +37,18 @@ export interface Tenant {
   place: SandboxPlace;
 }
 
-/** A delivery that runs: on whose behalf, and for which event. */
-export interface RunningCall {
-  calls: SandboxCalls;
-  cause: { streamPath: string; offset: number; depth: number; slug: string };
-}
-
 export class Isolate {
   readonly process: WorkerdProcess;
   readonly #needs: IsolateNeeds;
-  #tellEnd: () => void = () => {};
-  readonly #running = new Map<number, Running>();
+  readonly #running = new Map<number, Delivery>();
   #line: Line | undefined;
   #ended: SandboxError | undefined;
   #heardLoad: (message: Loaded | undefined) => void = () => {};
+  #tellEnd: () => void = () => {};
+  #tellRest: (() => void)[] = [];
   usedAt: number = performance.now();
 
-  /** Rejects with SandboxError. */
+  /** Rejects with SandboxError, by when it is known whether the process has ended, and why. */
   static async open(
     needs: IsolateNeeds,
     tenant: Tenant,
@@ -71,10 +62,6 @@ export class Isolate {
     this.process = needs.process;
   }
 
-  get hasEnded(): boolean {
-    return this.#ended !== undefined;
-  }
-
   /** Resolves at its end, however that came. */
   readonly ended: Promise<void> = new Promise((resolve) => {
     this.#tellEnd = resolve;
@@ -85,40 +72,41 @@ export class Isolate {
     return this.#running.size > 0;
   }
 
+  /** Resolves when nothing runs in it. */
+  atRest(): Promise<void> {
+    return this.isBusy ? new Promise((resolve) => this.#tellRest.push(resolve)) : Promise.resolve();
+  }
+
   /** For whom a request is made that names this delivery. */
   callOf(id: number): RunningCall | undefined {
     return this.#running.get(id);
   }
 
+  /** Rejects with SandboxError, by when it is known whether the process has ended, and why. */
   async deliver(delivery: SandboxDelivery, calls: SandboxCalls, tenant: Tenant): Promise<SandboxResult> {
     if (this.#ended !== undefined) throw this.#ended;
     this.usedAt = performance.now();
     const id = this.#needs.nextId();
     const activity = this.#activity(tenant, deedOf(delivery));
     const over = this.process.begin(activity);
-    const abort = () => this.#line?.send({ is: "abort", id, reason: reasonOf(calls.signal) });
-    try {
-      return await new Promise<SandboxResult>((resolve, reject) => {
-        this.#running.set(id, {
-          bridge: createBridge(
-            withWorkSignals(calls, (work, reason) => this.#line?.send({ is: "abort", id, work, reason })),
-          ),
-          calls,
-          cause: causeOf(delivery, tenant.place),
-          activity,
-          settle: (result) => (result instanceof SandboxError ? reject(result) : resolve(result)),
-          end: () => {
-            over();
-            calls.signal.removeEventListener("abort", abort);
-          },
-        });
-        calls.signal.addEventListener("abort", abort, { once: true });
-        this.#line?.send({ is: "deliver", id, delivery });
-        if (calls.signal.aborted) abort();
-      });
-    } finally {
-      this.usedAt = performance.now();
-    }
+    const { timeoutMs } = this.#needs.load.limits ?? {};
+    const running = new Delivery({
+      id,
+      delivery,
+      calls,
+      place: tenant.place,
+      activity,
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      send: (message, body) => this.#line?.send(message, body),
+      over: () => {
+        over();
+        this.#running.delete(id);
+        this.usedAt = performance.now();
+        if (!this.isBusy) for (const tell of this.#tellRest.splice(0)) tell();
+      },
+    });
+    this.#running.set(id, running);
+    return running.result;
   }
 
   forget(state: string): void {
@@ -127,21 +115,17 @@ export class Isolate {
 
   /** Unloads it. What still runs is interrupted. */
   close(message = "It was unloaded."): void {
-    const running = [...this.#running.values()];
     this.#end(new SandboxError("interrupted", message));
-    for (const { end } of running) end();
     this.#line?.close();
   }
 
   async #load(tenant: Tenant): Promise<SandboxDescription> {
     const over = this.process.begin(this.#activity(tenant, { what: "load", through: 0 }));
+    const tooLong = setTimeout(() => this.#heardLoad({ is: "load-failed", error: neverLoaded }), loadMs);
     try {
       const heard = new Promise<Loaded | undefined>((resolve) => (this.#heardLoad = resolve));
-      this.#line = await this.process.open((message) => this.#hear(message));
-      void this.#line.closed.then(() => {
-        this.#end(new SandboxError("interrupted", "The sandbox ended."));
-        this.#heardLoad(undefined);
-      });
+      this.#line = await this.process.open((message, body) => this.#hear(message, body));
+      void this.#line.closed.then(() => this.#lost());
       this.#line.send(this.#needs.load);
       const loaded = await heard;
       if (loaded === undefined) throw new SandboxError("interrupted", "The sandbox ended while the code was loaded.");
@@ -150,10 +134,26 @@ export class Isolate {
       throw Object.assign(new SandboxError("code", loaded.error.message), { codeError: loaded.error });
     } catch (error) {
       if (error instanceof SandboxError) throw error;
+      await this.#endOfProcess();
       throw new SandboxError("interrupted", `The sandbox was not reached: ${(error as Error).message}`);
     } finally {
+      clearTimeout(tooLong);
       over();
     }
+  }
+
+  async #lost(): Promise<void> {
+    await this.#endOfProcess();
+    this.#end(new SandboxError("interrupted", "The sandbox ended."));
+    this.#heardLoad(undefined);
+  }
+
+  /** By then it is known who is suspected of it. It may also be the connection alone that is gone. */
+  async #endOfProcess(): Promise<void> {
+    let late: NodeJS.Timeout | undefined;
+    const tooLate = new Promise((resolve) => (late = setTimeout(resolve, endMs)));
+    await Promise.race([this.process.ended, tooLate]);
+    clearTimeout(late);
   }
 
   #activity({ suspect }: Tenant, deed: Deed): Activity {
@@ -161,92 +161,33 @@ export class Isolate {
     return { suspect, deed, sentAt: performance.now(), questions: 0, cpuMs };
   }
 
-  #hear(message: FromRunner): void {
+  #hear(message: FromRunner, body: string): void {
     if (message.is === "loaded" || message.is === "load-failed") this.#heardLoad(message);
-    if (message.is === "result") this.#running.get(message.id)?.settle(message.result);
-    if (message.is === "over" || (message.is === "result" && !message.working)) this.#over(message.id);
-    if (message.is === "asked") this.#answer(message).catch(() => {});
+    if (message.is === "result") this.#running.get(message.id)?.answered(message, body);
+    if (message.is === "over") this.#running.get(message.id)?.end();
+    if (message.is === "asked") this.#ask(message, body);
   }
 
-  #over(id: number): void {
-    const running = this.#running.get(id);
-    this.#running.delete(id);
-    running?.end();
-    // Work whose end was never told: its context is gone.
-    running?.bridge.interrupt("The work ended without a word.");
-  }
-
-  async #answer({ id, ask, question, args }: Extract<FromRunner, { is: "asked" }>): Promise<void> {
-    const running = this.#running.get(id);
-    if (running === undefined) return;
-    const { bridge, calls, activity } = running;
-    activity.questions++;
-    const answered = await answerOf(bridge, calls, question, args);
-    activity.questions--;
-    this.#line?.send({ is: "answer", ask, value: answered ?? null });
+  #ask(message: Extract<FromRunner, { is: "asked" }>, body: string): void {
+    const running = this.#running.get(message.id);
+    if (running !== undefined) return void running.asked(message, body);
+    this.#line?.send({ is: "answer", ask: message.ask }, JSON.stringify({ error: callIsOver }));
   }
 
   #end(error: SandboxError): void {
     if (this.#ended !== undefined) return;
     this.#ended = error;
-    // What ran stays known to its process, which may have ended by it.
-    for (const { bridge, settle } of this.#running.values()) {
-      bridge.interrupt(error.message);
-      settle(error);
+    for (const running of [...this.#running.values()]) {
+      running.interrupt(error);
+      running.end();
     }
-    this.#running.clear();
     this.#tellEnd();
   }
 }
 
-export function deedOf({ call, events, base }: SandboxDelivery): Deed {
-  const through = events.at(-1)?.offset ?? (call?.hook === "afterAppend" ? call.event?.offset : undefined) ?? base;
-  return { what: call === undefined ? "fold" : "call", through };
-}
+const callIsOver = { name: "Error", message: "This call is over." };
 
-function causeOf(delivery: SandboxDelivery, { path, slug }: SandboxPlace): RunningCall["cause"] {
-  const { call, events, base } = delivery;
-  const event = (call?.hook === "afterAppend" ? call.event : undefined) ?? events.at(-1);
-  return { streamPath: path, offset: event?.offset ?? Math.max(base, 1), depth: event?.source?.depth ?? 0, slug };
-}
-
-async function answerOf(
-  bridge: Bridge,
-  calls: SandboxCalls,
-  question: Extract<FromRunner, { is: "asked" }>["question"],
-  args: readonly unknown[],
-): Promise<unknown> {
-  const [first, second, third] = args as [string, never, unknown];
-  switch (question) {
-    case "append":
-      return bridge.append(first, second);
-    case "open":
-      return bridge.open(first);
-    case "begun":
-      return (await bridge.begun(first)) !== undefined;
-    case "closed":
-      return bridge.closed(first, second);
-    case "abort":
-      return bridge.abort(first);
-    case "log":
-      return calls.logger[first as "info"]?.(String(second), third);
-  }
-}
-
-/** The signal of each work reaches the one in the isolate. */
-function withWorkSignals(calls: SandboxCalls, abort: (work: string, reason: string) => void): SandboxCalls {
-  return {
-    ...calls,
-    waitUntil: (name, work) =>
-      calls.waitUntil(name, (tools) => {
-        const { signal } = tools;
-        const tell = () => abort(name, reasonOf(signal));
-        signal.addEventListener("abort", tell, { once: true });
-        return work(tools).finally(() => signal.removeEventListener("abort", tell));
-      }),
-  };
-}
-
-function reasonOf({ reason }: AbortSignal): string {
-  return reason instanceof Error ? reason.message : String(reason);
-}
+const neverLoaded = {
+  name: "Error",
+  message: `The module was not loaded within ${loadMs / 1_000} s: it may wait for something at its top level.`,
+};

@@ -1,64 +1,108 @@
-/** How a sandbox process is shut in, with what this machine offers. Looked at once. */
+/**
+ * How a sandbox process is shut in, with what this machine offers: walls around the one that the runtime itself is.
+ * Looked at once, by trying.
+ */
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 
 export interface Isolation {
-  /** What goes before the command. */
-  wrap(command: readonly string[]): readonly string[];
-  /** The user that it runs as, where that is another one. */
-  user?: { uid: number; gid: number };
+  /** The command with all that goes before it. */
+  wrap(command: readonly string[], process: { directory: string; number: number }): readonly string[];
+  /** The user that each process runs as, where that is another one; its group has the same number. */
+  userOf?(number: number): number;
   /** For people: what holds. */
   description: string;
   /** What would hold more, and how to have it; empty when nothing is missing. */
   missing: readonly string[];
 }
 
-const nobody = 65_534;
+/** Users that no package and no person has, as systemd gives them to services: each process is strange to the others. */
+const firstUser = 61_184;
+const users = 4_336;
 /** Half a gigabyte is taken at the start, and 3 MB for each of 150 isolates: what is left is the code's. */
 export const dataBytesMax: number = 2 * 1024 ** 3;
+const libraries = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
 
-export function findIsolation(): Isolation {
+interface Offers {
+  prlimit: boolean;
+  setpriv: boolean;
+  users: boolean;
+  noNetwork: boolean;
+  bwrap: boolean;
+}
+
+/** @param binary what is to run, which another user may not be able to reach */
+export function findIsolation(binary: string = process.execPath, tools: { bwrap?: boolean } = {}): Isolation {
   const isRoot = process.getuid?.() === 0;
-  const hasPrlimit = works("prlimit", ["--core=0", "--", "true"]);
-  const hasSetpriv = works("setpriv", ["--pdeathsig", "KILL", "true"]);
-  const hasNoNetwork = isRoot && works("unshare", ["--net", "--ipc", "--", "true"]);
-  const hasNobody =
-    isRoot && works("setpriv", [`--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups", "--no-new-privs", "true"]);
-  const parts: string[] = [];
-  const words: string[] = [];
-  if (hasNoNetwork) {
-    words.push("unshare", "--net", "--ipc", "--");
-    parts.push("no network");
-  }
-  if (hasNobody) {
-    words.push("setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups", "--no-new-privs");
-    // Another user forgets who its parent was, so this goes last.
-    words.push("--bounding-set=-all", "--pdeathsig=KILL", "--");
-    parts.push("user nobody");
-  } else if (hasSetpriv) {
-    words.push("setpriv", "--no-new-privs", "--pdeathsig=KILL", "--");
-  }
-  if (hasSetpriv) parts.push("ends with its server");
-  if (hasPrlimit) {
-    words.push("prlimit", `--data=${dataBytesMax}`, "--core=0", "--");
-    parts.push("2 GiB of memory");
-  }
+  const offersUsers = isRoot && works([...asUser(firstUser), "test", "-x", binary]);
+  const user = offersUsers ? asUser(firstUser) : [];
+  const offers: Offers = {
+    prlimit: works(["prlimit", "--core=0", "--", "true"]),
+    setpriv: works(["setpriv", "--pdeathsig", "KILL", "true"]),
+    users: offersUsers,
+    noNetwork: isRoot && works(["unshare", "--net", "--ipc", "--", "true"]),
+    bwrap: tools.bwrap !== false && works([...user, ...bubble([binary]), "--", binary, "--version"]),
+  };
   return {
-    wrap: (command) => [...words, ...command],
-    ...(hasNobody ? { user: { uid: nobody, gid: nobody } } : {}),
-    description: parts.length === 0 ? "none" : parts.join(", "),
-    missing: missingOf({ hasNoNetwork, hasNobody, hasSetpriv, hasPrlimit }),
+    wrap: (command, { directory, number }) => [
+      ...wrapping(offers, command[0] as string, directory, number),
+      ...command,
+    ],
+    ...(offers.users ? { userOf } : {}),
+    description: descriptionOf(offers),
+    missing: missingOf(offers, isRoot),
   };
 }
 
-function missingOf(has: Record<"hasNoNetwork" | "hasNobody" | "hasSetpriv" | "hasPrlimit", boolean>): string[] {
+function userOf(number: number): number {
+  return firstUser + (number % users);
+}
+
+function wrapping(offers: Offers, binary: string, directory: string, number: number): string[] {
+  const limits = offers.prlimit ? ["prlimit", `--data=${dataBytesMax}`, "--core=0", "--"] : [];
+  const user = offers.users ? asUser(userOf(number)) : [];
+  if (offers.bwrap) return [...limits, ...user, ...bubble([binary]), "--bind", directory, directory, "--"];
+  const network = offers.noNetwork ? ["unshare", "--net", "--ipc", "--"] : [];
+  // Another user forgets who its parent was, so that is said last.
+  const end = offers.setpriv ? ["setpriv", "--no-new-privs", "--pdeathsig=KILL", "--"] : [];
+  return [...limits, ...network, ...user, ...end];
+}
+
+function asUser(user: number): string[] {
+  return ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups", "--no-new-privs", "--bounding-set=-all"];
+}
+
+/** No network, no files but these, no processes but its own, and it ends with whoever started it. */
+function bubble(readable: readonly string[]): string[] {
+  const shown = [...libraries.filter((name) => existsSync(name)), ...readable];
+  return [
+    ...["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"],
+    ...shown.flatMap((name) => ["--ro-bind", name, name]),
+    ...["--proc", "/proc", "--dev", "/dev"],
+  ];
+}
+
+function descriptionOf({ prlimit, setpriv, users, noNetwork, bwrap }: Offers): string {
+  const parts = [
+    ...(bwrap ? ["no files and processes but its own (bwrap)"] : []),
+    ...(bwrap || noNetwork ? ["no network"] : []),
+    ...(users ? ["a user of its own"] : []),
+    ...(bwrap || setpriv ? ["ends with its server"] : []),
+    ...(prlimit ? ["2 GiB of memory"] : []),
+  ];
+  return parts.length === 0 ? "a process of its own, and nothing more" : parts.join(", ");
+}
+
+function missingOf({ prlimit, setpriv, users, noNetwork, bwrap }: Offers, isRoot: boolean): string[] {
   const missing: string[] = [];
-  if (!has.hasNoNetwork) missing.push("a network namespace of its own (unshare, as root)");
-  if (!has.hasNobody) missing.push("a user of its own (setpriv, as root)");
-  if (!has.hasSetpriv) missing.push("an end with its server (setpriv)");
-  if (!has.hasPrlimit) missing.push("a limit of memory (prlimit)");
+  if (!bwrap) missing.push("a view without files and processes (install bubblewrap, and allow user namespaces)");
+  if (!bwrap && !noNetwork) missing.push("a network namespace (bubblewrap, or unshare as root)");
+  if (!users && isRoot) missing.push("a user of its own (setpriv, and a runtime that other users can read)");
+  if (!bwrap && !setpriv) missing.push("an end with its server (setpriv, of util-linux)");
+  if (!prlimit) missing.push("a limit of memory (prlimit, of util-linux)");
   return missing;
 }
 
-function works(command: string, args: readonly string[]): boolean {
+function works([command = "", ...args]: readonly string[]): boolean {
   return spawnSync(command, args, { stdio: "ignore", timeout: 5_000 }).status === 0;
 }

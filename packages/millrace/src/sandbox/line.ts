@@ -1,21 +1,29 @@
 /** A connection to the runner of a sandbox process, over its unix socket. It ends once. */
 import { WebSocket } from "ws";
-import type { FromRunner, ToRunner } from "./messages.ts";
+import { heardOf } from "./heard.ts";
+import { encodeMessage, type FromRunner, type ToRunner } from "./messages.ts";
 
 export interface Line {
-  send(message: ToRunner): void;
+  /** @param body the JSON text that belongs to it */
+  send(message: ToRunner, body?: string): void;
   close(): void;
   /** Resolves at its end, however that came. */
   readonly closed: Promise<void>;
 }
 
-const messageBytesMax = 64 * 1024 * 1024;
+/** Twice the largest state, since it is a text in a text. */
+const messageBytesMax = 32 * 1024 * 1024;
 
 /** Rejects when the process is not there. */
-export async function openLine(socketPath: string, hear: (message: FromRunner) => void): Promise<Line> {
+export async function openLine(socketPath: string, hear: (message: FromRunner, body: string) => void): Promise<Line> {
   const socket = new WebSocket(`ws+unix:${socketPath}:/`, { perMessageDeflate: false, maxPayload: messageBytesMax });
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
-  socket.on("message", (data) => hear(JSON.parse(String(data)) as FromRunner));
+  socket.on("message", (data) => {
+    const heard = heardOf(String(data));
+    if (heard !== undefined) hear(heard.message, heard.body);
+    // What cannot be read was not written by the runner: nothing of it is believed any more.
+    else socket.terminate();
+  });
   await new Promise<void>((resolve, reject) => {
     socket.once("open", resolve);
     socket.once("error", reject);
@@ -23,8 +31,8 @@ export async function openLine(socketPath: string, hear: (message: FromRunner) =
   // What it says once it is open is told by its end.
   socket.on("error", () => {});
   return {
-    send(message) {
-      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+    send(message, body) {
+      if (socket.readyState === WebSocket.OPEN) socket.send(encodeMessage(message, body));
     },
     close: () => socket.terminate(),
     closed,

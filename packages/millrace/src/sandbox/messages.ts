@@ -1,5 +1,15 @@
-/** What goes over the line between the host and the runner of one isolate: JSON texts, one message each. */
-import type { CodeError, SandboxDelivery, SandboxDescription, SandboxLimits, SandboxResult } from "@millrace/engine";
+/**
+ * What goes over the line between the host and the runner of one isolate. A message is a line of JSON, its head; some
+ * have a body behind it, JSON as well, which is between the host and the isolate: the runner passes it on unread.
+ */
+import type { CodeError, SandboxDescription, SandboxLimits } from "@millrace/engine";
+
+/** Of a state, as JSON. */
+export const stateCharactersMax: number = 8 * 1024 * 1024;
+/** Of what the code asks its host, such as an append: more is refused before it is sent. */
+export const askCharactersMax: number = 4 * 1024 * 1024;
+/** Questions of one delivery that wait for their answers; the next ones are asked behind them. */
+export const asksMax = 100;
 
 export interface LoadMessage {
   is: "load";
@@ -16,10 +26,12 @@ export interface LoadMessage {
 export type ToRunner =
   | LoadMessage
   | { is: "ping"; id: number }
-  | { is: "deliver"; id: number; delivery: SandboxDelivery }
+  /** Body: the delivery. */
+  | { is: "deliver"; id: number }
   /** Ends a delivery, or the work of this name that it began. */
   | { is: "abort"; id: number; work?: string; reason: string }
-  | { is: "answer"; ask: number; value: unknown }
+  /** Body: the answer. */
+  | { is: "answer"; ask: number }
   | { is: "forget"; state: string };
 
 /** What the code asks of its host while a delivery runs. */
@@ -29,7 +41,19 @@ export type FromRunner =
   | { is: "pong"; id: number }
   | { is: "loaded"; description: SandboxDescription }
   | { is: "load-failed"; error: CodeError }
-  /** The hook has returned. With `working` there is work behind it, which ends with "over". */
-  | { is: "result"; id: number; result: SandboxResult; working: boolean }
+  /** The hook has returned. With `working` there is work behind it, which ends with "over". Body: the result. */
+  | { is: "result"; id: number; working: boolean }
   | { is: "over"; id: number }
-  | { is: "asked"; id: number; ask: number; question: Question; args: readonly unknown[] };
+  /** Body: the arguments. */
+  | { is: "asked"; id: number; ask: number; question: Question };
+
+export function encodeMessage(head: ToRunner | FromRunner, body?: string): string {
+  const line = JSON.stringify(head);
+  return body === undefined ? line : `${line}\n${body}`;
+}
+
+/** There is no line break in JSON of one line, so the first one ends the head, whatever stands in the body. */
+export function decodeMessage<Head extends ToRunner | FromRunner>(text: string): [head: Head, body: string] {
+  const end = text.indexOf("\n");
+  return end < 0 ? [JSON.parse(text), ""] : [JSON.parse(text.slice(0, end)), text.slice(end + 1)];
+}

@@ -19,7 +19,6 @@ const config :Workerd.Config = (
 const runner :Workerd.Worker = (
   modules = [ (name = "runner.js", esModule = embed "runner.js") ],
   compatibilityDate = "${defaultCompatibilityDate}",
-  compatibilityFlags = [ "enable_abortsignal_rpc" ],
   bindings = [ (name = "LOADER", workerLoader = ()), (name = "EGRESS", service = "egress") ],
   globalOutbound = "egress",
 );

@@ -2,10 +2,12 @@
  * The processes of one project, and what is loaded into them: started when something is to run, given up when nothing
  * did for a while. Whatever is here can be made again, so it is bounded, and those go first that were not used longest.
  */
-import type { SandboxDescription } from "@millrace/engine";
-import { Isolate, type RunningCall, type Tenant } from "./isolate.ts";
+import { type SandboxDescription, SandboxError } from "@millrace/engine";
+import type { ProcessEnd } from "./activity.ts";
+import type { RunningCall } from "./delivery.ts";
+import { Isolate, type Tenant } from "./isolate.ts";
 import type { LoadMessage } from "./messages.ts";
-import type { ProcessEnd, WorkerdProcess } from "./workerd-process.ts";
+import type { WorkerdProcess } from "./workerd-process.ts";
 
 export interface LoadedIsolate {
   isolate: Isolate;
@@ -13,11 +15,13 @@ export interface LoadedIsolate {
 }
 
 export interface ProjectNeeds {
-  start(project: ProjectProcesses): Promise<WorkerdProcess>;
+  start(project: Pick<ProjectProcesses, "callOf">): Promise<WorkerdProcess>;
   /** A process ended that was shared. */
   ended(end: ProcessEnd): void;
   nextId(): number;
   isolatesMax: number;
+  /** Each load leaves some kilobytes behind that nothing gives back: after so many another process goes on. */
+  loadsMax: number;
 }
 
 interface Process {
@@ -26,30 +30,45 @@ interface Process {
   isolates: number;
 }
 
-/** Each load leaves some kilobytes behind that nothing gives back. */
-const loadsMax = 2_000;
+interface Opened {
+  isolate: Isolate;
+  place: Process;
+  /** Gives its place back, once. */
+  release(): void;
+}
+
 const idleMs = 60_000;
 
 export class ProjectProcesses {
   readonly #needs: ProjectNeeds;
   readonly #isolates = new Map<string, Promise<LoadedIsolate>>();
-  readonly #opened = new Map<string, Isolate>();
+  readonly #opened = new Map<string, Opened>();
   #processes: Process[] = [];
   #starting: Promise<Process> | undefined;
-  usedAt: number = performance.now();
+  #stopped = false;
+  #usedAt: number = performance.now();
 
   constructor(needs: ProjectNeeds) {
     this.#needs = needs;
   }
 
+  /** There will be something to load: where no process is there, one starts. */
+  prepare(): void {
+    this.#usedAt = performance.now();
+    if (this.#processes.length > 0 || this.#starting !== undefined) return;
+    // Whoever loads something into it hears why it did not start.
+    this.#start().catch(() => {});
+  }
+
   /** The isolate of this identity, loaded if it is not. Rejects with SandboxError. */
   isolate(identity: string, load: LoadMessage, tenant: Tenant): Promise<LoadedIsolate> {
-    this.usedAt = performance.now();
+    this.#usedAt = performance.now();
     const known = this.#isolates.get(identity);
     if (known !== undefined) return known;
     const opening = this.#open(identity, load, tenant);
     this.#isolates.set(identity, opening);
-    opening.catch(() => this.#forget(identity, opening));
+    const forget = () => this.#forget(identity, opening);
+    opening.then(({ isolate }) => isolate.ended.then(forget), forget);
     return opening;
   }
 
@@ -58,27 +77,27 @@ export class ProjectProcesses {
     return this.#isolates.get(identity);
   }
 
-  /** For whom a request is made that names this delivery. */
-  callOf(id: number): RunningCall | undefined {
-    for (const isolate of this.#opened.values()) {
-      const call = isolate.callOf(id);
-      if (call !== undefined) return call;
-    }
-    return undefined;
+  /** For whom a request of this isolate is made that names this delivery. */
+  callOf(identity: string, id: number): RunningCall | undefined {
+    return this.#opened.get(identity)?.isolate.callOf(id);
   }
 
   /** Ends what was not used for a while. True when nothing is left. */
   sweep(now: number): boolean {
-    for (const [identity, isolate] of this.#opened) {
-      if (!isolate.isBusy && now - isolate.usedAt > idleMs) this.#close(identity, isolate);
+    for (const [identity, opened] of this.#opened) {
+      const { isolate, place } = opened;
+      if (isolate.isBusy) continue;
+      if (now - isolate.usedAt > idleMs || this.#isSpent(place)) this.#close(identity, opened);
     }
-    for (const { process, isolates } of this.#processes) {
-      if (isolates === 0 && process.activities.size === 0 && now - this.usedAt > idleMs) void process.stop();
+    for (const place of this.#processes) {
+      const isIdle = place.isolates === 0 && now - this.#usedAt > idleMs;
+      if (isIdle || (place.isolates === 0 && this.#isSpent(place))) void place.process.stop();
     }
     return this.#processes.length === 0 && this.#starting === undefined;
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
     await this.#starting?.catch(() => {});
     await Promise.all(this.#processes.map(({ process }) => process.stop()));
   }
@@ -89,43 +108,59 @@ export class ProjectProcesses {
 
   async #open(identity: string, load: LoadMessage, tenant: Tenant): Promise<LoadedIsolate> {
     const place = await this.#place();
-    place.loads++;
-    place.isolates++;
-    const { process } = place;
+    const release = once(() => place.isolates--);
     try {
-      const loaded = await Isolate.open({ process, load, nextId: this.#needs.nextId }, tenant);
-      this.#opened.set(identity, loaded.isolate);
-      void loaded.isolate.ended.then(() => {
-        place.isolates--;
-        if (this.#opened.get(identity) === loaded.isolate) this.#opened.delete(identity);
-        this.#isolates.delete(identity);
+      const loaded = await Isolate.open({ process: place.process, load, nextId: this.#needs.nextId }, tenant);
+      const { isolate } = loaded;
+      this.#opened.set(identity, { isolate, place, release });
+      void isolate.ended.then(() => {
+        release();
+        if (this.#opened.get(identity)?.isolate === isolate) this.#opened.delete(identity);
       });
       return loaded;
     } catch (error) {
-      place.isolates--;
+      release();
       throw error;
     }
   }
 
-  /** Where one more is loaded: there is room, or it is made, or there is another process. */
+  /** Where one more is loaded, with its place taken: there is room, or it is made, or there is another process. */
   async #place(): Promise<Process> {
-    if (this.#starting !== undefined) return this.#starting;
-    const open = this.#processes.filter(({ process, loads }) => !process.hasEnded && loads < loadsMax);
+    for (;;) {
+      if (this.#stopped) throw new SandboxError("unavailable", "The server is closing.");
+      if (this.#withRoom() === undefined) this.#makeRoom();
+      const place = this.#withRoom();
+      if (place !== undefined) {
+        place.loads++;
+        place.isolates++;
+        return place;
+      }
+      // Whoever waits for the same start looks whether there is still room.
+      await (this.#starting ?? this.#start());
+    }
+  }
+
+  #withRoom(): Process | undefined {
     const { isolatesMax } = this.#needs;
-    if (!open.some(({ isolates }) => isolates < isolatesMax)) this.#makeRoom();
-    const place = open.find(({ isolates }) => isolates < isolatesMax);
-    return place ?? this.#start();
+    return this.#processes.find(
+      (place) => !place.process.isOver && !this.#isSpent(place) && place.isolates < isolatesMax,
+    );
+  }
+
+  #isSpent({ loads, process }: Process): boolean {
+    return loads >= this.#needs.loadsMax || process.isFull;
   }
 
   #makeRoom(): void {
-    const idle = [...this.#opened].filter(([, isolate]) => !isolate.isBusy);
-    const [oldest] = idle.sort(([, a], [, b]) => a.usedAt - b.usedAt);
+    const idle = [...this.#opened].filter(([, { isolate, place }]) => !isolate.isBusy && !this.#isSpent(place));
+    const [oldest] = idle.sort(([, a], [, b]) => a.isolate.usedAt - b.isolate.usedAt);
     if (oldest !== undefined) this.#close(...oldest);
   }
 
-  #close(identity: string, isolate: Isolate): void {
+  #close(identity: string, { isolate, release }: Opened): void {
     this.#opened.delete(identity);
     this.#isolates.delete(identity);
+    release();
     isolate.close();
   }
 
@@ -150,4 +185,12 @@ export class ProjectProcesses {
       this.#starting = undefined;
     }
   }
+}
+
+function once(run: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) run();
+    isDone = true;
+  };
 }

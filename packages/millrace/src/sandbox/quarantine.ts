@@ -1,6 +1,6 @@
 /**
- * Where suspects run: each alone in a process of its own, one after another. Whoever has done again what it was doing
- * when its process ended, or runs for a while without harm, is let go; and the next has its turn.
+ * Where suspects of one project run: each alone in a process, the likeliest first. Whoever has done again what it was
+ * doing when its process ended, or runs for a while without harm, is let go; and the next has its turn.
  */
 import {
   type SandboxCalls,
@@ -9,44 +9,66 @@ import {
   SandboxError,
   type SandboxResult,
 } from "@millrace/engine";
-import { deedOf, Isolate, type RunningCall, type Tenant } from "./isolate.ts";
+import type { Deed } from "./activity.ts";
+import { deedOf, type RunningCall } from "./delivery.ts";
+import { Isolate, type IsolateNeeds, type Tenant } from "./isolate.ts";
 import type { LoadMessage } from "./messages.ts";
 import type { Suspects } from "./suspects.ts";
+import { createTurns } from "./turns.ts";
 import type { WorkerdProcess } from "./workerd-process.ts";
 
 export interface QuarantineNeeds {
-  start(cell: { callOf(id: number): RunningCall | undefined }): Promise<WorkerdProcess>;
+  start(room: Pick<Room, "callOf">): Promise<WorkerdProcess>;
   suspects: Suspects;
   nextId(): number;
 }
 
+/** A process with one isolate at most. What left nothing behind makes room for the next. */
+interface Room {
+  process: WorkerdProcess;
+  /** Who is in it, and the last that it did there. */
+  tenant?: { suspect: string; deed: Deed };
+  isolate?: Isolate;
+  callOf(isolate: string, id: number): RunningCall | undefined;
+}
+
 interface Cell {
   suspect: string;
+  room: Room;
   isolate: Isolate;
-  process: WorkerdProcess;
   description: SandboxDescription;
   /** The turn of the next. */
   leave(): void;
-  hasLeft: boolean;
   cancelIdle(): void;
 }
 
 /** So long without harm, running or with nothing to do, and it is let go. */
-const harmlessMs = 2_000;
+const harmlessMs = 1_000;
+/** At the same time: on a machine with few cores, more would take the time from each other. */
+const atATime = 2;
+/** An empty process is kept for so long. */
+const spareMs = 5_000;
 
 export class Quarantine {
   readonly #needs: QuarantineNeeds;
   readonly #cells = new Map<string, Promise<Cell>>();
-  #turn: Promise<void> = Promise.resolve();
+  readonly #rooms = new Set<Room>();
+  readonly #starting = new Set<Promise<unknown>>();
+  #spare: Room[] = [];
+  readonly #turns = createTurns(atATime);
 
   constructor(needs: QuarantineNeeds) {
     this.#needs = needs;
   }
 
+  get processes(): WorkerdProcess[] {
+    return [...this.#rooms].map(({ process }) => process);
+  }
+
   /** What its processor says of itself. Rejects with SandboxError: "code" once it is convicted. */
   async load(tenant: Tenant, load: LoadMessage): Promise<SandboxDescription> {
     const cell = await this.#cellOf(tenant, load);
-    if (!this.#needs.suspects.isSuspect(tenant.suspect)) this.#acquit(cell);
+    if (!this.#needs.suspects.isSuspect(tenant.suspect)) this.#letGo(cell);
     return cell.description;
   }
 
@@ -61,26 +83,23 @@ export class Quarantine {
     const { suspect } = tenant;
     const cell = await this.#cellOf(tenant, load);
     cell.cancelIdle();
-    const harmless = setTimeout(() => this.#acquit(cell), harmlessMs);
+    const deed = deedOf(delivery);
+    cell.room.tenant = { suspect, deed };
+    cell.cancelIdle = this.#letGoLater(cell);
     try {
       const result = await cell.isolate.deliver(delivery, calls, tenant);
-      if (result.is !== "state-missing") suspects.did(suspect, deedOf(delivery));
-      if (!suspects.isSuspect(suspect)) this.#acquit(cell);
+      if (result.is !== "state-missing") suspects.did(suspect, deed);
+      if (!suspects.isSuspect(suspect)) this.#letGo(cell);
       return result;
     } catch (error) {
-      await cell.process.ended;
       const conviction = suspects.convictionOf(suspect);
-      if (conviction !== undefined) throw new SandboxError("code", conviction);
-      throw error;
-    } finally {
-      clearTimeout(harmless);
-      cell.cancelIdle = idle(() => this.#acquit(cell));
+      throw conviction === undefined ? error : new SandboxError("code", conviction);
     }
   }
 
   async stop(): Promise<void> {
-    const cells = await Promise.allSettled(this.#cells.values());
-    await Promise.all(cells.map((cell) => (cell.status === "fulfilled" ? cell.value.process.stop() : undefined)));
+    await Promise.allSettled(this.#starting);
+    await Promise.all([...this.#rooms].map(({ process }) => process.stop()));
   }
 
   #cellOf(tenant: Tenant, load: LoadMessage): Promise<Cell> {
@@ -89,30 +108,23 @@ export class Quarantine {
     if (known !== undefined) return known;
     const opening = this.#open(tenant, load);
     this.#cells.set(suspect, opening);
-    opening.catch(() => this.#cells.delete(suspect));
+    opening.catch(() => this.#leaveCell(suspect, opening));
     return opening;
   }
 
   async #open(tenant: Tenant, load: LoadMessage): Promise<Cell> {
+    const { suspects, nextId } = this.#needs;
     const { suspect } = tenant;
-    const before = this.#turn;
-    let leave = () => {};
-    this.#turn = new Promise((resolve) => (leave = resolve));
-    await before;
-    const { start, suspects } = this.#needs;
-    let isolate: Isolate | undefined;
+    const leave = await this.#turns.take(() => suspects.rankOf(suspect));
     try {
-      const process = await start({ callOf: (id) => isolate?.callOf(id) });
-      void process.ended.then(({ death, suspects: ran, others }) => {
-        this.#cells.delete(suspect);
-        if (death !== "stopped" && ran.length + others.length > 0) suspects.endedAlone(suspect, death);
-        leave();
-      });
-      const loaded = await this.#load(process, load, tenant);
-      isolate = loaded.isolate;
+      const room = await this.#room();
+      room.tenant = { suspect, deed: { what: "load", through: 0 } };
+      const { isolate, description } = await this.#load({ process: room.process, load, nextId }, tenant);
+      room.isolate = isolate;
       suspects.did(suspect, { what: "load", through: 0 });
-      const cell = { suspect, process, leave, ...loaded, hasLeft: false, cancelIdle: () => {} };
-      cell.cancelIdle = idle(() => this.#acquit(cell));
+      const cell: Cell = { suspect, room, isolate, description, leave, cancelIdle: () => {} };
+      cell.cancelIdle = this.#letGoLater(cell);
+      void room.process.ended.then(() => this.#letGo(cell));
       return cell;
     } catch (error) {
       leave();
@@ -120,34 +132,73 @@ export class Quarantine {
     }
   }
 
-  async #load(process: WorkerdProcess, load: LoadMessage, tenant: Tenant): ReturnType<typeof Isolate.open> {
+  async #load(needs: IsolateNeeds, tenant: Tenant): ReturnType<typeof Isolate.open> {
     try {
-      return await Isolate.open({ process, load, nextId: this.#needs.nextId }, tenant);
+      return await Isolate.open(needs, tenant);
     } catch (error) {
-      void process.stop();
-      await process.ended;
       const conviction = this.#needs.suspects.convictionOf(tenant.suspect);
+      await needs.process.stop();
       throw conviction === undefined ? error : new SandboxError("code", conviction);
     }
   }
 
-  /** What still runs in its cell goes on; what comes next is given to the others' processes. */
-  #acquit(cell: Cell): void {
-    if (cell.hasLeft) return;
-    cell.hasLeft = true;
-    const { suspect, isolate, process, leave } = cell;
-    this.#needs.suspects.acquit(suspect);
-    this.#cells.delete(suspect);
-    leave();
-    const end = () => {
-      if (isolate.isBusy) return void setTimeout(end, harmlessMs).unref();
-      void process.stop();
-    };
-    end();
+  async #room(): Promise<Room> {
+    const spare = this.#spare.find(({ process }) => !process.isOver);
+    this.#spare = this.#spare.filter((each) => each !== spare && !each.process.isOver);
+    if (spare !== undefined) return spare;
+    const room: Partial<Room> & Pick<Room, "callOf"> = { callOf: (_, id) => room.isolate?.callOf(id) };
+    const starting = this.#needs.start(room);
+    this.#starting.add(starting);
+    try {
+      room.process = await starting;
+    } finally {
+      this.#starting.delete(starting);
+    }
+    const made = room as Room;
+    this.#rooms.add(made);
+    void made.process.ended.then(({ death, suspects: ran, others }) => {
+      this.#rooms.delete(made);
+      if (death === "stopped" || made.tenant === undefined || ran.length + others.length === 0) return;
+      this.#needs.suspects.endedAlone(made.tenant.suspect, death, made.tenant.deed);
+    });
+    return made;
   }
-}
 
-function idle(run: () => void): () => void {
-  const timer = setTimeout(run, harmlessMs);
-  return () => clearTimeout(timer);
+  /** It has shown that it gives way: what still runs goes on here, and what comes next runs with the others. */
+  #letGoLater(cell: Cell): () => void {
+    const since = performance.now();
+    const timer = setTimeout(() => {
+      const { isolate, room } = cell;
+      if (isolate.isBusy && !room.process.isOver && room.process.answeredAt < since) {
+        cell.cancelIdle = this.#letGoLater(cell);
+      } else this.#letGo(cell);
+    }, harmlessMs);
+    return () => clearTimeout(timer);
+  }
+
+  #letGo(cell: Cell): void {
+    const { suspect, room, isolate } = cell;
+    cell.cancelIdle();
+    cell.leave();
+    if (room.isolate !== isolate) return;
+    if (!room.process.isOver) this.#needs.suspects.acquit(suspect);
+    this.#leaveCell(suspect);
+    void isolate.atRest().then(() => this.#vacate(room, isolate));
+  }
+
+  #leaveCell(suspect: string, opening?: Promise<Cell>): void {
+    if (opening === undefined || this.#cells.get(suspect) === opening) this.#cells.delete(suspect);
+  }
+
+  #vacate(room: Room, isolate: Isolate): void {
+    if (room.isolate !== isolate) return;
+    isolate.close();
+    delete room.isolate;
+    delete room.tenant;
+    if (room.process.isOver || room.process.isFull) return void room.process.stop();
+    this.#spare.push(room);
+    setTimeout(() => {
+      if (room.tenant === undefined) void room.process.stop();
+    }, spareMs).unref();
+  }
 }

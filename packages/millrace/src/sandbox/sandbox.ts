@@ -10,7 +10,7 @@ export interface SandboxNeeds {
   outbound: OutboundStreams;
   secrets: Pick<Secrets, "reveal" | "list">;
   egress?: EgressOptions;
-  /** Under which the server is reached from outside. */
+  /** Under which the server is reached; read with each request, since it may not listen yet. */
   ownOrigins?: readonly string[];
   onFault(error: Error): void;
 }
@@ -34,8 +34,8 @@ export function createSandbox({ outbound, secrets, egress, ownOrigins = [], onFa
         allowed: allowedIn(project),
         fixedHeader,
         attribution: {
-          cause: (call) => callOf(Number(call))?.cause,
-          refused: (call, message) => callOf(Number(call))?.calls.refused(message),
+          cause: (call, isolate = "") => callOf(isolate, Number(call))?.cause,
+          refused: (call, message, isolate = "") => callOf(isolate, Number(call))?.calls.refused(message),
         },
         onFault: (error) => onFault(error as Error),
       }),

@@ -1,23 +1,28 @@
 /**
- * Who is suspected of having taken a process with it. Each runs alone in a process of its own until it has done what it
- * was doing when the process ended; the one that takes that with it, too, is convicted.
+ * Who of one project is suspected of having taken a process with it. Each runs alone in a process until it has done what
+ * it was doing when the process ended; the one that takes that with it, too, is convicted.
  */
-import type { Activity, Death, Deed, ProcessEnd } from "./workerd-process.ts";
+import type { Activity, Death, Deed, ProcessEnd } from "./activity.ts";
 
 export interface Suspects {
   /** A process ended that many share: whoever may have done it. */
   add(end: ProcessEnd): void;
-  /** The process ended in which this one was alone. */
-  endedAlone(suspect: string, death: Death): void;
+  /** The process ended in which this one was alone, doing this. */
+  endedAlone(suspect: string, death: Death, deed: Deed): void;
   isSuspect(suspect: string): boolean;
+  /** Lower is likelier: who is looked at first. */
+  rankOf(suspect: string): number;
   /** Why it runs no more; undefined when it was not convicted. */
   convictionOf(suspect: string): string | undefined;
+  /** Somebody wants it to run although it was convicted: from here on it is a suspect. */
+  tryAgain(suspect: string): void;
   /** It did this, alone, and nothing happened. */
   did(suspect: string, deed: Deed): void;
   acquit(suspect: string): void;
 }
 
-/** Of those that were convicted and are not asked for any more. */
+/** Of those that are not asked for any more; the oldest are forgotten. */
+const suspectsMax = 10_000;
 const convictedMax = 1_000;
 /** When a process ends again so soon after, and nobody was convicted, it may have been one that seemed to wait. */
 const againMs = 30_000;
@@ -25,43 +30,58 @@ const againMs = 30_000;
 const crashesMax = 3;
 const ranks: Record<Deed["what"], number> = { load: 0, fold: 1, call: 2 };
 
+interface Suspicion {
+  deed: Deed;
+  crashes: number;
+  rank: number;
+}
+
 export function createSuspects(): Suspects {
-  const suspected = new Map<string, { deed: Deed; crashes: number }>();
-  const convicted = new Map<string, string>();
+  const suspected = new Map<string, Suspicion>();
+  const convicted = new Map<string, { message: string; deed: Deed }>();
   let lastEndAt = Number.NEGATIVE_INFINITY;
 
-  function suspectOne({ suspect, deed }: Activity): void {
+  function suspectOne({ suspect, deed }: Pick<Activity, "suspect" | "deed">, rank: number): void {
     const before = suspected.get(suspect);
-    if (before === undefined || ranks[before.deed.what] <= ranks[deed.what]) {
-      suspected.set(suspect, { deed, crashes: before?.crashes ?? 0 });
-    }
+    if (before !== undefined && ranks[before.deed.what] > ranks[deed.what]) return;
+    suspected.delete(suspect);
+    suspected.set(suspect, { deed, crashes: before?.crashes ?? 0, rank });
+    dropOldest(suspected, suspectsMax);
   }
 
-  function convict(suspect: string, death: Death): void {
+  function convict(suspect: string, death: Death, deed: Deed): void {
     suspected.delete(suspect);
-    convicted.set(suspect, messages[death]);
-    if (convicted.size > convictedMax) convicted.delete(convicted.keys().next().value as string);
+    convicted.set(suspect, { message: `${whileDoing(deed)} ${whys[death]}`, deed });
+    dropOldest(convicted, convictedMax);
   }
 
   return {
     add({ death, suspects, others }) {
       if (death === "stopped") return;
       const [only] = suspects;
-      if (death === "cpu" && suspects.length === 1 && others.length === 0)
-        return convict((only as Activity).suspect, death);
+      if (death === "cpu" && only !== undefined && suspects.length === 1 && others.length === 0) {
+        return convict(only.suspect, death, only.deed);
+      }
       const now = performance.now();
       const isAgain = now - lastEndAt < againMs;
       lastEndAt = now;
-      for (const activity of isAgain ? [...suspects, ...others] : suspects) suspectOne(activity);
+      const all = isAgain ? [...suspects, ...others] : suspects;
+      for (const [rank, activity] of all.entries()) suspectOne(activity, rank);
     },
-    endedAlone(suspect, death) {
+    endedAlone(suspect, death, deed) {
       const crashes = (suspected.get(suspect)?.crashes ?? 0) + 1;
-      if (death === "cpu" || death === "memory" || crashes >= crashesMax) return convict(suspect, death);
-      const deed = suspected.get(suspect)?.deed ?? { what: "load", through: 0 };
-      suspected.set(suspect, { deed, crashes });
+      if (death === "cpu" || death === "memory" || crashes >= crashesMax) return convict(suspect, death, deed);
+      suspected.set(suspect, { deed, crashes, rank: 0 });
     },
     isSuspect: (suspect) => suspected.has(suspect),
-    convictionOf: (suspect) => convicted.get(suspect),
+    rankOf: (suspect) => suspected.get(suspect)?.rank ?? Number.POSITIVE_INFINITY,
+    convictionOf: (suspect) => convicted.get(suspect)?.message,
+    tryAgain(suspect) {
+      const conviction = convicted.get(suspect);
+      if (conviction === undefined) return;
+      convicted.delete(suspect);
+      suspectOne({ suspect, deed: conviction.deed }, 0);
+    },
     did(suspect, done) {
       const deed = suspected.get(suspect)?.deed;
       if (deed !== undefined && ranks[done.what] >= ranks[deed.what] && done.through >= deed.through) {
@@ -72,9 +92,23 @@ export function createSuspects(): Suspects {
   };
 }
 
-const messages: Record<Death, string> = {
-  cpu: "It computed for too long without giving way, as in an endless loop, and was stopped.",
-  memory: "It took more memory than it may have, and was stopped.",
-  crash: "It ended the process that it ran in, every time.",
-  stopped: "It was stopped.",
+function dropOldest(map: Map<string, unknown>, max: number): void {
+  for (const oldest of map.keys()) {
+    if (map.size <= max) return;
+    map.delete(oldest);
+  }
+}
+
+function whileDoing({ what, through }: Deed): string {
+  if (what === "load") return "While it was loaded, the code";
+  return what === "fold"
+    ? `While it folded events up to ${through}, the code`
+    : `While it acted on event ${through}, it`;
+}
+
+const whys: Record<Death, string> = {
+  cpu: "computed for too long without giving way, as in an endless loop, and was stopped.",
+  memory: "took more memory than it may have, and was stopped.",
+  crash: `ended the process that it ran in, ${crashesMax} times out of ${crashesMax}.`,
+  stopped: "was stopped.",
 };

@@ -18,3 +18,11 @@ export function workerdBinary(): string {
     throw Object.assign(new SandboxError("unavailable", message), { cause });
   }
 }
+
+export function workerdBinaryIfThere(): string | undefined {
+  try {
+    return workerdBinary();
+  } catch {
+    return undefined;
+  }
+}

@@ -3,45 +3,18 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cpuMsOf } from "./cpu-time.ts";
-import type { Isolation } from "./isolation.ts";
+import { type Activity, type Death, type ProcessEnd, suspectsAmong } from "./activity.ts";
+import { dataBytesMax, type Isolation } from "./isolation.ts";
 import { type Line, openLine } from "./line.ts";
 import { processFiles } from "./process-config.ts";
+import { cpuMsOf, dataBytesOf, innermostOf } from "./process-figures.ts";
 import type { WorkerModules } from "./worker-modules.ts";
-
-/** Something of an isolate that runs: a load, or a delivery. */
-export interface Activity {
-  /** Whose code it is. */
-  readonly suspect: string;
-  readonly deed: Deed;
-  readonly sentAt: number;
-  /** Questions to the host that are not answered: as long as there is one, it waits. */
-  questions: number;
-  /** CPU time that it may take without an answer. */
-  readonly cpuMs: number;
-}
-
-/** What somebody was doing: so that it is known when the same has been done again. */
-export interface Deed {
-  what: "load" | "fold" | "call";
-  /** Up to which event. */
-  through: number;
-}
-
-export type Death = "cpu" | "memory" | "crash" | "stopped";
-
-export interface ProcessEnd {
-  death: Death;
-  /** What ran and may have done it; and what was there and seemed to wait. */
-  suspects: readonly Activity[];
-  others: readonly Activity[];
-  /** The last that it said. */
-  said: string;
-}
 
 export interface ProcessNeeds {
   binary: string;
   directory: string;
+  /** Of this server: each process may have a user of its own. */
+  number: number;
   isolation: Isolation;
   modules: WorkerModules;
   /** Listens where everything leaves. Called before the process starts. */
@@ -51,32 +24,42 @@ export interface ProcessNeeds {
 const bootMs = 10_000;
 const pingEveryMs = 100;
 const lookEveryMs = 50;
-/** A ping that was sent a moment after something: the order of the two in the process is not known. */
-const orderMs = 5;
+/** Beyond it nothing more is loaded here. */
+const fullBytes = 0.625 * dataBytesMax;
+/** Beyond it somebody takes what others need. It ends before their allocations fail. */
+const hoardedBytes = 0.875 * dataBytesMax;
 
 export class WorkerdProcess {
   readonly #child: ChildProcess;
   readonly #needs: ProcessNeeds;
   readonly #activities = new Set<Activity>();
+  /** What ran since memory was looked at last. */
+  #ran = new Set<Activity>();
   readonly ended: Promise<ProcessEnd>;
+  /** Its files are gone, too. */
+  readonly #cleared: Promise<void>;
   #said = "";
   #control: Line | undefined;
+  /** Behind what it was wrapped in. */
+  #worker = 0;
   #pings = 0;
   #pong: (id: number) => void = () => {};
+  #answeredAt: number = performance.now();
   #watching = false;
   #hasEnded = false;
+  #isFull = false;
   #killed: Omit<ProcessEnd, "said"> | undefined;
 
   /** Rejects with what it said when it does not start. */
   static async start(needs: ProcessNeeds): Promise<WorkerdProcess> {
-    const { directory, isolation, modules } = needs;
+    const { directory, isolation, modules, number } = needs;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     for (const [name, text] of Object.entries(processFiles(directory, modules)))
       writeFileSync(join(directory, name), text);
     const gate = await needs.listen(join(directory, "egress.sock"));
-    if (isolation.user !== undefined) {
-      const { uid, gid } = isolation.user;
-      for (const name of ["", "config.capnp", "runner.js", "egress.sock"]) chownSync(join(directory, name), uid, gid);
+    const user = isolation.userOf?.(number);
+    if (user !== undefined) {
+      for (const name of ["", "config.capnp", "runner.js", "egress.sock"]) chownSync(join(directory, name), user, user);
     }
     chmodSync(join(directory, "egress.sock"), 0o600);
     const started = new WorkerdProcess(needs, gate);
@@ -86,35 +69,52 @@ export class WorkerdProcess {
 
   private constructor(needs: ProcessNeeds, gate: { close(): Promise<void> }) {
     this.#needs = needs;
-    const serve = [needs.binary, "serve", "--experimental", "--control-fd=3", join(needs.directory, "config.capnp")];
-    const [command = "", ...args] = needs.isolation.wrap(serve);
-    this.#child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe", "pipe"], env: {}, cwd: needs.directory });
+    const { directory, binary, number } = needs;
+    const serve = [binary, "serve", "--experimental", "--control-fd=3", join(directory, "config.capnp")];
+    const [command = "", ...args] = needs.isolation.wrap(serve, { directory, number });
+    this.#child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe", "pipe"], env: {}, cwd: directory });
     this.#child.stderr?.on("data", (data) => {
       this.#said = (this.#said + String(data)).slice(-4_000);
     });
-    this.ended = new Promise((resolve) => {
+    const closed = new Promise<void>((resolve) => {
       this.#child.once("error", (error) => {
         this.#said += error.message;
-        this.#hasEnded = true;
+        // Where it could not be started nothing else is heard.
+        if (this.pid === undefined) resolve();
       });
-      this.#child.once("close", () => {
-        this.#hasEnded = true;
-        void gate.close().finally(() => rmSync(needs.directory, { recursive: true, force: true }));
-        resolve(this.#endOf());
-      });
+      this.#child.once("close", () => resolve());
     });
+    this.ended = closed.then(() => {
+      this.#hasEnded = true;
+      return this.#endOf();
+    });
+    this.#cleared = closed
+      .then(() => gate.close())
+      .catch(() => {})
+      .then(() => rmSync(directory, { recursive: true, force: true }));
   }
 
   get pid(): number | undefined {
     return this.#child.pid;
   }
 
-  get hasEnded(): boolean {
-    return this.#hasEnded;
+  /** Nothing is loaded into it any more: it has ended, or is about to. */
+  get isOver(): boolean {
+    return this.#hasEnded || this.#killed !== undefined;
+  }
+
+  /** It has not much memory left. */
+  get isFull(): boolean {
+    return this.#isFull;
   }
 
   get activities(): ReadonlySet<Activity> {
     return this.#activities;
+  }
+
+  /** When the last ping was sent that it answered. */
+  get answeredAt(): number {
+    return this.#answeredAt;
   }
 
   open(hear: Parameters<typeof openLine>[1]): Promise<Line> {
@@ -124,27 +124,51 @@ export class WorkerdProcess {
   /** Watched until it is over. */
   begin(activity: Activity): () => void {
     this.#activities.add(activity);
+    this.#ran.add(activity);
     void this.#watch();
     return () => this.#activities.delete(activity);
   }
 
+  /** Resolves when nothing is left of it. */
   async stop(): Promise<void> {
     this.#kill("stopped", []);
-    await this.ended;
+    await this.#cleared;
   }
 
   async #boot(): Promise<void> {
+    try {
+      await this.#listening();
+      this.#worker = innermostOf(this.pid as number);
+      this.#control = await this.open((message) => {
+        if (message.is === "pong") this.#pong(message.id);
+      });
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    // Without it nobody would see that it hangs.
+    void this.#control.closed.then(() => this.#lost());
+  }
+
+  async #listening(): Promise<void> {
     const listening = once(this.#child.stdio[3] as NodeJS.ReadableStream & NodeJS.EventEmitter, "data");
-    const late = AbortSignal.timeout(bootMs);
-    const tooLate = new Promise<"late">((resolve) => late.addEventListener("abort", () => resolve("late")));
-    const first = await Promise.race([listening.then(() => "listening"), this.ended.then(() => "ended"), tooLate]);
+    const late = new AbortController();
+    const first = await Promise.race([
+      listening.then(() => "listening"),
+      this.ended.then(() => "ended"),
+      sleep(bootMs, late.signal).then(() => "late"),
+    ]);
+    late.abort();
+    listening.catch(() => {});
     if (first !== "listening") {
-      this.#kill("stopped", []);
       throw new Error(`The sandbox process did not start: ${this.#said.trim() || "it said nothing"}`);
     }
-    this.#control = await this.open((message) => {
-      if (message.is === "pong") this.#pong(message.id);
-    });
+  }
+
+  /** At its end the connection goes with it. When it does not end by itself, it is of no use. */
+  async #lost(): Promise<void> {
+    await Promise.race([this.ended, sleep(1_000)]);
+    if (!this.#hasEnded) this.#kill("crash", this.#suspects(Number.POSITIVE_INFINITY));
   }
 
   /**
@@ -154,30 +178,35 @@ export class WorkerdProcess {
   async #watch(): Promise<void> {
     if (this.#watching) return;
     this.#watching = true;
-    while (this.#activities.size > 0 && !this.#hasEnded) {
+    while (this.#activities.size > 0 && !this.isOver) {
       await this.#ping();
+      this.#look();
       await sleep(pingEveryMs);
     }
+    this.#look();
     this.#watching = false;
   }
 
   async #ping(): Promise<void> {
     const sentAt = performance.now();
-    const cpuBefore = cpuMsOf(this.pid as number) ?? 0;
+    const cpuBefore = cpuMsOf(this.#worker) ?? 0;
     const id = ++this.#pings;
     let answered = false;
     const pong = new Promise<void>((resolve) => {
       this.#pong = (answer) => {
         if (answer !== id) return;
         answered = true;
+        this.#answeredAt = sentAt;
         resolve();
       };
     });
     this.#control?.send({ is: "ping", id });
-    while (!answered && !this.#hasEnded) {
-      await Promise.race([pong, this.ended, sleep(lookEveryMs)]);
-      const used = (cpuMsOf(this.pid as number) ?? 0) - cpuBefore;
-      if (!answered && used >= this.#cpuMsMax()) return this.#kill("cpu", this.#suspectsAt(sentAt));
+    while (!answered && !this.isOver) {
+      const looking = new AbortController();
+      await Promise.race([pong, this.ended, sleep(lookEveryMs, looking.signal)]);
+      looking.abort();
+      const used = (cpuMsOf(this.#worker) ?? 0) - cpuBefore;
+      if (!answered && used >= this.#cpuMsMax()) return this.#kill("cpu", this.#suspects(sentAt));
     }
   }
 
@@ -185,32 +214,40 @@ export class WorkerdProcess {
     return Math.max(...[...this.#activities].map(({ cpuMs }) => cpuMs), 0);
   }
 
-  /** What was sent after an unanswered ping never ran; and whoever waits for an answer does not run. */
-  #suspectsAt(pingedAt: number): Activity[] {
-    const ran = [...this.#activities].filter(({ sentAt }) => sentAt <= pingedAt + orderMs);
-    const running = ran.filter(({ questions }) => questions === 0);
-    return running.length > 0 ? running : ran;
+  /** Whoever keeps memory lets the allocations of others fail, so it is looked at before there is none. */
+  #look(): void {
+    const bytes = dataBytesOf(this.#worker) ?? 0;
+    this.#isFull = bytes > fullBytes;
+    if (bytes > hoardedBytes) this.#kill("memory", [...this.#ran]);
+    this.#ran = new Set(this.#activities);
+  }
+
+  #suspects(unansweredAt: number): Activity[] {
+    return suspectsAmong(this.#activities, { unansweredAt, answeredAt: this.#answeredAt });
   }
 
   #kill(death: Death, suspects: readonly Activity[]): void {
-    this.#killed ??= {
-      death,
-      suspects,
-      others: [...this.#activities].filter((activity) => !suspects.includes(activity)),
-    };
+    this.#killed ??= { death, suspects, others: this.#othersThan(suspects) };
     // Nothing less ends one that loops.
     this.#child.kill("SIGKILL");
+  }
+
+  #othersThan(suspects: readonly Activity[]): Activity[] {
+    return [...this.#activities].filter((activity) => !suspects.includes(activity));
   }
 
   #endOf(): ProcessEnd {
     const said = this.#said.trim();
     if (this.#killed !== undefined) return { ...this.#killed, said };
     const death = /out of memory|allocation failed/i.test(said) ? "memory" : "crash";
-    const suspects = this.#suspectsAt(Number.POSITIVE_INFINITY);
-    return { death, suspects, others: [...this.#activities].filter((activity) => !suspects.includes(activity)), said };
+    const suspects = this.#suspects(Number.POSITIVE_INFINITY);
+    return { death, suspects, others: this.#othersThan(suspects), said };
   }
 }
 
-function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => clearTimeout(timer), { once: true });
+  });
 }

@@ -15,15 +15,16 @@ import {
   type SandboxPlace,
   type SandboxResult,
 } from "@millrace/engine";
+import type { RunningCall } from "./delivery.ts";
 import { identityOf } from "./identity.ts";
-import type { RunningCall, Tenant } from "./isolate.ts";
+import type { Tenant } from "./isolate.ts";
 import { findIsolation, type Isolation } from "./isolation.ts";
 import type { LoadMessage } from "./messages.ts";
 import { type LoadedIsolate, ProjectProcesses } from "./project-processes.ts";
 import { Quarantine } from "./quarantine.ts";
-import { createSuspects } from "./suspects.ts";
+import { createSuspects, type Suspects } from "./suspects.ts";
 import { workerModules } from "./worker-modules.ts";
-import { defaultCompatibilityDate, workerdBinary } from "./workerd-binary.ts";
+import { defaultCompatibilityDate, workerdBinary, workerdBinaryIfThere } from "./workerd-binary.ts";
 import { WorkerdProcess } from "./workerd-process.ts";
 
 export interface Compiled {
@@ -34,7 +35,8 @@ export interface Compiled {
 
 /** Who asks for something that leaves, as far as that is known. */
 export interface Attribution {
-  callOf(delivery: number): RunningCall | undefined;
+  /** Of the isolate that asks: no other's. */
+  callOf(isolate: string, delivery: number): RunningCall | undefined;
   /** What the configuration of an isolate's code gives all its requests. */
   fixedHeader(isolate: string): readonly [name: string, value: string] | undefined;
 }
@@ -46,6 +48,7 @@ export interface WorkerdSandboxOptions {
   listen(project: string, socketPath: string, attribution: Attribution): Promise<{ close(): Promise<void> }>;
   isolation?: Isolation;
   isolatesMax?: number;
+  loadsMax?: number;
   onFault(error: Error): void;
 }
 
@@ -57,19 +60,18 @@ export interface WorkerdSandbox extends Sandbox {
 }
 
 const isolatesMaxDefault = 150;
+const loadsMaxDefault = 2_000;
 const sweepMs = 10_000;
-/** The end of a connection is heard a little before that of its process. */
-const endMs = 1_000;
 
 interface ProjectHouse {
   processes: ProjectProcesses;
   quarantine: Quarantine;
+  suspects: Suspects;
 }
 
 export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSandbox {
-  const isolation = options.isolation ?? findIsolation();
+  const isolation = options.isolation ?? findIsolation(workerdBinaryIfThere());
   const projects = new Map<string, ProjectHouse>();
-  const suspects = createSuspects();
   let directory: string | undefined;
   let started = 0;
   let ids = 0;
@@ -78,18 +80,33 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   /** By isolate: what their requests carry. */
   const fixedHeaders = new Map<string, readonly [name: string, value: string]>();
 
-  async function start(project: string, attribution: Pick<Attribution, "callOf">): Promise<WorkerdProcess> {
+  function expectOpen(): void {
     if (isClosed) throw new SandboxError("unavailable", "The server is closing.");
+  }
+
+  /** Whatever the end of the server does to a compiler is no fault of the code. */
+  async function compile(code: SandboxCode): Promise<Compiled> {
+    expectOpen();
+    try {
+      return await options.compile(code);
+    } finally {
+      expectOpen();
+    }
+  }
+
+  async function start(project: string, attribution: Pick<Attribution, "callOf">): Promise<WorkerdProcess> {
+    expectOpen();
     const binary = workerdBinary();
     directory ??= makeDirectory();
     const needs = {
       binary,
       isolation,
       directory: join(directory, String(++started)),
+      number: started,
       modules: await workerModules(),
       listen: (socketPath: string) =>
         options.listen(project, socketPath, {
-          callOf: (delivery) => attribution.callOf(delivery),
+          callOf: (isolate, delivery) => attribution.callOf(isolate, delivery),
           fixedHeader: (isolate) => fixedHeaders.get(isolate),
         }),
     };
@@ -104,7 +121,9 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   function houseOf(project: string): ProjectHouse {
     const known = projects.get(project);
     if (known !== undefined) return known;
+    const suspects = createSuspects();
     const house: ProjectHouse = {
+      suspects,
       processes: new ProjectProcesses({
         start: (attribution) => start(project, attribution),
         ended(end) {
@@ -114,8 +133,9 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
         },
         nextId,
         isolatesMax: options.isolatesMax ?? isolatesMaxDefault,
+        loadsMax: options.loadsMax ?? loadsMaxDefault,
       }),
-      quarantine: new Quarantine({ start: (cell) => start(project, cell), suspects, nextId }),
+      quarantine: new Quarantine({ start: (room) => start(project, room), suspects, nextId }),
     };
     projects.set(project, house);
     return house;
@@ -128,15 +148,19 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   sweeping.unref();
 
   async function load(code: SandboxCode, place: SandboxPlace): Promise<SandboxedProcessor> {
-    const { script, locate } = await options.compile(code);
-    const { harness } = await workerModules();
+    const house = houseOf(code.project);
+    // It boots while the code is compiled.
+    house.processes.prepare();
+    const [{ script, locate }, { harness }] = await Promise.all([compile(code), workerModules()]);
     const identity = identityOf(code);
     const { path, slug, configuredAt } = place;
     const suspect = `${code.project} ${path} ${slug} ${configuredAt}`;
     const tenant: Tenant = { suspect, place };
     if (code.fixedHeader !== undefined) fixedHeaders.set(identity, code.fixedHeader);
     const message = loadMessage(code, identity, { "harness.js": harness, "processor.js": script });
-    const house = houseOf(code.project);
+    const { suspects } = house;
+    // Whoever asks for it to be loaded once more knows that it was stopped: it has another try, alone.
+    suspects.tryAgain(suspect);
 
     /** Rejects with SandboxError. */
     async function isolate(): Promise<LoadedIsolate> {
@@ -144,7 +168,6 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       try {
         return await house.processes.isolate(identity, message, tenant);
       } catch (error) {
-        await settled();
         expectInnocent();
         throw located(error);
       }
@@ -158,18 +181,10 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     function located(error: unknown): unknown {
       const { codeError } = error as { codeError?: CodeError };
       if (codeError === undefined) return error;
-      const { message: text, stack = "" } = locate(codeError);
+      const { message: said, stack = "" } = locate(codeError);
+      const text = withoutRuntime(said);
       const line = /^\s*at (.*)$/m.exec(stack)?.[1];
       return new SandboxError("code", line === undefined ? text : `${text} (at ${line})`);
-    }
-
-    /** What ended may just be ending: by then it is known who is suspected. */
-    async function settled(): Promise<void> {
-      const ending = house.processes.processes.filter((process) => process.hasEnded);
-      await Promise.race([
-        Promise.all(ending.map(({ ended }) => ended)),
-        new Promise((resolve) => setTimeout(resolve, endMs)),
-      ]);
     }
 
     async function describe(): Promise<SandboxDescription> {
@@ -189,7 +204,6 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
         try {
           return withLines(await loaded.deliver(delivery, calls, tenant), locate);
         } catch (error) {
-          await Promise.race([loaded.process.ended, new Promise((resolve) => setTimeout(resolve, endMs))]);
           expectInnocent();
           throw error;
         }
@@ -208,7 +222,9 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     load,
     isolation,
     get pids() {
-      return [...projects.values()].flatMap(({ processes }) => processes.processes.map(({ pid }) => pid as number));
+      return [...projects.values()].flatMap(({ processes, quarantine }) =>
+        [...processes.processes, ...quarantine.processes].map(({ pid }) => pid as number),
+      );
     },
     async close() {
       isClosed = true;
@@ -248,6 +264,11 @@ function loadMessage(code: SandboxCode, identity: string, modules: Record<string
     compatibilityFlags: [...new Set(["nodejs_compat", "nodejs_compat_populate_process_env", ...compatibilityFlags])],
     ...(limits === undefined ? {} : { limits }),
   };
+}
+
+/** What the runtime says around an error that the code threw while it was loaded: its lines are of no author's file. */
+function withoutRuntime(said: string): string {
+  return said.replace(/^Failed to start Worker:\s*(Uncaught )?/, "").replace(/\n\s+at processor\.js.*$/gm, "");
 }
 
 function withLines(result: SandboxResult, locate: Compiled["locate"]): SandboxResult {

@@ -24,7 +24,6 @@ const configuration = z
 
 const configured = defineContract({
   name: "dynamic-worker/configured",
-  planned: true,
   whilePaused: true,
   payload: configuration,
   example: {
@@ -52,7 +51,6 @@ const configured = defineContract({
 
 const envVarSet = defineContract({
   name: "dynamic-worker/env-var-set",
-  planned: true,
   payload: z.strictObject({ key: name(255), value: z.string() }),
   example: { key: "OPENAI_API_KEY", value: "{{secret:OPENAI_API_KEY}}" },
   summary: "Sets an environment variable for all deployed processors of the stream.",
@@ -64,7 +62,6 @@ const envVarSet = defineContract({
 
 const removed = defineContract({
   name: "dynamic-worker/removed",
-  planned: true,
   whilePaused: true,
   payload: removal,
   example: { slug: "ping-pong" },
@@ -74,7 +71,6 @@ const removed = defineContract({
 
 const halted = defineContract({
   name: "dynamic-worker/halted",
-  planned: true,
   serverOnly: true,
   payload: halt,
   example: { slug: "ping-pong", offset: 17, message: "TypeError: event.payload.text is undefined (processor.js:6)" },
@@ -86,7 +82,6 @@ const halted = defineContract({
 
 const resumed = defineContract({
   name: "dynamic-worker/resumed",
-  planned: true,
   payload: resumption,
   example: { slug: "ping-pong", from: "cursor" },
   summary: "Lets a halted processor go on.",

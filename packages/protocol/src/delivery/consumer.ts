@@ -128,8 +128,11 @@ export class Consumer {
 
   /** The stream was loaded again: what it was told since may not be all there is. */
   reloaded(resting: boolean): void {
-    // Where the claim is for a next attempt, all that came since waits behind that.
-    if (!resting || !isAtRest(this.spec, this.#driver.progress)) this.#hear({ is: "head", head: this.house.head() });
+    // Where the claim is for a next attempt, all that came since waits behind that. The attempt may be done and not yet
+    // on disk.
+    const { dirty, progress } = this.#driver;
+    const rests = resting && !dirty && isAtRest(this.spec, progress);
+    if (!rests) this.#hear({ is: "head", head: this.house.head() });
     this.wake();
   }
 

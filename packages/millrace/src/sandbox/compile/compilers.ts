@@ -22,6 +22,8 @@ export interface CompilersSettings {
 }
 
 export interface Compilers<Job = ModulesToBundle, Done = Bundled> {
+  /** Or are about to. */
+  readonly areRunning: boolean;
   /** Rejects with SandboxError, "interrupted" by the signal. */
   compile(job: Job, signal?: AbortSignal): Promise<Done>;
   close(): void;
@@ -130,6 +132,9 @@ export function createCompilers<Job = ModulesToBundle, Done = Bundled>(
   }
 
   return {
+    get areRunning() {
+      return compiling.size > 0;
+    },
     compile(job, signal) {
       if (signal?.aborted) return Promise.reject(new SandboxError("interrupted", "It was interrupted."));
       if (waiting.length >= waitingMax) {

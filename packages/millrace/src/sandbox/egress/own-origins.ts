@@ -8,9 +8,20 @@ export interface OwnNames {
   hosts?: readonly string[] | undefined;
 }
 
+/** Of this machine; reached where private destinations are allowed. */
+const loopback = ["localhost", "127.0.0.1", "[::1]"];
+
 export function ownOrigins({ url, publicUrl, hosts = [] }: OwnNames): string[] {
   const { port } = new URL(url);
+  const near = loopback.map((host) => `http://${host}:${port}`);
   const named = hosts.flatMap((host) => [`https://${host}`, `http://${host}`, `http://${host}:${port}`]);
-  const all = [url, ...(publicUrl === undefined ? [] : [publicUrl]), ...named];
+  const all = [url, ...near, ...(publicUrl === undefined ? [] : [publicUrl]), ...named];
   return [...new Set(all.filter((text) => URL.canParse(text)).map((text) => new URL(text).origin))];
+}
+
+/** A dot at the end of a name changes nothing of where it leads. */
+export function isOwn(url: URL, origins: readonly string[]): boolean {
+  const plain = new URL(url);
+  plain.hostname = url.hostname.replace(/\.$/, "");
+  return origins.includes(plain.origin);
 }

@@ -63,12 +63,13 @@ function endToEnd(headers: HeaderList): HeaderList {
   });
 }
 
-/** Of an answer: `content-length` is kept, because its body goes on as it is. */
+/** Of an answer: `content-length` is kept, because its body goes on as it is. What no header may have is left out. */
 export function answerHeaders(headers: HeaderList): HeaderList {
   const named = namedByConnection(headers);
-  return headers.filter(
-    ([name]) => name === "content-length" || !(hopByHop.has(name) || named.has(name) || name === egressHeader),
-  );
+  return headers.filter(([name, value]) => {
+    if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) return false;
+    return name === "content-length" || !(hopByHop.has(name) || named.has(name) || name === egressHeader);
+  });
 }
 
 function namedByConnection(headers: HeaderList): ReadonlySet<string> {
@@ -80,6 +81,9 @@ function pairsOf(raw: readonly string[]): [string, string][] {
   return Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i] as string, raw[2 * i + 1] as string]);
 }
 
+/** What is longer names nothing. */
+const nameCharactersMax = 256;
+
 function one(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? undefined : value;
+  return typeof value === "string" && value.length <= nameCharactersMax ? value : undefined;
 }

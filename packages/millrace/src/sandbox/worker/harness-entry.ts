@@ -5,28 +5,38 @@
 
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { AsyncLocalStorage } from "node:async_hooks";
-import {
-  createHarness,
-  type HarnessHost,
-  type SandboxDelivery,
-  type SandboxDescription,
-  type SandboxResult,
-} from "@millrace/engine";
+import { createHarness, type HarnessHost, type SandboxDelivery, type SandboxDescription } from "@millrace/engine";
 import type { Logger } from "@millrace/protocol";
 import * as processor from "processor.js";
+import type { Question } from "../messages.ts";
 
-/** The host, as it is seen from here: every answer crosses a boundary. */
-interface RemoteHost extends Omit<HarnessHost, "abort" | "begun"> {
-  begun(work: string): Promise<AbortSignal | null>;
-  abort(work: string): Promise<void>;
-  log(level: string, message: string, details: unknown): Promise<void>;
-  returned(result: SandboxResult): Promise<void>;
+/** The host, as it is seen from here: every answer crosses a boundary, and crosses it as a text. */
+interface RemoteHost {
+  ask(question: Question, args: string): Promise<string>;
+  returned(result: string): Promise<void>;
+  /** Resolves with the reason when the hook, or the work, is to end early; with null when it is over. */
+  aborted(work: string | null): Promise<string | null>;
 }
 
 const limits = { statesMax: 1_000, stateCharactersMax: 8 * 1024 * 1024 };
 
+interface Call {
+  id: number;
+  host: RemoteHost;
+  /** Said without waiting for an answer. A delivery that ended before it was sent would take it along. */
+  told: Set<Promise<void>>;
+}
+
 /** For which delivery something is done: attribution, never authority. */
-const calls = new AsyncLocalStorage<{ id: number; host: RemoteHost }>();
+const calls = new AsyncLocalStorage<Call>();
+
+function tell({ told }: Call, telling: Promise<unknown>): void {
+  const said: Promise<void> = telling.then(over, over);
+  function over(): void {
+    told.delete(said);
+  }
+  told.add(said);
+}
 
 const fetchOutside = globalThis.fetch;
 const attributedFetch: typeof fetch = (input, init) => {
@@ -38,15 +48,12 @@ const attributedFetch: typeof fetch = (input, init) => {
 };
 globalThis.fetch = attributedFetch;
 
-function log(level: string): (message: string, details?: unknown) => void {
-  return (message, details) =>
-    void calls
-      .getStore()
-      ?.host.log(level, String(message), jsonOf(details))
-      .catch(() => {});
+function loggerOf(call: Call): Logger {
+  const log = (level: string) => (message: string, details?: unknown) =>
+    tell(call, call.host.ask("log", JSON.stringify([level, String(message), jsonOf(details)])));
+  return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
 }
 
-const logger = Object.fromEntries(["debug", "info", "warn", "error"].map((level) => [level, log(level)]));
 for (const [method, level] of [
   ["debug", "debug"],
   ["log", "info"],
@@ -54,7 +61,10 @@ for (const [method, level] of [
   ["warn", "warn"],
   ["error", "error"],
 ] as const) {
-  console[method] = (...said: unknown[]) => log(level)(said.map(textOf).join(" "));
+  console[method] = (...said: unknown[]) => {
+    const call = calls.getStore();
+    if (call !== undefined) loggerOf(call)[level](said.map(textOf).join(" "));
+  };
 }
 
 function textOf(said: unknown): string {
@@ -80,18 +90,17 @@ export default class extends WorkerEntrypoint {
     return this.#harness().describe();
   }
 
-  async deliver(
-    id: number,
-    delivery: SandboxDelivery,
-    host: RemoteHost,
-    signal: AbortSignal,
-  ): Promise<SandboxResult | null> {
-    return calls.run({ id, host }, async () => {
-      const { result, works } = await this.#harness().deliver(delivery, hostOf(host), signal);
-      if (works === undefined) return result;
-      await host.returned(result);
+  async deliver(id: number, text: string, host: RemoteHost): Promise<string | null> {
+    const delivery = JSON.parse(text) as SandboxDelivery;
+    const call: Call = { id, host, told: new Set() };
+    return calls.run(call, async () => {
+      let signal: AbortSignal | undefined;
+      const signalOfHook = () => (signal ??= signalOf(host, null));
+      const { result, works } = await this.#harness().deliver(delivery, hostOf(call), signalOfHook);
+      if (works !== undefined) await host.returned(JSON.stringify(result));
       await works;
-      return null;
+      if (call.told.size > 0) await Promise.all(call.told);
+      return works === undefined ? JSON.stringify(result) : null;
     });
   }
 
@@ -102,19 +111,33 @@ export default class extends WorkerEntrypoint {
   #harness(): ReturnType<typeof createHarness> {
     known ??= createHarness(
       processor as Record<string, unknown>,
-      { logger: logger as unknown as Logger, fetch: attributedFetch, env: this.env as Record<string, string> },
+      { fetch: attributedFetch, env: this.env as Record<string, string> },
       limits,
     );
     return known;
   }
 }
 
-function hostOf(host: RemoteHost): HarnessHost {
+function hostOf(call: Call): HarnessHost {
+  const { host } = call;
+  // What is not there is left out: JSON would make a null of it.
+  const ask = async (question: Question, ...args: unknown[]) =>
+    JSON.parse(await host.ask(question, JSON.stringify(args.filter((given) => given !== undefined))));
   return {
-    append: (input, work) => host.append(input, work),
-    open: (work) => host.open(work),
-    begun: async (work) => (await host.begun(work)) ?? undefined,
-    closed: (work, error) => host.closed(work, error),
-    abort: (work) => void host.abort(work).catch(() => {}),
+    logger: loggerOf(call),
+    append: (input, work) => ask("append", input ?? null, work),
+    open: (work) => ask("open", work),
+    begun: async (work) => ((await ask("begun", work)) === true ? signalOf(host, work) : undefined),
+    closed: (work, error) => ask("closed", work, error),
+    abort: (work) => tell(call, ask("abort", work)),
   };
+}
+
+function signalOf(host: RemoteHost, work: string | null): AbortSignal {
+  const controller = new AbortController();
+  const told = (reason: string | null) => {
+    if (reason !== null) controller.abort(new Error(reason));
+  };
+  host.aborted(work).then(told, () => {});
+  return controller.signal;
 }

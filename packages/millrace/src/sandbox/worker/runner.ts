@@ -1,11 +1,22 @@
 /**
  * The trusted worker of a sandbox process. Each WebSocket from the host is one isolate: it is loaded by the first
  * message and goes with the connection. A delivery is one call into it; what the code asks of its host goes back over
- * the same connection, under the number of that delivery, so no code can ask in the name of another one.
+ * the same connection, under the number of that delivery, so no code can ask in the name of another one. What is asked
+ * and answered is a text here, which only the two ends read.
  */
 import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
-import type { CodeError, SandboxDelivery, SandboxDescription, SandboxResult } from "@millrace/engine";
-import type { FromRunner, LoadMessage, Question, ToRunner } from "../messages.ts";
+import type { CodeError, SandboxDescription, SandboxResult } from "@millrace/engine";
+import {
+  askCharactersMax,
+  asksMax,
+  decodeMessage,
+  encodeMessage,
+  type FromRunner,
+  type LoadMessage,
+  type Question,
+  stateCharactersMax,
+  type ToRunner,
+} from "../messages.ts";
 
 interface Socket {
   accept(): void;
@@ -17,12 +28,8 @@ declare const WebSocketPair: new () => [client: Socket, server: Socket];
 
 interface Harness {
   describe(): Promise<SandboxDescription>;
-  deliver(
-    id: number,
-    delivery: SandboxDelivery,
-    host: HostOfDelivery,
-    signal: AbortSignal,
-  ): Promise<SandboxResult | null>;
+  /** Resolves with the result, or null where it was told before and what it left behind is over. */
+  deliver(id: number, delivery: string, host: HostOfDelivery): Promise<string | null>;
   forget(state: string): Promise<void>;
 }
 
@@ -48,76 +55,76 @@ export class Egress extends WorkerEntrypoint<{ isolate: string }> {
   }
 }
 
-type Ask = (id: number, question: Question, args: readonly unknown[]) => Promise<unknown>;
+interface Delivery {
+  ask(question: Question, args: string): Promise<string>;
+  /** The hook is over, and what it left behind is not. */
+  returned(result: string): void;
+  /** Of the hook, and by name of what it left behind. */
+  endings: Map<string | undefined, Ending>;
+  /** Questions that are not answered, and those that wait for their turn. */
+  asking: number;
+  waiting: (() => void)[];
+}
+
+/** When something is to end early: why, or null when it came to its own end. */
+interface Ending {
+  told: Promise<string | null>;
+  tell(reason: string | null): void;
+}
 
 /** What a delivery may ask of the host. */
 class HostOfDelivery extends RpcTarget {
-  readonly #id: number;
-  readonly #ask: Ask;
-  readonly #open: Delivery;
-  readonly #finish: (result: SandboxResult) => void;
+  readonly #delivery: Delivery;
 
-  constructor(id: number, ask: Ask, open: Delivery, finish: (result: SandboxResult) => void) {
+  constructor(delivery: Delivery) {
     super();
-    this.#id = id;
-    this.#ask = ask;
-    this.#open = open;
-    this.#finish = finish;
+    this.#delivery = delivery;
   }
 
-  append(input: unknown, work: string | undefined): Promise<unknown> {
-    return this.#ask(this.#id, "append", work === undefined ? [input] : [input, work]);
+  ask(question: Question, args: string): Promise<string> {
+    return this.#delivery.ask(question, String(args));
   }
 
-  open(work: string): Promise<unknown> {
-    return this.#ask(this.#id, "open", [work]);
+  returned(result: string): void {
+    this.#delivery.returned(String(result));
   }
 
-  async begun(work: string): Promise<AbortSignal | null> {
-    const controller = new AbortController();
-    this.#open.works.set(work, controller);
-    const begins = await this.#ask(this.#id, "begun", [work]);
-    return begins === true ? controller.signal : null;
-  }
-
-  async closed(work: string, error: CodeError | undefined): Promise<void> {
-    await this.#ask(this.#id, "closed", error === undefined ? [work] : [work, error]);
-    this.#open.works.delete(work);
-  }
-
-  async abort(work: string): Promise<void> {
-    await this.#ask(this.#id, "abort", [work]);
-  }
-
-  async log(level: string, message: string, details: unknown): Promise<void> {
-    await this.#ask(this.#id, "log", [level, message, details]);
-  }
-
-  /** The hook is over, and what it left behind is not. */
-  async returned(result: SandboxResult): Promise<void> {
-    this.#finish(result);
+  aborted(work: string | null): Promise<string | null> {
+    return endingOf(this.#delivery, work ?? undefined).told;
   }
 }
 
-interface Delivery {
-  controller: AbortController;
-  works: Map<string, AbortController>;
+function endingOf({ endings }: Delivery, work: string | undefined): Ending {
+  const known = endings.get(work);
+  if (known !== undefined) return known;
+  let tell: Ending["tell"] = () => {};
+  const ending = { told: new Promise<string | null>((resolve) => (tell = resolve)), tell };
+  endings.set(work, ending);
+  return ending;
 }
 
 function serveIsolate(socket: Socket, env: Environment, context: Context): void {
   const deliveries = new Map<number, Delivery>();
-  const asked = new Map<number, (value: unknown) => void>();
+  const asked = new Map<number, (answer: string) => void>();
   let harness: Harness | undefined;
   let asks = 0;
 
-  const send = (message: FromRunner) => socket.send(JSON.stringify(message));
+  const send = (message: FromRunner, body?: string) => socket.send(encodeMessage(message, body));
 
-  const ask: Ask = (id, question, args) =>
-    new Promise((resolve) => {
-      const number = ++asks;
+  /** The code chose what it says: what is too much is not sent, or the host would have to read it. */
+  async function ask(id: number, open: Delivery, question: Question, args: string): Promise<string> {
+    if (args.length > askCharactersMax) return JSON.stringify({ error: tooMuch(args.length) });
+    if (open.asking >= asksMax) await new Promise<void>((resolve) => open.waiting.push(resolve));
+    open.asking++;
+    const number = ++asks;
+    const answer = await new Promise<string>((resolve) => {
       asked.set(number, resolve);
-      send({ is: "asked", id, ask: number, question, args });
+      send({ is: "asked", id, ask: number, question }, args);
     });
+    open.asking--;
+    open.waiting.shift()?.();
+    return answer;
+  }
 
   async function load({ modules, env: variables, isolate, limits, ...compatibility }: LoadMessage): Promise<void> {
     try {
@@ -137,54 +144,66 @@ function serveIsolate(socket: Socket, env: Environment, context: Context): void 
     }
   }
 
-  async function deliver(id: number, delivery: SandboxDelivery): Promise<void> {
-    const open: Delivery = { controller: new AbortController(), works: new Map() };
+  async function deliver(id: number, delivery: string): Promise<void> {
+    let told = false;
+    const tell = (result: string, working: boolean) => {
+      if (!told) send({ is: "result", id, working }, result.length > resultCharactersMax ? tooLong : result);
+      told = true;
+    };
+    const open: Delivery = {
+      asking: 0,
+      waiting: [],
+      ask: (question, args) => ask(id, open, question, args),
+      returned: (result) => tell(result, true),
+      endings: new Map(),
+    };
     deliveries.set(id, open);
-    let returned = false;
-    const host = new HostOfDelivery(id, ask, open, (result) => {
-      if (returned) return;
-      returned = true;
-      send({ is: "result", id, result, working: true });
-    });
     try {
-      const result = await (harness as Harness).deliver(id, delivery, host, open.controller.signal);
-      if (!returned) send({ is: "result", id, result: result as SandboxResult, working: false });
+      const result = await (harness as Harness).deliver(id, delivery, new HostOfDelivery(open));
+      if (!told) return tell(String(result), false);
     } catch (error) {
-      if (!returned) {
-        send({
-          is: "result",
-          id,
-          result: { is: "hook-failed", error: errorOf(error), passedOver: [] },
-          working: false,
-        });
-      }
+      const failed: SandboxResult = { is: "hook-failed", error: errorOf(error), passedOver: [] };
+      if (!told) return tell(JSON.stringify(failed), false);
     } finally {
       deliveries.delete(id);
-      if (returned) send({ is: "over", id });
+      for (const ending of open.endings.values()) ending.tell(null);
     }
+    send({ is: "over", id });
   }
 
   function abort({ id, work, reason }: Extract<ToRunner, { is: "abort" }>): void {
     const open = deliveries.get(id);
-    const controller = work === undefined ? open?.controller : open?.works.get(work);
-    controller?.abort(new Error(reason));
+    if (open !== undefined) endingOf(open, work).tell(reason);
   }
 
-  function answer({ ask: number, value }: Extract<ToRunner, { is: "answer" }>): void {
-    asked.get(number)?.(value);
-    asked.delete(number);
+  function answer({ ask }: Extract<ToRunner, { is: "answer" }>, body: string): void {
+    asked.get(ask)?.(body);
+    asked.delete(ask);
   }
 
-  function hear(message: ToRunner): void {
+  function hear(message: ToRunner, body: string): void {
     if (message.is === "ping") send({ is: "pong", id: message.id });
     if (message.is === "load") start(load(message));
-    if (message.is === "deliver") start(deliver(message.id, message.delivery));
+    if (message.is === "deliver") start(deliver(message.id, body));
     if (message.is === "abort") abort(message);
-    if (message.is === "answer") answer(message);
+    if (message.is === "answer") answer(message, body);
     if (message.is === "forget") start(harness?.forget(message.state));
   }
 
-  socket.addEventListener("message", ({ data }) => hear(JSON.parse(data) as ToRunner));
+  socket.addEventListener("message", ({ data }) => hear(...decodeMessage<ToRunner>(data)));
+}
+
+/** A state is a text in a text. */
+const resultCharactersMax = 2 * stateCharactersMax + askCharactersMax;
+const tooLong = JSON.stringify({
+  is: "hook-failed",
+  error: { name: "Error", message: `The answer has more than ${resultCharactersMax} characters.` },
+  passedOver: [],
+});
+
+function tooMuch(characters: number): CodeError {
+  const message = `What was asked of the server has ${characters} characters, more than ${askCharactersMax}.`;
+  return { name: "StreamError", message, code: "too_large", data: { limit: askCharactersMax, unit: "bytes" } };
 }
 
 /** Whatever becomes of it is said over the line. */
