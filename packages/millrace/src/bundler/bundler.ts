@@ -25,10 +25,13 @@ export function createBundler(
 ): Bundler {
   const registry = npmRegistry === undefined ? undefined : registryUrl(npmRegistry);
   const limits = { ...bundlerLimits, ...own };
-  const processes = createCompilers<BundleJob, BundleDone>({ timeoutMs: limits.bundleMs, waitingMax: 100 }, program);
+  const start = () => createCompilers<BundleJob, BundleDone>({ timeoutMs: limits.bundleMs, waitingMax: 100 }, program);
+  // What needs no packages does not wait behind a registry that hangs.
+  const [fetching, quick] = [start(), start()];
   const rules = npmAllow === undefined ? {} : { allow: npmAllow };
   return {
     async bundle({ files, main, packageJson }, signal) {
+      const processes = isEmpty(packageJson.dependencies) ? quick : fetching;
       const done = await processes
         .compile({ files, main, packageJson, registry, rules, limits }, signal)
         .catch((error: unknown) => {
@@ -40,7 +43,12 @@ export function createBundler(
       return done;
     },
     async close() {
-      processes.close();
+      fetching.close();
+      quick.close();
     },
   };
+}
+
+function isEmpty(dependencies: unknown): boolean {
+  return Object.keys(dependencies ?? {}).length === 0;
 }
