@@ -12,6 +12,7 @@ import {
   StreamError,
 } from "@millrace/protocol";
 import { claimAtBirth, claimAtRemoval, createTree, type Tree } from "./builtin/tree.ts";
+import { bundlerKind } from "./consumer/bundler.ts";
 import { deployedKind } from "./consumer/deployed.ts";
 import { inheritedBy } from "./consumer/inheritance.ts";
 import { madeSecrets } from "./consumer/made-secrets.ts";
@@ -28,6 +29,7 @@ import { createHolders } from "./holders.ts";
 import { createIsoTime } from "./iso-time.ts";
 import { createMeter, type Meter, observe } from "./meter.ts";
 import { meteredLog } from "./metered-log.ts";
+import type { Bundler } from "./ports/bundler.ts";
 import type { Clock, Random } from "./ports/clock.ts";
 import type { Expressions } from "./ports/expressions.ts";
 import type { Directory, StreamSummary } from "./ports/log.ts";
@@ -56,6 +58,8 @@ export interface EngineOptions {
   secrets?: Secrets;
   /** Runs what `dynamic-worker/configured` events bring. Without it they are stored and do nothing. */
   sandbox?: Sandbox;
+  /** Bundles what `dynamic-worker/source-configured` events bring. Without it they are stored and do nothing. */
+  bundler?: Bundler;
   /** Who acts on events beyond that: how each kind is configured in a stream, and where its code is. */
   consumers?: readonly ConsumerKind[];
   /** Hears what went wrong behind an answer: a log that cannot commit, an announcement that waits. */
@@ -437,8 +441,10 @@ export function createEngine(options: EngineOptions): Engine {
 }
 
 function kindsOf(options: EngineOptions): readonly ConsumerKind[] {
-  const { expressions, outbound, secrets, sandbox, consumers = [] } = options;
-  const others = sandbox === undefined ? consumers : [deployedKind(sandbox), ...consumers];
+  const { expressions, outbound, secrets, sandbox, bundler, consumers = [] } = options;
+  const deployed = sandbox === undefined ? [] : [deployedKind(sandbox)];
+  const bundled = bundler === undefined ? [] : [bundlerKind(bundler)];
+  const others = [...deployed, ...bundled, ...consumers];
   if (expressions === undefined) return others;
   const pushing = outbound === undefined || secrets === undefined ? [] : [{ expressions, outbound, secrets }];
   return [...pushing.map(subscriptionKind), transformerKind(expressions), ...others];

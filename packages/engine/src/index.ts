@@ -14,6 +14,7 @@ export {
 export type { Trouble } from "./health.ts";
 export { createMemoryDirectory } from "./memory/memory-directory.ts";
 export { createHistogram, type Histogram, type Meter, observe } from "./meter.ts";
+export type { Bundled, BundleProblem, Bundler, BundlerInput } from "./ports/bundler.ts";
 export type { Clock, Random } from "./ports/clock.ts";
 export {
   type Evaluated,

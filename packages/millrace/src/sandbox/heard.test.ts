@@ -1,6 +1,6 @@
 import type { StreamEvent } from "@millrace/protocol";
 import { describe, expect, test } from "vitest";
-import { codeErrorOf, heardOf, resultOf } from "./heard.ts";
+import { argumentsOf, codeErrorOf, heardOf, resultOf } from "./heard.ts";
 
 describe("what is no message is nothing", () => {
   test.each([
@@ -12,15 +12,15 @@ describe("what is no message is nothing", () => {
     "{}",
     '{"is":"pong"}',
     '{"is":"pong","id":-1}',
-    '{"is":"result","id":1.5,"result":{}}',
-    '{"is":"asked","id":1,"ask":2,"question":"constructor","args":[]}',
-    '{"is":"asked","id":1,"ask":2,"question":"append","args":{}}',
+    '{"is":"result","id":1.5}\n{}',
+    '{"is":"asked","id":1,"ask":2,"question":"constructor"}\n[]',
+    '\n{"is":"pong","id":1}',
     '{"is":"__proto__"}',
   ])("%s", (text) => expect(heardOf(text)).toBeUndefined());
 });
 
 describe("what a processor says of itself", () => {
-  const loaded = (description: unknown) => heardOf(JSON.stringify({ is: "loaded", description }));
+  const loaded = (description: unknown) => heardOf(JSON.stringify({ is: "loaded", description }))?.message;
 
   test.each([
     [undefined],
@@ -42,8 +42,9 @@ describe("what a processor says of itself", () => {
 
 describe("results, as answers to what was delivered", () => {
   const delivery = { events: [{ offset: 4 }, { offset: 6 }] as StreamEvent[] };
+  const result = (said: unknown, to: Parameters<typeof resultOf>[1]) => resultOf(JSON.stringify(said), to);
 
-  test.each([undefined, null, 42, [], {}, { is: "loaded" }])("%j is a failure", (said) => {
+  test.each(["", "no JSON", "null", "42", "[]", "{}", '{"is":"loaded"}'])("%s is a failure", (said) => {
     expect(resultOf(said, delivery)).toMatchObject({ is: "hook-failed", passedOver: [] });
   });
 
@@ -55,23 +56,28 @@ describe("results, as answers to what was delivered", () => {
       null,
       { offset: 6, fault: "y" },
     ];
-    expect(resultOf({ is: "done", passedOver }, delivery)).toEqual({
+    expect(result({ is: "done", passedOver }, delivery)).toEqual({
       is: "done",
       passedOver: [{ offset: 6, fault: "y" }],
     });
-    expect(resultOf({ is: "done", passedOver: "all" }, delivery)).toEqual({ is: "done", passedOver: [] });
-    expect(resultOf({ is: "fold-failed", offset: 99, error: {} }, delivery)).toMatchObject({ offset: 6 });
-    expect(resultOf({ is: "fold-failed", offset: 4, error: {} }, delivery)).toMatchObject({ offset: 4 });
+    expect(result({ is: "done", passedOver: "all" }, delivery)).toEqual({ is: "done", passedOver: [] });
+    expect(result({ is: "fold-failed", offset: 99, error: {} }, delivery)).toMatchObject({ offset: 6 });
+    expect(result({ is: "fold-failed", offset: 4, error: {} }, delivery)).toMatchObject({ offset: 4 });
   });
 
   test("a state is JSON, of some size, and there when it was asked for", () => {
     const asked = { ...delivery, wantState: true };
-    expect(resultOf({ is: "done", state: "{}", passedOver: [] }, asked)).toMatchObject({ state: "{}" });
-    expect(resultOf({ is: "done", state: "{}", passedOver: [] }, delivery)).toEqual({ is: "done", passedOver: [] });
+    expect(result({ is: "done", state: "{}", passedOver: [] }, asked)).toMatchObject({ state: "{}" });
+    expect(result({ is: "done", state: "{}", passedOver: [] }, delivery)).toEqual({ is: "done", passedOver: [] });
     for (const state of [undefined, {}, "}{", `"${"x".repeat(9 << 20)}"`]) {
-      expect(resultOf({ is: "done", state }, asked)).toMatchObject({ is: "hook-failed" });
+      expect(result({ is: "done", state }, asked)).toMatchObject({ is: "hook-failed" });
     }
   });
+});
+
+test("arguments are a list, or none", () => {
+  for (const body of ["", "{}", "no JSON", '"append"', "7"]) expect(argumentsOf(body)).toEqual([]);
+  expect(argumentsOf('["w", null]')).toEqual(["w", null]);
 });
 
 test("errors are texts of some length", () => {
