@@ -31,7 +31,7 @@ function startSandbox(options: Partial<WorkerdSandboxOptions> = {}) {
   });
   onTestFinished(() => sandbox.close());
   const load = (number: number, body = "") =>
-    sandbox.load(codeOf(number, body), { path: `/${number}`, slug: "code", configuredAt: 2 });
+    sandbox.load(codeOf(number, body), { path: `/${number}`, slug: "code", epoch: 2, configuredAt: 2 });
   return { sandbox, load };
 }
 
