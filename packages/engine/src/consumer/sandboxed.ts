@@ -30,6 +30,7 @@ const snapshotEvents = 1_000;
 const charactersOfEvent = 200;
 /** What is handed over to be folded is sent at the latest when it is so much. */
 const queueEventsMax = 500;
+const queueCharactersMax = 4 * 1024 * 1024;
 /** How often a state may be gone before what is asked of it: then it is given up for now. */
 const rebuildsMax = 5;
 
@@ -46,6 +47,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   let given: string | undefined = kept.state;
   let offset = kept.offset;
   let queue: StreamEvent[] = [];
+  let queueCharacters = 0;
   let snapshotOffset = kept.offset;
   let fresh: StoredState | undefined;
 
@@ -56,6 +58,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
       const result = await deliverOnce({ ...part, events }, calls);
       if (result.is !== "state-missing") {
         queue = queue.slice(events.length);
+        queueCharacters = 0;
         return result;
       }
       if (rebuilds === rebuildsMax) throw unavailable(`The sandbox did not keep the state of ${slug}.`);
@@ -143,7 +146,8 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     fold(event) {
       queue.push(event);
       offset = event.offset;
-      return queue.length < queueEventsMax ? undefined : settleNow();
+      queueCharacters += JSON.stringify(event.payload)?.length ?? 0;
+      return queue.length < queueEventsMax && queueCharacters < queueCharactersMax ? undefined : settleNow();
     },
     through(reached) {
       offset = Math.max(offset, reached);
