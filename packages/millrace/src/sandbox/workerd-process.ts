@@ -22,7 +22,7 @@ export interface ProcessNeeds {
 }
 
 const bootMs = 10_000;
-const pingEveryMs = 100;
+const pingEveryMs = 50;
 const lookEveryMs = 50;
 /** Beyond it nothing more is loaded here. */
 const fullBytes = 0.625 * dataBytesMax;
