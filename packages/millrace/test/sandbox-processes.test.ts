@@ -107,6 +107,15 @@ test("a hook that outlasts its grace is left behind, and holds nothing up", asyn
   expect(await running).toMatchObject({ is: "hook-failed", error: { message: "The stream was paused." } });
 });
 
+test("a large state and large events go there and back", async () => {
+  const { load } = startSandbox();
+  const processor = await load(1);
+  const state = JSON.stringify({ text: '\u00e9"'.repeat(2_000_000), counted: 0 });
+  const large = { ...event, payload: { text: "x".repeat(5 << 20) } } as never;
+  const result = await processor.deliver({ ...delivery, given: state, events: [large] }, quiet);
+  expect(result).toEqual({ ...counted, state: state.replace('"counted":0', '"counted":1') });
+});
+
 test("with the sandbox all its processes end", async () => {
   const { sandbox, load } = startSandbox({ isolatesMax: 1 });
   const running = await Promise.all([load(1, "await new Promise((r) => setTimeout(r, 60_000));"), load(2)]);

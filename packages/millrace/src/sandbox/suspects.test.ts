@@ -74,6 +74,19 @@ test("a process that ends by itself may be somebody else's doing: three times ar
   expect(suspects.convictionOf("b")).toMatch(/took more memory/);
 });
 
+test("once one is convicted, the others of the same end are let go, and those of another are not", () => {
+  suspects.add(end("cpu", [activity("early"), activity("two")]));
+  suspects.add(end("cpu", [activity("a"), activity("b"), activity("c")]));
+  suspects.endedAlone("b", "cpu", { what: "call", through: 7 });
+  expect(["a", "b", "c", "early", "two"].map((who) => suspects.isSuspect(who))).toEqual([
+    false,
+    false,
+    false,
+    true,
+    true,
+  ]);
+});
+
 test("who was stopped by us suspects nobody", () => {
   suspects.add(end("stopped", [activity("a")], [activity("b")]));
   expect([suspects.isSuspect("a"), suspects.convictionOf("a")]).toEqual([false, undefined]);

@@ -204,8 +204,10 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     }
 
     async function describe(): Promise<SandboxDescription> {
-      if (!isSuspect(suspects, tenant)) return (await isolate()).description;
-      return house.quarantine.load(tenant, message).catch((error) => Promise.reject(located(error)));
+      const alone = isSuspect(suspects, tenant)
+        ? await house.quarantine.load(tenant, message).catch((error) => Promise.reject(located(error)))
+        : undefined;
+      return alone ?? (await isolate()).description;
     }
 
     /** Once it is told that it was stopped, whoever loads it again means it. */
@@ -217,7 +219,8 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     async function deliver(delivery: SandboxDelivery, calls: SandboxCalls): Promise<SandboxResult> {
       expectInnocent();
       if (isSuspect(suspects, tenant)) {
-        return withLines(await house.quarantine.deliver(tenant, message, delivery, calls), locate);
+        const result = await house.quarantine.deliver(tenant, message, delivery, calls);
+        if (result !== undefined) return withLines(result, locate);
       }
       const { isolate: loaded } = await openIsolate();
       try {
