@@ -15,8 +15,10 @@ export interface HeirHouse {
   onFailure(error: unknown): void;
 }
 
-interface Heard {
+export interface Heard {
   inherited: readonly Inherited[];
+  /** The life of the stream that it was asked for. */
+  streamId: string | undefined;
   /** False once something above has changed since. */
   isCurrent(): boolean;
 }
@@ -52,10 +54,10 @@ export class Heir {
   }
 
   /** What `askAgain` heard, once, if it still is so. */
-  take(): readonly Inherited[] | undefined {
+  take(): Heard | undefined {
     const heard = this.#heard;
     this.#heard = undefined;
-    return heard?.isCurrent() ? heard.inherited : undefined;
+    return heard?.isCurrent() ? heard : undefined;
   }
 
   /** Undefined where it cannot be known now. */
@@ -64,10 +66,11 @@ export class Heir {
     try {
       for (;;) {
         const asked = this.#changes;
-        const inherited = await this.#house.lookUp(place());
+        const heir = place();
+        const inherited = await this.#house.lookUp(heir);
         if (asked !== this.#changes) continue;
         this.#failures = 0;
-        return { inherited, isCurrent: () => asked === this.#changes };
+        return { inherited, streamId: heir.streamId, isCurrent: () => asked === this.#changes };
       }
     } catch (error) {
       this.#house.onFailure(error);
@@ -98,7 +101,7 @@ export class Shares {
 
 export function placeOf({ path, log, head, streamId, consumers }: Stream): HeirPlace {
   const hasProgress = (name: string, epoch: number) => consumers?.hasProgress(name, epoch) ?? false;
-  return { path, log, head: head.offset, isBorn: streamId !== undefined, hasProgress };
+  return { path, log, head: head.offset, streamId, hasProgress };
 }
 
 /** Of a stream that is being loaded. */
@@ -109,5 +112,5 @@ export function placeOfLoaded(
 ): HeirPlace {
   const texts = new Map(rows.map(({ consumer, text }) => [consumer, text]));
   const hasProgress = (name: string, epoch: number) => isOfEpoch(texts.get(name), epoch);
-  return { path, log, head: head.offset, isBorn: birth !== undefined, hasProgress };
+  return { path, log, head: head.offset, streamId: birth?.streamId, hasProgress };
 }

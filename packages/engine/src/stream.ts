@@ -282,8 +282,11 @@ export class Stream {
 
   /** Never while a commit is in flight. A stream that is to be loaded asks anew. */
   #inherit(): void {
-    const inherited = this.#heir?.take();
-    if (inherited !== undefined && this.#loaded) this.consumers?.inherit(inherited, this.slices);
+    const heard = this.#heir?.take();
+    if (heard === undefined || !this.#loaded) return;
+    // A birth that was in flight meanwhile may have become visible before what was heard of.
+    if (heard.streamId !== this.streamId) void this.#askAbove();
+    else this.consumers?.inherit(heard.inherited, this.slices);
   }
 
   /** What was in flight has an unknown outcome: nothing in memory counts until it is loaded again. */

@@ -1,5 +1,5 @@
 /**
- * A configuration for a subtree under chance: streams are born, closed and acted on while it is committed and replaced,
+ * A configuration for a subtree under chance: streams are born, deleted and acted on while it is committed and replaced,
  * commits fail before or after they happened, and servers die anywhere. What became visible behind it is acted on, once;
  * what was there before is not.
  */
@@ -10,7 +10,7 @@ import { after, configured, pass, type Scripts, worldOf } from "../../test/proce
 import { builtin, untilQuiet, type World } from "../../test/world.ts";
 import { decodeRecord } from "../record.ts";
 
-const seeds = Number(process.env.MILLRACE_INHERITED_SEEDS ?? 60);
+const seeds = Number(process.env.MILLRACE_INHERITED_SEEDS ?? 150);
 const steps = 40;
 const below = ["/a/one", "/a/two", "/a/one/deep", "/a/three/far/down"];
 
@@ -63,7 +63,8 @@ test.each(Array.from({ length: seeds }, (_, i) => i + 1))("seed %i", async (seed
     else if (action === 8 && chance(3) === 0) {
       life.dead = true;
       begin();
-    } else await pass(world, 700);
+    } else if (chance(5) === 0) void world.engine.delete("public", path, { children: false }).catch(() => {});
+    else await pass(world, 700);
     if (chance(2) === 0) await untilQuiet();
   }
   isRough = false;

@@ -142,6 +142,23 @@ test("a stream that is born while the configuration is committed leaves a claim,
   );
 });
 
+test("a birth that was on disk before the configuration, and known only after it, is history", async () => {
+  const { opened, open } = gate();
+  const intercept: Intercept = async (call, proceed) => {
+    const result = await proceed();
+    if (call.operation === "append" && call.path === "/a/born") await opened;
+    return result;
+  };
+  const world = worldOf(scripts, { intercept });
+  const birth = world.append("/a/born", ping);
+  await untilQuiet();
+  await say(world, "/a", configured("checker", "checker", forAll));
+  open();
+  await birth;
+  await say(world, "/a/born", ping);
+  expect(await pongs(world, "/a/born")).toEqual([{ version: "one", of: 3, state: 2 }]);
+});
+
 test("a hot swap reaches every stream below; each goes on at its own cursor", async () => {
   const world = worldOf(scripts);
   await say(world, "/a", configured("checker", "checker", forAll));
