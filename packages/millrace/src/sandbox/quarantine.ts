@@ -68,7 +68,7 @@ export class Quarantine {
   /** What its processor says of itself. Rejects with SandboxError: "code" once it is convicted. */
   async load(tenant: Tenant, load: LoadMessage): Promise<SandboxDescription> {
     const cell = await this.#cellOf(tenant, load);
-    if (!this.#needs.suspects.isSuspect(tenant.suspect)) this.#letGo(cell);
+    if (!isSuspect(this.#needs.suspects, tenant)) this.#letGo(cell);
     return cell.description;
   }
 
@@ -92,7 +92,7 @@ export class Quarantine {
       if (!suspects.isSuspect(suspect)) this.#letGo(cell);
       return result;
     } catch (error) {
-      const conviction = suspects.convictionOf(suspect);
+      const conviction = convictionOf(suspects, tenant);
       throw conviction === undefined ? error : new SandboxError("code", conviction);
     }
   }
@@ -115,13 +115,16 @@ export class Quarantine {
   async #open(tenant: Tenant, load: LoadMessage): Promise<Cell> {
     const { suspects, nextId } = this.#needs;
     const { suspect } = tenant;
-    const leave = await this.#turns.take(() => suspects.rankOf(suspect));
+    const leave = await this.#turns.take(() => Math.min(suspects.rankOf(suspect), suspects.rankOf(tenant.code)));
     try {
+      // The same code may have been tried meanwhile, for another stream.
+      const conviction = convictionOf(suspects, tenant);
+      if (conviction !== undefined) throw new SandboxError("code", conviction);
       const room = await this.#room();
-      room.tenant = { suspect, deed: { what: "load", through: 0 } };
+      room.tenant = { suspect: tenant.code, deed: { what: "load", through: 0 } };
       const { isolate, description } = await this.#load({ process: room.process, load, nextId }, tenant);
       room.isolate = isolate;
-      suspects.did(suspect, { what: "load", through: 0 });
+      for (const who of [suspect, tenant.code]) suspects.did(who, { what: "load", through: 0 });
       const cell: Cell = { suspect, room, isolate, description, leave, cancelIdle: () => {} };
       cell.cancelIdle = this.#letGoLater(cell);
       void room.process.ended.then(() => this.#letGo(cell));
@@ -136,7 +139,7 @@ export class Quarantine {
     try {
       return await Isolate.open(needs, tenant);
     } catch (error) {
-      const conviction = this.#needs.suspects.convictionOf(tenant.suspect);
+      const conviction = convictionOf(this.#needs.suspects, tenant);
       await needs.process.stop();
       throw conviction === undefined ? error : new SandboxError("code", conviction);
     }
@@ -201,4 +204,12 @@ export class Quarantine {
       if (room.tenant === undefined) void room.process.stop();
     }, spareMs).unref();
   }
+}
+
+export function isSuspect(suspects: Suspects, { suspect, code }: Tenant): boolean {
+  return suspects.isSuspect(suspect) || suspects.isSuspect(code);
+}
+
+export function convictionOf(suspects: Suspects, { suspect, code }: Tenant): string | undefined {
+  return suspects.convictionOf(suspect) ?? suspects.convictionOf(code);
 }
