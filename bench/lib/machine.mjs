@@ -27,12 +27,22 @@ export function memoryOf(pid) {
 
 /** Memory of the sandbox processes below a server in MB: what is theirs alone, and their share of the rest. */
 export function sandboxMemoryOf(pid) {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Number);
-  const sandboxes = children.filter((child) => readFileSync(`/proc/${child}/comm`, "utf8").trim() === "workerd");
-  const shares = sandboxes.map(
-    (child) => /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${child}/smaps_rollup`, "utf8"))[1],
+  const sandboxes = descendantsOf(pid).filter(
+    (each) => readFileSync(`/proc/${each}/comm`, "utf8").trim() === "workerd",
   );
-  return { processes: sandboxes.length, megabytes: sum(shares.map(Number)) / 1024 };
+  const kilobytes = sandboxes.map((each) =>
+    Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${each}/smaps_rollup`, "utf8"))[1]),
+  );
+  return { processes: sandboxes.length, megabytes: sum(kilobytes) / 1024 };
+}
+
+function descendantsOf(pid) {
+  const children = childrenOf(pid);
+  return [...children, ...children.flatMap(descendantsOf)];
+}
+
+function childrenOf(pid) {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Number);
 }
 
 /** How many files a process may have open. Node raises its own limit to the hard one when it starts. */
@@ -106,7 +116,7 @@ export function cpuSecondsOf(pid) {
 
 /** The same in microseconds, from what the scheduler of Linux counts, with those of its children that run. */
 export function cpuMicrosecondsOf(pid) {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Number);
+  const children = childrenOf(pid);
   const threads = readdirSync(`/proc/${pid}/task`).map((thread) => {
     const [nanoseconds] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ");
     return Number(nanoseconds) / 1_000;
