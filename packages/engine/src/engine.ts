@@ -14,10 +14,11 @@ import {
 import { claimAtBirth, claimAtRemoval, createTree, type Tree } from "./builtin/tree.ts";
 import { bundlerKind } from "./consumer/bundler.ts";
 import { deployedKind } from "./consumer/deployed.ts";
+import { inheritedBy } from "./consumer/inheritance.ts";
 import { madeSecrets } from "./consumer/made-secrets.ts";
 import type { ConsumerKind } from "./consumer/spec.ts";
 import { StreamConsumers } from "./consumer/stream-consumers.ts";
-import { houseOf } from "./consumer/stream-house.ts";
+import { eventAt, houseOf } from "./consumer/stream-house.ts";
 import { subscriptionKind } from "./consumer/subscriptions.ts";
 import { transformerKind } from "./consumer/transformers.ts";
 import { checkSize, checkSlug, noCursor, noStream, type StoredCursor, showCursor } from "./cursors.ts";
@@ -180,6 +181,13 @@ export function createEngine(options: EngineOptions): Engine {
     claimAtBirth: (now) => claimAtBirth(path, now),
     claimAtRemoval: (open, now) => claimAtRemoval(path, open, now),
     consumersOf: (stream) => consumersOf(stream),
+    lookUp:
+      heirs === undefined
+        ? undefined
+        : (place) => inheritedBy(heirs, place, (above) => streams.get(project, above).sharing()),
+    onSharing() {
+      for (const below of streams.below(project, path)) below.inheritAnew();
+    },
     onWork: (due) => tree.owe(due),
     onUnknown: () => tree.lookAgain(),
     onClaim: (wakeAt) => waker.claimed(project, path, wakeAt),
@@ -200,6 +208,8 @@ export function createEngine(options: EngineOptions): Engine {
   const resumeListeners = new Map<string, Set<() => void>>();
   const { expressions, secrets } = options;
   const kinds = kindsOf(options);
+  /** Those that streams above may configure for the streams below. */
+  const heirs = kinds.find(({ inherits }) => inherits !== undefined);
   const responses = expressions === undefined ? undefined : createWebhookResponses(expressions, clock);
 
   function consumersOf(stream: Stream): StreamConsumers | undefined {
@@ -210,6 +220,11 @@ export function createEngine(options: EngineOptions): Engine {
       limits,
       meter,
       onFailure,
+      async eventOf(of, offset) {
+        const other = streams.get(project, of);
+        await other.load();
+        return eventAt(other, offset);
+      },
       appendTo: (to, request) => streams.get(project, to).append(request),
       callMe: (at) => waker.call(project, path, at),
       onResumed: (of, run) => listen(resumeListeners, project + of, run),

@@ -35,6 +35,8 @@ export interface ConsumerState {
   nextAttemptAt?: string;
   /** Where and why it goes no further. */
   halted?: { offset: number; message: string; at: number };
+  /** The stream above that configured it for its children. */
+  inheritedFrom?: string;
   /** Names of the work that it has open. */
   work?: readonly string[];
 }
@@ -75,7 +77,7 @@ export function stateOf(stream: Stream): StreamState {
 function consumersOf(stream: Stream): Record<string, ConsumerState> {
   const states = new Map<string, ConsumerState>();
   for (const consumer of stream.consumers ?? []) {
-    const { slug, halted } = consumer.spec;
+    const { slug, halted, inheritedFrom } = consumer.spec;
     const { progress } = consumer.driver;
     const { lag } = consumer;
     const isTaken = states.has(slug) || slug === "tree" || consumer.kind.helps === true;
@@ -88,6 +90,7 @@ function consumersOf(stream: Stream): Record<string, ConsumerState> {
         ? {}
         : { nextAttemptAt: new Date(progress.nextAttemptAt).toISOString() }),
       ...(halted === undefined ? {} : { halted }),
+      ...(inheritedFrom === undefined ? {} : { inheritedFrom }),
       ...(progress.work.length === 0 ? {} : { work: progress.work.map(({ name }) => name) }),
     });
   }

@@ -82,6 +82,7 @@ export {
   type Halt,
   type Holding,
   type LoadedProcessor,
+  nameOfConsumer,
   nameOfSlug,
 } from "./delivery/spec.ts";
 export { type Progress, progressAt } from "./progress.ts";

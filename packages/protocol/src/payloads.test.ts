@@ -175,7 +175,10 @@ const samples: { [Each in Name]: Samples<BuiltinPayloadsByName[Each]> } = {
   },
   "dynamic-worker/env-var-set": { least: { key: "A", value: "b" }, whole: [{ key: "A", value: "b" }] },
   "dynamic-worker/removed": removal,
-  "dynamic-worker/halted": halt,
+  "dynamic-worker/halted": {
+    least: halt.least,
+    whole: [{ ...halt.whole[0], configuration: { streamPath: "/a", offset: 2 } }],
+  },
   "dynamic-worker/resumed": resumption,
   "webhook-response-configured": {
     least: { slug, matcher: "true", response: "1" },

@@ -15,6 +15,8 @@ type Halt = {
   /** Offset of the configuration or resumption that began what ended here. */
   startedBy?: number;
 };
+/** `configuration` is there where that stands in a stream above. */
+type InheritableHalt = Halt & { configuration?: { streamPath: string; offset: number } };
 type Resumption = { slug: string; from?: "cursor" | "head" | number };
 
 /** Of a deployed processor, beside its code. */
@@ -102,7 +104,7 @@ export type BuiltinPayloadsByName = {
   };
   "dynamic-worker/env-var-set": { key: string; value: string };
   "dynamic-worker/removed": Slug;
-  "dynamic-worker/halted": Halt;
+  "dynamic-worker/halted": InheritableHalt;
   "dynamic-worker/resumed": Resumption;
   "webhook-response-configured": { slug: string; matcher: string; response: string };
   "html-renderer-configured": { slug: string; matcher: string; template: string };

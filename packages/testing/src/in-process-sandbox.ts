@@ -51,8 +51,7 @@ export function createInProcessSandbox(options: InProcessSandboxOptions = {}): I
     loads++;
     const imported = exportsOf === undefined ? await importSource(code) : {};
     const module = () => exportsOf?.(code, place) ?? imported;
-    const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-    const surroundings = { logger, fetch: (...args: Parameters<typeof fetch>) => fetch(...args), env: code.env };
+    const surroundings = { fetch: (...args: Parameters<typeof fetch>) => fetch(...args), env: code.env };
     const start = () => createHarness(module(), surroundings, { ...limits, statesMax });
     let harness = start();
     let born = life;

@@ -171,8 +171,9 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     },
     async state() {
       const result = await ask({ wantState: true }, quiet);
-      if (result.is === "hook-failed") throw errorOf(result.error);
-      return JSON.parse((result as { state: string }).state) as JsonValue;
+      if (result.is === "done" && result.state !== undefined) return JSON.parse(result.state) as JsonValue;
+      const why = result.is === "hook-failed" ? textOf(result.error) : "the sandbox gave none";
+      throw new FoldError(settled, `there is no state: ${why}`);
     },
     afterAppend({ event, attempt, ...tools }) {
       // What is only folded waits, and goes along with the next call, or is settled before the consumer rests.

@@ -205,6 +205,8 @@ export class WorkerdProcess {
       const looking = new AbortController();
       await Promise.race([pong, this.ended, sleep(lookEveryMs, looking.signal)]);
       looking.abort();
+      // What fills memory computes, too: so this is asked first.
+      if (!answered && this.#dataBytes() > hoardedBytes) return this.#kill("memory", this.#suspects(sentAt));
       const used = (cpuMsOf(this.#worker) ?? 0) - cpuBefore;
       if (!answered && used >= this.#cpuMsMax()) return this.#kill("cpu", this.#suspects(sentAt));
     }
@@ -216,10 +218,14 @@ export class WorkerdProcess {
 
   /** Whoever keeps memory lets the allocations of others fail, so it is looked at before there is none. */
   #look(): void {
-    const bytes = dataBytesOf(this.#worker) ?? 0;
+    const bytes = this.#dataBytes();
     this.#isFull = bytes > fullBytes;
     if (bytes > hoardedBytes) this.#kill("memory", [...this.#ran]);
     this.#ran = new Set(this.#activities);
+  }
+
+  #dataBytes(): number {
+    return dataBytesOf(this.#worker) ?? 0;
   }
 
   #suspects(unansweredAt: number): Activity[] {

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { defineContract, type EventContract } from "../contract.ts";
 import { type ContractFault, deployment, sizeFault } from "./deployment.ts";
 import { sourceConfigured } from "./dynamic-worker-source.ts";
-import { halt, name, removal, resumption, slug, stringRecord, text } from "./fields.ts";
+import { inheritableHalt, name, removal, resumption, slug, stringRecord, text } from "./fields.ts";
 
 type Code = { script?: string | undefined; modules?: Record<string, string> | undefined; main?: string | undefined };
 
@@ -44,7 +44,9 @@ const configured = defineContract({
     "`main` is the entry (`processor.ts`, `processor.js` or the only one if it is not named). Appending the event " +
     "deploys it, the same slug again replaces it, an older configuration appended again is a rollback; the cursor is " +
     "kept unless `startFrom` is given. The payload's slug wins over the one in the code. `env` reaches the code as " +
-    "an argument and in `process.env`. With `includeChildren` it serves every stream below this one too. Code in a " +
+    "an argument and in `process.env`. With `includeChildren` it serves every stream below this one too, " +
+    "those that exist and those that are born later, each with a state and a cursor of its own; a stream that " +
+    "configures the same slug itself, or lies below one that does so for its children, has that one instead. Code in a " +
     "stream that already has events starts at the head: history is reduced, not acted on. All modules together may " +
     "have 4 MiB.",
 });
@@ -72,12 +74,13 @@ const removed = defineContract({
 const halted = defineContract({
   name: "dynamic-worker/halted",
   serverOnly: true,
-  payload: halt,
+  payload: inheritableHalt,
   example: { slug: "ping-pong", offset: 17, message: "TypeError: event.payload.text is undefined (processor.js:6)" },
   summary: "A deployed processor gave up at an event.",
   documentation:
     "A reducer that throws is halted at that event at once, a hook after its last attempt. The processor stands " +
-    "still until it is resumed, configured again or removed.",
+    "still until it is resumed, configured again or removed. One that a stream above configured for its children is " +
+    "halted on this stream alone: `configuration` names the event that it comes from.",
 });
 
 const resumed = defineContract({
@@ -85,7 +88,9 @@ const resumed = defineContract({
   payload: resumption,
   example: { slug: "ping-pong", from: "cursor" },
   summary: "Lets a halted processor go on.",
-  documentation: "`from` says where: at its cursor (the default), at the head, or after the offset given.",
+  documentation:
+    "`from` says where: at its cursor (the default), at the head, or after the offset given. One that a stream " +
+    "above configured for its children is resumed where it was halted.",
 });
 
 export const dynamicWorkerContracts: readonly EventContract[] = [

@@ -14,7 +14,7 @@ import type { DeliveryHouse } from "./house.ts";
 import { handOver, openFolded, snapshotOf } from "./load.ts";
 import { encodeProgress, isAtRest, overHead, startFrom } from "./progress-row.ts";
 import { scan } from "./scan.ts";
-import { type Beginning, type ConsumerSpec, consumerName, type DeliveryKind, type LoadedProcessor } from "./spec.ts";
+import { type Beginning, type ConsumerSpec, type DeliveryKind, type LoadedProcessor, nameOfConsumer } from "./spec.ts";
 import { withCode } from "./with-code.ts";
 
 /** When the log could not be read or written, it is looked at again after this time. */
@@ -55,7 +55,7 @@ export class Consumer {
     this.spec = spec;
     this.house = house;
     this.streamId = house.streamId();
-    this.name = consumerName(kind.kind, spec.slug);
+    this.name = nameOfConsumer(kind.kind, spec);
     const { start, progress } = startFrom(spec, from.row);
     const head = house.head();
     this.#start = start;
@@ -90,6 +90,7 @@ export class Consumer {
 
   /** Nothing is owed to it and nothing is to be saved: what most consumers of a stream are at most times. */
   get atRest(): boolean {
+    if (this.#isYetToCome()) return true;
     return !this.#driver.dirty && !this.#driver.saveFirst && !this.#owes();
   }
 
@@ -154,7 +155,7 @@ export class Consumer {
     if (this.kind.goesOnWhilePaused) return;
     this.#hear({ is: "paused" });
     // It is written down that nothing begins from here on: then a stream that leaves memory leaves no doubt behind.
-    if (!this.#driver.halted) this.#driver = { ...this.#driver, dirty: true };
+    if (!this.#driver.halted && !this.#isYetToCome()) this.#driver = { ...this.#driver, dirty: true };
     this.#hooks.cutShort("The stream was paused.");
     this.wake();
   }
@@ -200,7 +201,7 @@ export class Consumer {
 
   /** The row to be saved with a commit that is being formed; undefined when what is on disk is right. */
   row(): { text: string; saved(): void } | undefined {
-    if (!this.#driver.dirty && !this.#driver.saveFirst) return undefined;
+    if ((!this.#driver.dirty && !this.#driver.saveFirst) || this.#isYetToCome()) return undefined;
     const { progress } = this.#driver;
     const exact = !this.#hooks.running && (this.#stopped || this.#driver.paused);
     return {
@@ -239,7 +240,8 @@ export class Consumer {
   }
 
   /** What another version of it goes on from. */
-  handOver(): string {
+  handOver(): string | undefined {
+    if (this.#isYetToCome()) return this.#from.row;
     return encodeProgress(this.spec, this.#driver.progress, true);
   }
 
@@ -346,7 +348,7 @@ export class Consumer {
     if (this.#folded !== undefined || halted || fault !== undefined) return false;
     // While the stream is paused nothing is called, but what is only to be reduced may stand next.
     if (paused) return nextStep(this.#driver, this.house.clock.now()).do === "fold";
-    if (this.#start !== "again") return true;
+    if (this.#start !== "again") return !this.#isYetToCome();
     const { do: next } = nextStep(this.#driver, Number.POSITIVE_INFINITY);
     return next !== "rest" && next !== "save" && next !== "halt";
   }
@@ -358,13 +360,20 @@ export class Consumer {
     } catch (error) {
       if (isStreamError(error, "unavailable")) throw error;
       const message = `The ${this.kind.kind} could not be loaded: ${messageOf(error)}`;
-      this.#hear({ is: "foldFailed", offset: this.spec.configuredAt, message });
+      this.#hear({ is: "foldFailed", offset: this.#failedAt(), message });
       return;
     }
     const { decides, offset: folded } = this.#folded;
     const known = { start: this.#start, misses: this.kind.misses === true, missedThrough: this.#missedThrough };
     this.#turnTo(withCode(this.#driver, { ...known, folded, decides }));
     this.#start = "again";
+  }
+
+  /** Where it is said that there is no code: at its configuration, or, if that is elsewhere, at what it was needed for. */
+  #failedAt(): number {
+    if (this.spec.inheritedFrom === undefined) return this.spec.configuredAt;
+    const { cursor } = this.#driver.progress;
+    return Math.max(Math.min(cursor + 1, this.house.head()), 1);
   }
 
   #rest(until: number | undefined): void {
@@ -475,7 +484,19 @@ export class Consumer {
     const { halted, fault, head, progress } = this.#driver;
     if (halted) return false;
     if (this.#hooks.running || fault !== undefined || progress.cursor < head) return true;
-    return this.#start !== "again" || progress.catchUp !== undefined || progress.work.length > 0;
+    if (progress.catchUp !== undefined || progress.work.length > 0) return true;
+    return this.#start !== "again" && !this.#isYetToCome();
+  }
+
+  /**
+   * One that is inherited begins, or its new version does, with the next event that is for it: a configuration for ten
+   * thousand streams opens none of them, and calls and writes nothing on those that are open.
+   */
+  #isYetToCome(): boolean {
+    if (this.spec.inheritedFrom === undefined || this.#start === "again") return false;
+    const { head, progress, dirty } = this.#driver;
+    if (this.spec.halted !== undefined) return true;
+    return !dirty && progress.cursor >= head && progress.catchUp === undefined && progress.work.length === 0;
   }
 
   #skipTo(offset: number): void {

@@ -19,6 +19,10 @@ export interface ConsumerSpec {
   /** Offset of the configuration for which the server made a secret that is still in use. */
   secretAt?: number;
   halted?: { at: number; offset: number; message: string };
+  /** The stream above whose configuration it is: `epoch` and `configuredAt` are offsets of that one. */
+  inheritedFrom?: string;
+  /** Of one that is inherited: offset of the resumption, here, that gave it another place to go on from. */
+  restartedAt?: number;
   /** Canonical types of the events that it acts on; all without it. */
   types?: ReadonlySet<string>;
 }
@@ -81,6 +85,14 @@ export interface Halt {
 /** In keys and rows: unique on its stream. */
 export function consumerName(kind: string, slug: string): string {
   return `${kind}/${nameOfSlug(slug)}`;
+}
+
+/** The same slug may have been configured here and above, at the same offset: so an inherited one says from where. */
+export function nameOfConsumer(kind: string, spec: ConsumerSpec): string {
+  const name = consumerName(kind, spec.slug);
+  if (spec.inheritedFrom === undefined) return name;
+  const restarted = spec.restartedAt === undefined ? "" : `@${spec.restartedAt}`;
+  return `${name}@${encodeURIComponent(spec.inheritedFrom)}${restarted}`;
 }
 
 /** In ASCII. Logs from before slugs were judged for it may have one with half a character, which nothing can encode. */
