@@ -216,6 +216,24 @@ test("a paused stream takes a source and its answer, and an error as well", asyn
   ]);
 });
 
+test("what halts and resumes the processor is none of the bundler's business: nothing is answered twice", async () => {
+  const world = worldWith(asModule);
+  await world.append("/s", source("a", "one"));
+  await settle();
+  const halt = { slug: "a", offset: 3, message: "x" };
+  for (const more of [{ startedBy: 3 }, { startedBy: 2, configuration: { streamPath: "/", offset: 2 } }]) {
+    await world.append("/s", { type: builtin("dynamic-worker/halted"), payload: { ...halt, ...more } });
+  }
+  await world.append("/s", { type: builtin("dynamic-worker/resumed"), payload: { slug: "a", from: 0 } });
+  await settle();
+  await world.append("/s", source("a", "two"));
+  await settle();
+  expect(await answers(world)).toEqual([
+    [2, "one"],
+    [7, "two"],
+  ]);
+});
+
 test("a bundle that the contract would refuse is an error", async () => {
   const world = worldWith(async () => ({ modules: { "processor.js": "x".repeat(5_000_000) } }));
   await world.append("/s", source("a", "code"));
