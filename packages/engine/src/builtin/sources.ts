@@ -60,6 +60,8 @@ interface Named {
   offset: number;
   message: string;
   startedBy?: number;
+  /** Of a halt whose processor another stream configured. */
+  configuration?: unknown;
 }
 
 function configured({ bySlug }: SourcesState, event: StreamEvent): Source {
@@ -76,8 +78,10 @@ function overtaken(source: Source, { offset, source: from }: StreamEvent): Sourc
 }
 
 function halted(source: Source, event: StreamEvent): Source {
-  const { offset, message, startedBy: run } = payloadOf(event);
-  return run === startedBy(source) ? { ...source, halted: { at: event.offset, offset, message } } : source;
+  const { offset, message, startedBy: run, configuration } = payloadOf(event);
+  return configuration === undefined && run === startedBy(source)
+    ? { ...source, halted: { at: event.offset, offset, message } }
+    : source;
 }
 
 /** From where is said to the processor of the same slug; whoever bundles goes on where it was. */

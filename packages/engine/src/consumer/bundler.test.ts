@@ -1,5 +1,5 @@
 /** What becomes of unbundled code: one answer for each source, whatever happens in between. */
-import type { StreamEvent } from "@millrace/protocol";
+import type { JsonObject, StreamEvent } from "@millrace/protocol";
 import { expect, test } from "vitest";
 import { ofType, pass } from "../../test/processors.ts";
 import { builtin, createWorld, untilQuiet, type World, type WorldOptions } from "../../test/world.ts";
@@ -213,6 +213,25 @@ test("a paused stream takes a source and its answer, and an error as well", asyn
   expect(await answers(world)).toEqual([
     [3, "no"],
     [5, "good"],
+  ]);
+});
+
+test("what halts and resumes the processor is none of the bundler's business: nothing is answered twice", async () => {
+  const world = worldWith(asModule);
+  await world.append("/s", source("a", "one"));
+  await settle();
+  const halt = { slug: "a", offset: 3, message: "x" };
+  const halts: JsonObject[] = [{ startedBy: 3 }, { startedBy: 2, configuration: { streamPath: "/", offset: 2 } }];
+  for (const more of halts) {
+    await world.append("/s", { type: builtin("dynamic-worker/halted"), payload: { ...halt, ...more } });
+  }
+  await world.append("/s", { type: builtin("dynamic-worker/resumed"), payload: { slug: "a", from: 0 } });
+  await settle();
+  await world.append("/s", source("a", "two"));
+  await settle();
+  expect(await answers(world)).toEqual([
+    [2, "one"],
+    [7, "two"],
   ]);
 });
 
