@@ -34,7 +34,7 @@ import type { Clock, Random } from "./ports/clock.ts";
 import type { Expressions } from "./ports/expressions.ts";
 import type { Directory, StreamSummary } from "./ports/log.ts";
 import type { Outbound } from "./ports/outbound.ts";
-import type { Sandbox } from "./ports/sandbox.ts";
+import type { Sandbox, SandboxIsolation } from "./ports/sandbox.ts";
 import type { Secrets } from "./ports/secrets.ts";
 import { type ProcessorState, processorStateAt } from "./processor-state.ts";
 import { type ReadItem, type ReadRequest, read } from "./read.ts";
@@ -127,6 +127,8 @@ export interface Engine {
   gauges(): Gauges;
   /** What keeps it from doing its work; empty when all is well. */
   troubles(): Promise<Trouble[]>;
+  /** How deployed code is shut in, where it runs. */
+  readonly isolation?: SandboxIsolation;
   /** Ends readers, finishes what was begun, closes the log. */
   close(): Promise<void>;
 }
@@ -424,6 +426,7 @@ export function createEngine(options: EngineOptions): Engine {
       waitingAnnouncements: tree.waiting(),
     }),
     troubles: () => troublesOf({ meter, clock, directory, stopping: closing }),
+    ...(options.sandbox?.isolation === undefined ? {} : { isolation: options.sandbox.isolation }),
 
     async close() {
       closing = true;

@@ -70,6 +70,7 @@ export {
   type SandboxDescription,
   SandboxError,
   type SandboxedProcessor,
+  type SandboxIsolation,
   type SandboxLimits,
   type SandboxPlace,
   type SandboxResult,

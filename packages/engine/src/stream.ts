@@ -5,24 +5,15 @@
 import { type Limits, type RemoteCursorInput, StreamError } from "@millrace/protocol";
 import { commitNext } from "./append.ts";
 import type { HeirPlace, Sharing } from "./consumer/inheritance.ts";
-import { type Inherited, isOfEpoch } from "./consumer/inherited-specs.ts";
+import type { Inherited } from "./consumer/inherited-specs.ts";
 import type { StreamConsumers } from "./consumer/stream-consumers.ts";
 import { type CursorPut, type Cursors, noCursors, type StoredCursor, takeCursors } from "./cursors.ts";
 import type { AppendRequest, Forming } from "./forming.ts";
-import { type Heard, Heir } from "./heir.ts";
+import { Heir, placeOf, placeOfLoaded, Shares } from "./heir.ts";
 import type { Holders } from "./holders.ts";
 import { LiveTail } from "./live-tail.ts";
 import type { Clock } from "./ports/clock.ts";
-import {
-  type Claim,
-  type Committed,
-  type DueStream,
-  type Head,
-  HeadConflict,
-  type LoadedStream,
-  type ProgressRow,
-  type StreamLog,
-} from "./ports/log.ts";
+import { type Claim, type Committed, type DueStream, type Head, HeadConflict, type StreamLog } from "./ports/log.ts";
 import { continuesBatch, decodeRecord } from "./record.ts";
 import { decodeSnapshot, fold, initialSlices, isPaused, type Slices } from "./state.ts";
 import { unavailable } from "./unavailable.ts";
@@ -139,10 +130,7 @@ export class Stream {
   #calledFor: number | undefined;
   #busy = false;
   readonly #heir: Heir | undefined;
-  /** What was heard of streams above, until no commit is in flight. */
-  #heard: Heard | undefined;
-  /** A commit is in flight that changes what streams below inherit. */
-  #sharing: { done: Promise<void>; end(): void } | undefined;
+  readonly #shares: Shares = new Shares();
   #whenSettled: (() => void)[] = [];
 
   constructor(project: string, path: string, dependencies: StreamDependencies) {
@@ -169,7 +157,7 @@ export class Stream {
   /** True while forgetting it would lose nothing: no one waits, nothing is in flight, no one reads. */
   get idle(): boolean {
     if (this.#busy || this.queue.length > 0 || this.#loading !== undefined || this.tail.readers > 0) return false;
-    if (this.#heard !== undefined || (this.#heir?.asking ?? 0) > 0) return false;
+    if (this.#heir?.idle === false) return false;
     return this.consumers?.idle ?? true;
   }
 
@@ -269,17 +257,12 @@ export class Stream {
   /** Before a commit that makes this the state. Streams below who ask from now on wait for its outcome. */
   beginSharing(slices: Slices): void {
     if (this.consumers?.isSharedOtherwise(this.slices, slices) !== true) return;
-    let end = () => {};
-    const done = new Promise<void>((resolve) => {
-      end = resolve;
-    });
-    this.#sharing = { done, end };
+    this.#shares.begin();
     this.#dependencies.onSharing();
   }
 
   endSharing(): void {
-    this.#sharing?.end();
-    this.#sharing = undefined;
+    this.#shares.end();
   }
 
   /** What it says to the streams below, as it is on disk. Rejects where that cannot be read. */
@@ -287,32 +270,23 @@ export class Stream {
     for (;;) {
       const loading = this.load();
       if (loading !== undefined) await loading;
-      else if (this.#sharing !== undefined) await this.#sharing.done;
+      else if (this.#shares.changing !== undefined) await this.#shares.changing;
       else return { specs: [], ended: {}, ...this.consumers?.sharing(this.slices), log: this.log };
     }
   }
 
   async #askAbove(): Promise<void> {
-    // Whoever asks already hears that something has changed.
-    if (this.#heir === undefined || this.#heir.asking > 0) return;
-    const heard = await this.#heir.ask(() => this.#heirPlace());
-    if (heard === undefined) return;
-    this.#heard = heard;
+    await this.#heir?.askAgain(() => placeOf(this));
     if (!this.#busy) this.#inherit();
   }
 
-  #heirPlace(): HeirPlace {
-    const { path, log, head, streamId, consumers } = this;
-    const hasProgress = (name: string, epoch: number) => consumers?.hasProgress(name, epoch) ?? false;
-    return { path, log, head: head.offset, isBorn: streamId !== undefined, hasProgress };
-  }
-
-  /** Never while a commit is in flight. */
+  /** Never while a commit is in flight. A stream that is to be loaded asks anew. */
   #inherit(): void {
-    const heard = this.#heard;
-    this.#heard = undefined;
-    // A stream that is to be loaded asks anew.
-    if (heard?.isCurrent() && this.#loaded) this.consumers?.inherit(heard.inherited, this.slices);
+    const heard = this.#heir?.take();
+    if (heard === undefined || !this.#loaded) return;
+    // A birth that was in flight meanwhile may have become visible before what was heard of.
+    if (heard.streamId !== this.streamId) void this.#askAbove();
+    else this.consumers?.inherit(heard.inherited, this.slices);
   }
 
   /** What was in flight has an unknown outcome: nothing in memory counts until it is loaded again. */
@@ -434,7 +408,8 @@ export class Stream {
       }
     }
     const { cursors, others } = takeCursors(loaded.progress);
-    const heard = this.#heir === undefined ? undefined : await this.#heir.ask(() => placeOf(this, loaded, others));
+    const heard =
+      this.#heir === undefined ? undefined : await this.#heir.ask(() => placeOfLoaded(this, loaded, others));
     this.streamId = loaded.birth?.streamId;
     this.birthOffset = loaded.birth?.offset ?? 0;
     this.createdAt = loaded.birth?.at ?? 0;
@@ -498,13 +473,6 @@ export class Stream {
       this.fail(error);
     }
   }
-}
-
-/** Of a stream that is being loaded. */
-function placeOf({ path, log }: Stream, { head, birth }: LoadedStream, rows: readonly ProgressRow[]): HeirPlace {
-  const texts = new Map(rows.map(({ consumer, text }) => [consumer, text]));
-  const hasProgress = (name: string, epoch: number) => isOfEpoch(texts.get(name), epoch);
-  return { path, log, head: head.offset, isBorn: birth !== undefined, hasProgress };
 }
 
 function tooManyWaiting(limit: number, unit: string): StreamError<"rate_limited"> {

@@ -22,8 +22,8 @@ export interface Sharing {
 /** The stream that inherits. */
 export interface HeirPlace {
   path: string;
-  /** Without a living stream everything is still to come. */
-  isBorn: boolean;
+  /** Undefined without a living stream: then everything is still to come. */
+  streamId: string | undefined;
   head: number;
   log: Pick<StreamLog, "headAt">;
   hasProgress(name: string, epoch: number): boolean;
@@ -100,7 +100,7 @@ async function startOf(
   heir: HeirPlace,
   { path, spec, marks }: { path: string; spec: ConsumerSpec; marks: readonly Mark[] },
 ): Promise<number> {
-  if (!heir.isBorn) return heir.head;
+  if (heir.streamId === undefined) return heir.head;
   if (heir.hasProgress(nameOfConsumer(kind.kind, { ...spec, inheritedFrom: path }), spec.epoch)) return 0;
   let last = 0;
   for (const { log, offset } of marks) {

@@ -1,6 +1,6 @@
 /** Processors that a stream configured for its children: where they run, from where on, and what they know of each other. */
 import { defineProcessor, type StreamEvent } from "@millrace/protocol";
-import type { Intercept } from "@millrace/testing";
+import { createInProcessSandbox, type Intercept } from "@millrace/testing";
 import { expect, test } from "vitest";
 import {
   acting,
@@ -16,7 +16,7 @@ import {
   type Scripts,
   worldOf,
 } from "../../test/processors.ts";
-import { builtin, untilQuiet, type World } from "../../test/world.ts";
+import { builtin, createWorld, untilQuiet, type World } from "../../test/world.ts";
 
 const forAll = { includeChildren: true };
 const halted = builtin("dynamic-worker/halted");
@@ -140,6 +140,23 @@ test("a stream that is born while the configuration is committed leaves a claim,
   expect((await pongs(next, "/a/born")).length, "every ping of it").toBe(
     (await ofType(next, "ping", "/a/born")).length,
   );
+});
+
+test("a birth that was on disk before the configuration, and known only after it, is history", async () => {
+  const { opened, open } = gate();
+  const intercept: Intercept = async (call, proceed) => {
+    const result = await proceed();
+    if (call.operation === "append" && call.path === "/a/born") await opened;
+    return result;
+  };
+  const world = worldOf(scripts, { intercept });
+  const birth = world.append("/a/born", ping);
+  await untilQuiet();
+  await say(world, "/a", configured("checker", "checker", forAll));
+  open();
+  await birth;
+  await say(world, "/a/born", ping);
+  expect(await pongs(world, "/a/born")).toEqual([{ version: "one", of: 3, state: 2 }]);
 });
 
 test("a hot swap reaches every stream below; each goes on at its own cursor", async () => {
@@ -279,6 +296,27 @@ test("code that cannot be loaded is halted on each stream when it is needed ther
   expect(await pongs(world, "/a/b")).toEqual([{ version: "one", of: 2, state: 1 }]);
 });
 
+test("it has the environment of the stream that configured it, and another value is another start", async () => {
+  const sandbox = createInProcessSandbox();
+  const world = createWorld({ ports: { sandbox } });
+  const set = (value: string) => ({ type: builtin("dynamic-worker/env-var-set"), payload: { key: "WHO", value } });
+  const telling = `export default { slug: "telling", initialState: 0, reduce: ({ state }) => state + 1,
+    async afterAppend({ event, append, env }) {
+      if (event.type === "ping") await append({ type: "pong", payload: { ...env } });
+    } };`;
+  const settle = async () => {
+    for (let i = 0; i < 20; i++) await untilQuiet();
+  };
+  await say(world, "/a", set("ada"), configured("telling", telling, forAll));
+  await say(world, "/a/b", set("nobody"), ping);
+  await settle();
+  await say(world, "/a", set("bob"));
+  await settle();
+  await say(world, "/a/b", ping);
+  await settle();
+  expect(await pongs(world, "/a/b")).toEqual([{ WHO: "ada" }, { WHO: "bob" }]);
+});
+
 test("the nearest configuration of a slug wins; when it ends, the next one begins behind it", async () => {
   const world = worldOf(scripts);
   await say(world, "/a", configured("checker", "checker", forAll));
@@ -359,18 +397,20 @@ test("a log above that cannot be read: appends are taken, and what is owed is do
     if (away && call.path === "/a" && call.operation !== "append") throw new Error("the disk is away");
     return proceed();
   };
-  const first = worldOf(scripts);
+  const asked: number[] = [];
+  const asking: Scripts = { checker: acting("checker", "ping", ({ event }) => void asked.push(event.offset)) };
+  const first = worldOf(asking);
   await say(first, "/a", configured("checker", "checker", forAll));
   await say(first, "/a/b", ping);
   await first.engine.close();
-  const world = after(first, scripts, { intercept });
+  const world = after(first, asking, { intercept });
   away = true;
   await say(world, "/a/b", ping);
   await pass(world, 30_000);
-  expect(await pongs(world, "/a/b")).toHaveLength(1);
+  expect(asked).toEqual([2]);
   away = false;
   await pass(world, 70_000);
-  expect(await pongs(world, "/a/b")).toMatchObject([{ state: 1 }, { state: 2 }]);
+  expect(asked, "and nothing a second time").toEqual([2, 3]);
   await pass(world, 70_000);
   expect(world.clock.nextTimerInMs(), "and then it is quiet").toBeUndefined();
 });

@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import { registryUrl } from "../bundler/registry-url.ts";
 import type { ServeOptions } from "../serve.ts";
 import { type Command, helpOption, parseCommand } from "./command.ts";
+import { isLoopback } from "./loopback.ts";
 import { UsageError } from "./usage.ts";
 
 const options = {
@@ -167,8 +168,4 @@ function readToken(file: string): string {
   if (token.length < 16)
     throw new UsageError(`The token in ${file} has ${token.length} characters; give it at least 16.`);
   return token;
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }

@@ -11,6 +11,7 @@ import { type ElsewhereProcessor, type Folded, isFoldError } from "./folded.ts";
 import { messageOf, type Outcome } from "./hook-run.ts";
 import { Hooks } from "./hooks.ts";
 import type { DeliveryHouse } from "./house.ts";
+import { isYetToCome, unloadedAt } from "./inherited.ts";
 import { handOver, openFolded, snapshotOf } from "./load.ts";
 import { encodeProgress, isAtRest, overHead, startFrom } from "./progress-row.ts";
 import { scan } from "./scan.ts";
@@ -90,8 +91,7 @@ export class Consumer {
 
   /** Nothing is owed to it and nothing is to be saved: what most consumers of a stream are at most times. */
   get atRest(): boolean {
-    if (this.#isYetToCome()) return true;
-    return !this.#driver.dirty && !this.#driver.saveFirst && !this.#owes();
+    return this.#isYetToCome() || (!this.#driver.dirty && !this.#driver.saveFirst && !this.#owes());
   }
 
   get driver(): Driver {
@@ -241,8 +241,7 @@ export class Consumer {
 
   /** What another version of it goes on from. */
   handOver(): string | undefined {
-    if (this.#isYetToCome()) return this.#from.row;
-    return encodeProgress(this.spec, this.#driver.progress, true);
+    return this.#isYetToCome() ? this.#from.row : encodeProgress(this.spec, this.#driver.progress, true);
   }
 
   /** Its processor, whether or not it is needed here. */
@@ -360,20 +359,12 @@ export class Consumer {
     } catch (error) {
       if (isStreamError(error, "unavailable")) throw error;
       const message = `The ${this.kind.kind} could not be loaded: ${messageOf(error)}`;
-      this.#hear({ is: "foldFailed", offset: this.#failedAt(), message });
-      return;
+      return this.#hear({ is: "foldFailed", offset: unloadedAt(this), message });
     }
     const { decides, offset: folded } = this.#folded;
     const known = { start: this.#start, misses: this.kind.misses === true, missedThrough: this.#missedThrough };
     this.#turnTo(withCode(this.#driver, { ...known, folded, decides }));
     this.#start = "again";
-  }
-
-  /** Where it is said that there is no code: at its configuration, or, if that is elsewhere, at what it was needed for. */
-  #failedAt(): number {
-    if (this.spec.inheritedFrom === undefined) return this.spec.configuredAt;
-    const { cursor } = this.#driver.progress;
-    return Math.max(Math.min(cursor + 1, this.house.head()), 1);
   }
 
   #rest(until: number | undefined): void {
@@ -484,19 +475,12 @@ export class Consumer {
     const { halted, fault, head, progress } = this.#driver;
     if (halted) return false;
     if (this.#hooks.running || fault !== undefined || progress.cursor < head) return true;
-    if (progress.catchUp !== undefined || progress.work.length > 0) return true;
-    return this.#start !== "again" && !this.#isYetToCome();
+    if (this.#start !== "again" && !this.#isYetToCome()) return true;
+    return progress.catchUp !== undefined || progress.work.length > 0;
   }
 
-  /**
-   * One that is inherited begins, or its new version does, with the next event that is for it: a configuration for ten
-   * thousand streams opens none of them, and calls and writes nothing on those that are open.
-   */
   #isYetToCome(): boolean {
-    if (this.spec.inheritedFrom === undefined || this.#start === "again") return false;
-    const { head, progress, dirty } = this.#driver;
-    if (this.spec.halted !== undefined) return true;
-    return !dirty && progress.cursor >= head && progress.catchUp === undefined && progress.work.length === 0;
+    return this.#start !== "again" && isYetToCome(this.spec, this.#driver);
   }
 
   #skipTo(offset: number): void {
