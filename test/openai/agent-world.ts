@@ -24,6 +24,8 @@ export interface Agent {
   path: string;
   /** Gives the offset of what was said. */
   say(content: string): Promise<number>;
+  /** Under the slug `agent`, in place of what ran there. */
+  deploy(code: string): Promise<void>;
   append(...events: object[]): Promise<StreamEvent[]>;
   events(): Promise<StreamEvent[]>;
   /** Waits for an event of this type (or its last part), and gives all of the stream. */
@@ -51,14 +53,13 @@ export function createAgentWorld(): AgentWorld {
       server = await launch(data);
     },
     async stream(): Promise<Agent> {
-      const agent = agentAt(() => world.server.url, `/agents/${++streams}`);
+      const agent = agentAt(world, `/agents/${++streams}`);
       await agent.append(breakerOff);
       return agent;
     },
     async agent(code: string): Promise<Agent> {
       const agent = await world.stream();
-      const payload = { slug: "agent", script: code, env: { OPENAI_BASE_URL: world.fake.url } };
-      await agent.append({ type: builtin("dynamic-worker/configured"), payload });
+      await agent.deploy(code);
       return agent;
     },
   };
@@ -79,14 +80,21 @@ export function createAgentWorld(): AgentWorld {
 /** With everything that is ever logged. */
 const launch = (data: string) => startServer({ data, args: ["--allow-private-destinations", "--log-level", "debug"] });
 
-function agentAt(url: () => string, path: string): Agent {
+function agentAt(world: Pick<AgentWorld, "server" | "fake">, path: string): Agent {
+  // Behind a restart it is another one.
+  const url = () => world.server.url;
   const events = () => readAll(url(), path);
+  const post = (...all: object[]) => append(url(), path, all);
   return {
     path,
     events,
-    append: (...all) => append(url(), path, all),
+    append: post,
+    async deploy(code) {
+      const payload = { slug: "agent", script: code, env: { OPENAI_BASE_URL: world.fake.url } };
+      await post({ type: builtin("dynamic-worker/configured"), payload });
+    },
     async say(content) {
-      const [event] = await append(url(), path, { type: "agent-input-added", payload: { content } });
+      const [event] = await post({ type: "agent-input-added", payload: { content } });
       return (event as StreamEvent).offset;
     },
     async until(type, count = 1) {

@@ -115,6 +115,20 @@ test("a pause cuts it short, and behind it what was asked is asked again", async
   expect(payloads(events, "llm-request-completed")).toEqual([{ inputOffset: input, outputText: "hello" }]);
 });
 
+test("a new version cuts it short, and asks again in its own words", async () => {
+  const agent = await start();
+  world.fake.next({ deltas: ["so "], end: "untilLeft" });
+  await agent.say("hello");
+  await agent.until("llm-output-chunk-added");
+  const cut = world.fake.asked.at(-1);
+  await agent.deploy(codeOf("09-openai-agent.js").replace("in a few sentences", "in one word"));
+  expect(await cut?.left).toBe(true);
+  const events = await agent.until("llm-request-completed");
+  expect(payloads(events, "llm-request-completed")).toMatchObject([{ outputText: "hello" }]);
+  expect(world.fake.asked.at(-1)?.body.instructions).toContain("in one word");
+  expect(payloads(events, builtin("error-occurred"))).toEqual([]);
+});
+
 test("killed in the middle of an answer, the server asks once more, and nothing of before again", async () => {
   const agent = await start();
   await agent.say("one");

@@ -244,3 +244,15 @@ test("work that loops once it is left open is found by the next event, and the s
   await world.append("/work-again", "evil");
   await world.until("/work-again", ({ type }) => type === builtin("dynamic-worker/halted"));
 });
+
+test("code that loops when it is loaded is found once, on however many streams it was left", async () => {
+  const before = world.faults.length;
+  const paths = Array.from({ length: 20 }, (_, number) => `/everywhere/${number}`);
+  await Promise.all(paths.map((path) => world.deploy(path, "for (;;) { /* everywhere */ }\nexport default {};")));
+  for (const path of paths) {
+    const { payload } = await world.until(path, isTold);
+    expect((payload as { message: string }).message).toMatch(looped);
+  }
+  // Each end of a process that was shared is told to the operator.
+  expect(world.faults.length - before).toBeLessThan(5);
+});

@@ -24,7 +24,7 @@ export interface StreamState {
 }
 
 export interface ConsumerState {
-  /** "builtin", what configured it ("processor", "transformer", "subscription"), or "remote": somebody puts a cursor. */
+  /** "builtin", what configured it ("processor", "bundler", "transformer", "subscription"), or "remote": somebody puts a cursor. */
   kind: string;
   /** Up to where it has acted. */
   cursor: number;
@@ -80,7 +80,8 @@ function consumersOf(stream: Stream): Record<string, ConsumerState> {
     const { slug, halted, inheritedFrom } = consumer.spec;
     const { progress } = consumer.driver;
     const { lag } = consumer;
-    states.set(states.has(slug) || slug === "tree" ? consumer.name : slug, {
+    const isTaken = states.has(slug) || slug === "tree" || consumer.kind.helps === true;
+    states.set(isTaken ? consumer.name : slug, {
       kind: consumer.kind.kind,
       cursor: stream.head.offset - lag,
       lag,

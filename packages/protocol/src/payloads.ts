@@ -19,6 +19,21 @@ type Halt = {
 type InheritableHalt = Halt & { configuration?: { streamPath: string; offset: number } };
 type Resumption = { slug: string; from?: "cursor" | "head" | number };
 
+/** Of a deployed processor, beside its code. */
+type Deployment = {
+  slug: string;
+  env?: { [name: string]: string };
+  startFrom?: "start" | "end" | number;
+  includeChildren?: boolean;
+  limits?: { cpuMs?: number; memoryMb?: number; timeoutMs?: number };
+  compatibilityDate?: string;
+  compatibilityFlags?: string[];
+  outboundGateway?: {
+    entrypoint: "DynamicWorkerEgressGateway";
+    props?: { secretHeaderName?: string; secretHeaderValue?: string };
+  };
+};
+
 /** By what stands behind the prefix of built-in types. */
 export type BuiltinPayloadsByName = {
   initialized: { projectSlug: string; path: string; streamId: string };
@@ -77,21 +92,15 @@ export type BuiltinPayloadsByName = {
     attempts?: number;
   };
   "subscription/event-replay-requested": { slug: string; offset: number };
-  "dynamic-worker/configured": {
-    slug: string;
+  "dynamic-worker/configured": Deployment & {
     script?: string;
     modules?: { [name: string]: string };
     main?: string;
-    env?: { [name: string]: string };
-    startFrom?: "start" | "end" | number;
-    includeChildren?: boolean;
-    limits?: { cpuMs?: number; memoryMb?: number; timeoutMs?: number };
-    compatibilityDate?: string;
-    compatibilityFlags?: string[];
-    outboundGateway?: {
-      entrypoint: "DynamicWorkerEgressGateway";
-      props?: { secretHeaderName?: string; secretHeaderValue?: string };
-    };
+  };
+  "dynamic-worker/source-configured": Deployment & {
+    files: { [name: string]: string };
+    packageJson?: JsonObject;
+    main?: string;
   };
   "dynamic-worker/env-var-set": { key: string; value: string };
   "dynamic-worker/removed": Slug;

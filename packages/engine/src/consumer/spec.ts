@@ -60,6 +60,8 @@ export interface PlaceAppend extends Omit<HouseAppend, "key" | "source"> {
 }
 
 export interface Fact extends DeliveryFact {
+  /** How many causes lie behind it; 1 without it. */
+  depth?: number;
   /** False where the state has left behind what it is about. Then it is not said, which is `unavailable`. */
   stillTrue?(slices: Slices): boolean;
 }

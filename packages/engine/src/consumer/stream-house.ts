@@ -92,9 +92,9 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
     eventAt(offset, path = stream.path) {
       return (path === stream.path ? eventAt(stream, offset) : needs.eventOf(path, offset)).catch(unreadable);
     },
-    async state({ streamId, key, event, offset, slug, stillTrue }) {
+    async state({ streamId, key, event, offset, slug, depth = 1, stillTrue }) {
       const cause = { streamPath: stream.path, offset };
-      const source = { kind: "server" as const, slug, cause, depth: 1 };
+      const source = { kind: "server" as const, slug, cause, depth };
       const entries = [{ event, key, digest: "", source, onlyIfBorn: true }];
       const fence = (slices: Slices) => {
         if (stream.streamId !== streamId) {

@@ -228,6 +228,14 @@ function answers(): JsonObject {
     SecretList: object({ secrets: list(ref("Secret")) }),
     SecretRemoved: object({ deleted: { const: true }, name: text }),
     Healthy: object({ status: { const: "ok" } }),
-    Ready: object({ status: { const: "ready" }, openStreams: head, readers: head }),
+    Ready: object(
+      {
+        status: { const: "ready" },
+        openStreams: head,
+        readers: head,
+        sandbox: object({ holds: text, missing: list(text) }),
+      },
+      ["sandbox"],
+    ),
   };
 }

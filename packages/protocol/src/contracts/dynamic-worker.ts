@@ -1,24 +1,13 @@
 /** Code that is deployed by an event. */
 import { z } from "zod";
 import { defineContract, type EventContract } from "../contract.ts";
-import { deployedCodeBytesMax } from "../limits.ts";
-import { inheritableHalt, name, positive, removal, resumption, slug, startFrom, stringRecord, text } from "./fields.ts";
+import { type ContractFault, deployment, sizeFault } from "./deployment.ts";
+import { sourceConfigured } from "./dynamic-worker-source.ts";
+import { inheritableHalt, name, removal, resumption, slug, stringRecord, text } from "./fields.ts";
 
 type Code = { script?: string | undefined; modules?: Record<string, string> | undefined; main?: string | undefined };
 
 const defaultMains = ["processor.ts", "processor.js"];
-
-/** The talk's own way to give code an outgoing header. */
-const outboundGateway = z.strictObject({
-  entrypoint: z.literal("DynamicWorkerEgressGateway"),
-  props: z
-    .strictObject({ secretHeaderName: text.optional(), secretHeaderValue: text.optional() })
-    .refine(
-      (props) => (props.secretHeaderName === undefined) === (props.secretHeaderValue === undefined),
-      "expected secretHeaderName and secretHeaderValue together, or neither",
-    )
-    .optional(),
-});
 
 const configuration = z
   .strictObject({
@@ -26,15 +15,7 @@ const configuration = z
     script: text.optional(),
     modules: stringRecord.optional(),
     main: text.optional(),
-    env: stringRecord.optional(),
-    startFrom: startFrom.optional(),
-    includeChildren: z.boolean().optional(),
-    limits: z
-      .strictObject({ cpuMs: positive.optional(), memoryMb: positive.optional(), timeoutMs: positive.optional() })
-      .optional(),
-    compatibilityDate: z.iso.date("expected a date such as 2026-02-05").optional(),
-    compatibilityFlags: z.array(z.string()).optional(),
-    outboundGateway: outboundGateway.optional(),
+    ...deployment,
   })
   .superRefine((payload, context) => {
     const fault = codeFault(payload);
@@ -112,9 +93,16 @@ const resumed = defineContract({
     "above configured for its children is resumed where it was halted.",
 });
 
-export const dynamicWorkerContracts: readonly EventContract[] = [configured, envVarSet, removed, halted, resumed];
+export const dynamicWorkerContracts: readonly EventContract[] = [
+  configured,
+  sourceConfigured,
+  envVarSet,
+  removed,
+  halted,
+  resumed,
+];
 
-function codeFault({ script, modules, main }: Code): { path: string[]; message: string } | undefined {
+function codeFault({ script, modules, main }: Code): ContractFault | undefined {
   if (script !== undefined) {
     if (modules !== undefined) return { path: [], message: "expected either script or modules, got both" };
     if (main !== undefined) return { path: ["main"], message: "only modules have a main; script is one by itself" };
@@ -133,11 +121,4 @@ function codeFault({ script, modules, main }: Code): { path: string[]; message: 
     return { path: ["main"], message: "expected the name of one of the modules" };
   }
   return sizeFault(Object.values(modules));
-}
-
-function sizeFault(sources: string[]): { path: string[]; message: string } | undefined {
-  const encoder = new TextEncoder();
-  const bytes = sources.reduce((sum, source) => sum + encoder.encode(source).length, 0);
-  if (bytes <= deployedCodeBytesMax) return undefined;
-  return { path: [], message: `expected at most ${deployedCodeBytesMax} bytes of code, got ${bytes}` };
 }

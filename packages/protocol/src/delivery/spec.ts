@@ -40,6 +40,8 @@ export interface DeliveryKind {
   readonly stateless?: boolean;
   /** It only passes on what is stored, so a pause of the stream is none of its business. */
   readonly goesOnWhilePaused?: boolean;
+  /** Its slug is that of another consumer, for which it works: it is listed under its kind and slug. */
+  readonly helps?: boolean;
   /** Types of the events that say something about one of this kind, by `slug`: never given to the one that they name. */
   readonly aboutTypes: ReadonlySet<string>;
   /** What fails at a report of a failure is not reported again: two that report to each other would never end. */
