@@ -42,7 +42,9 @@ export async function commitNext(stream: Stream): Promise<void> {
     forming.dueAt = nextDue(forming.slices, forming.now);
     forming.wakeAt = wakeAfter(stream, forming, saving);
     const nothing = forming.records.length === 0 && rows.length === 0 && forming.wakeAt === stream.wakeAt;
-    stream.beginSharing(forming.slices);
+    //             streams below are to know what it changes for them
+    const below = stream.beginSharing(forming.slices);
+    if (below !== undefined) await below;
     const committed = nothing ? undefined : await commit(stream, forming, rows, saving?.snapshots ?? []);
     //   5 publish   live readers see only what is on disk
     const owedBefore = stream.claim;

@@ -187,9 +187,7 @@ export function createEngine(options: EngineOptions): Engine {
       heirs === undefined
         ? undefined
         : (place) => inheritedBy(heirs, place, (above) => streams.get(project, above).sharing()),
-    onSharing() {
-      for (const below of streams.below(project, path)) below.inheritAnew();
-    },
+    onSharing: () => Promise.all(streams.below(project, path).map((below) => below.inheritAnew())),
     onWork: (due) => tree.owe(due),
     onUnknown: () => tree.lookAgain(),
     onClaim: (wakeAt) => waker.claimed(project, path, wakeAt),

@@ -56,8 +56,11 @@ export interface StreamDependencies {
   consumersOf(stream: Stream): StreamConsumers | undefined;
   /** What streams above configured for this one; undefined where nobody ever inherits. */
   lookUp: ((place: HeirPlace) => Promise<readonly Inherited[]>) | undefined;
-  /** What this stream says to those below it is about to change: they are to ask again. */
-  onSharing(): void;
+  /**
+   * What this stream says to those below it is about to change: they are to ask again. Resolves when no commit is in
+   * flight there that was formed without knowing of it.
+   */
+  onSharing(): Promise<unknown>;
   /** When the holders of cursors were heard. */
   holders: Holders;
   /** A commit of this stream is on disk, and with it this obligation. */
@@ -130,6 +133,8 @@ export class Stream {
   #calledFor: number | undefined;
   #busy = false;
   readonly #heir: Heir | undefined;
+  /** Ends with the newest commit or deletion; never rejects. */
+  #inFlight: Promise<void> | undefined;
   readonly #shares: Shares = new Shares();
   #whenSettled: (() => void)[] = [];
 
@@ -247,18 +252,22 @@ export class Stream {
     return this.#loading;
   }
 
-  /** Something above changes: what is inherited from there is asked for again. */
-  inheritAnew(): void {
+  /** Something above changes: what is inherited from there is asked for again. Answers the commit that is in flight. */
+  inheritAnew(): Promise<void> | undefined {
     this.#heir?.outdate();
     this.consumers?.inheritedIsUnknown();
     if (this.#loaded) void this.#askAbove();
+    return this.#inFlight;
   }
 
-  /** Before a commit that makes this the state. Streams below who ask from now on wait for its outcome. */
-  beginSharing(slices: Slices): void {
-    if (this.consumers?.isSharedOtherwise(this.slices, slices) !== true) return;
+  /**
+   * Before a commit that makes this the state. Streams below who ask from now on wait for its outcome; it waits for what
+   * is in flight there, so that nothing that becomes visible behind it was formed without knowing of it.
+   */
+  beginSharing(slices: Slices): Promise<unknown> | undefined {
+    if (this.consumers?.isSharedOtherwise(this.slices, slices) !== true) return undefined;
     this.#shares.begin();
-    this.#dependencies.onSharing();
+    return this.#dependencies.onSharing();
   }
 
   endSharing(): void {
@@ -363,8 +372,8 @@ export class Stream {
       const loading = this.load();
       if (loading !== undefined && !(await this.#loadedOrRefused(loading))) continue;
       this.#inherit();
-      if (this.#removals.length > 0) await this.#removeNow();
-      else await commitNext(this);
+      this.#inFlight = this.#removals.length > 0 ? this.#removeNow() : commitNext(this);
+      await this.#inFlight;
     }
     this.#inherit();
     this.#busy = false;
@@ -438,7 +447,7 @@ export class Stream {
     const { streamId } = this;
     const head = streamId === undefined ? undefined : this.head.offset;
     try {
-      this.beginSharing(initialSlices);
+      await this.beginSharing(initialSlices);
       if (head !== undefined) await this.#commitRemoval();
       for (const [index, { resolve }] of removals.entries()) resolve(index === 0 ? head : undefined);
     } catch (error) {

@@ -31,13 +31,17 @@ const errorOccurred = "https://events.iterate.com/events/stream/error-occurred";
 const retryAfterSeconds = 10;
 const mains = ["processor.ts", "processor.js"];
 
+/** Of so many configurations for a subtree the code stays at hand, which may have 4 MiB. */
+const codesKept = 8;
+
 export function deployedKind(sandbox: Sandbox): ConsumerKind {
+  const codeOf = keepingThoseOfAbove(readCode);
   return {
     ...processorKind(async () => {
       throw new Error("A deployed processor is loaded by its specification.");
     }),
     specs: specsWithEnvironment(),
-    load: (spec, place, cursor) => load(sandbox, spec, place, cursor),
+    load: (spec, place, cursor) => load(sandbox, codeOf, { spec, place, cursor }),
   };
 }
 
@@ -63,14 +67,14 @@ function specsWithEnvironment(): (slices: Slices) => readonly ConsumerSpec[] {
   };
 }
 
+type ReadCode = (spec: ConsumerSpec, place: ConsumerPlace) => Promise<SandboxCode>;
+
 async function load(
   sandbox: Sandbox,
-  spec: ConsumerSpec,
-  place: ConsumerPlace,
-  cursor: number,
+  codeOf: ReadCode,
+  { spec, place, cursor }: { spec: ConsumerSpec; place: ConsumerPlace; cursor: number },
 ): Promise<ElsewhereProcessor> {
-  const payload = await configurationOf<DeployedPayload>(spec, place);
-  const code = codeOf(place.project, payload, await environmentOf(spec, place));
+  const code = await codeOf(spec, place);
   const { path } = place;
   const { slug, epoch, configuredAt } = spec;
   try {
@@ -101,7 +105,28 @@ async function tellUnavailable(
   await place.state({ key, streamId, event, offset, slug });
 }
 
-function codeOf(project: string, payload: Partial<DeployedPayload>, variables: Record<string, string>): SandboxCode {
+/** A thousand streams that begin one after another read it once; where it stands, nothing else will ever stand. */
+function keepingThoseOfAbove(read: ReadCode): ReadCode {
+  const kept = new Map<string, Promise<SandboxCode>>();
+  return (spec, place) => {
+    const { inheritedFrom, configuredAt, environmentAt } = spec;
+    if (inheritedFrom === undefined) return read(spec, place);
+    const key = JSON.stringify([place.project, inheritedFrom, configuredAt, environmentAt]);
+    const reading = kept.get(key) ?? read(spec, place);
+    kept.delete(key);
+    kept.set(key, reading);
+    reading.catch(() => kept.delete(key));
+    for (const oldest of kept.keys()) if (kept.size > codesKept) kept.delete(oldest);
+    return reading;
+  };
+}
+
+async function readCode(spec: ConsumerSpec, place: ConsumerPlace): Promise<SandboxCode> {
+  const payload = await configurationOf<DeployedPayload>(spec, place);
+  return codeFrom(place.project, payload, await environmentOf(spec, place));
+}
+
+function codeFrom(project: string, payload: Partial<DeployedPayload>, variables: Record<string, string>): SandboxCode {
   const { script, env, limits, compatibilityDate, compatibilityFlags } = payload;
   const { secretHeaderName, secretHeaderValue } = payload.outboundGateway?.props ?? {};
   const modules = script === undefined ? (payload.modules ?? {}) : { "processor.ts": script };

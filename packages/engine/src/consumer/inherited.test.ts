@@ -152,9 +152,10 @@ test("a birth that was on disk before the configuration, and known only after it
   const world = worldOf(scripts, { intercept });
   const birth = world.append("/a/born", ping);
   await untilQuiet();
-  await say(world, "/a", configured("checker", "checker", forAll));
+  const configuring = world.append("/a", configured("checker", "checker", forAll));
+  await untilQuiet();
   open();
-  await birth;
+  await Promise.all([birth, configuring]);
   await say(world, "/a/born", ping);
   expect(await pongs(world, "/a/born")).toEqual([{ version: "one", of: 3, state: 2 }]);
 });
