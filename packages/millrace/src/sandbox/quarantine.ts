@@ -23,7 +23,7 @@ export interface QuarantineNeeds {
   nextId(): number;
 }
 
-/** A process with one isolate at most. What left nothing behind makes room for the next. */
+/** A process with one isolate. */
 interface Room {
   process: WorkerdProcess;
   /** Who is in it, and the last that it did there. */
@@ -46,15 +46,11 @@ interface Cell {
 const harmlessMs = 1_000;
 /** At the same time: on a machine with few cores, more would take the time from each other. */
 const atATime = 2;
-/** An empty process is kept for so long. */
-const spareMs = 5_000;
-
 export class Quarantine {
   readonly #needs: QuarantineNeeds;
   readonly #cells = new Map<string, Promise<Cell | undefined>>();
   readonly #rooms = new Set<Room>();
   readonly #starting = new Set<Promise<unknown>>();
-  #spare: Room[] = [];
   readonly #turns = createTurns(atATime);
 
   constructor(needs: QuarantineNeeds) {
@@ -156,9 +152,6 @@ export class Quarantine {
   }
 
   async #room(): Promise<Room> {
-    const spare = this.#spare.find(({ process }) => !process.isOver);
-    this.#spare = this.#spare.filter((each) => each !== spare && !each.process.isOver);
-    if (spare !== undefined) return spare;
     const room: Partial<Room> & Pick<Room, "callOf"> = { callOf: (_, id) => room.isolate?.callOf(id) };
     const starting = this.#needs.start(room);
     this.#starting.add(starting);
@@ -208,11 +201,8 @@ export class Quarantine {
     isolate.close();
     delete room.isolate;
     delete room.tenant;
-    if (room.process.isOver || room.process.isFull) return void room.process.stop();
-    this.#spare.push(room);
-    setTimeout(() => {
-      if (room.tenant === undefined) void room.process.stop();
-    }, spareMs).unref();
+    // Nobody comes after it: what it may have left behind would be the next one's fault.
+    void room.process.stop();
   }
 }
 

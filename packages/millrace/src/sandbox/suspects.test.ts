@@ -37,8 +37,10 @@ describe("who is looked at first", () => {
   });
 });
 
-test("one that was alone is convicted of computing, and the message says at what", () => {
+test("one that computed alone is convicted, and the message says at what; where others live it is only suspected", () => {
   suspects.add(end("cpu", [activity("a")]));
+  expect(suspects.convictionOf("a")).toBeUndefined();
+  suspects.endedAlone("a", "cpu", { what: "call", through: 7 });
   expect(suspects.convictionOf("a")).toMatch(/^While it acted on event 7, it computed for too long/);
 });
 
@@ -93,7 +95,7 @@ test("who was stopped by us suspects nobody", () => {
 });
 
 test("whoever is to run again after a conviction does so as a suspect", () => {
-  suspects.add(end("cpu", [activity("a")]));
+  suspects.endedAlone("a", "cpu", { what: "call", through: 7 });
   suspects.tryAgain("a");
   expect([suspects.isSuspect("a"), suspects.convictionOf("a")]).toEqual([true, undefined]);
 });

@@ -5,7 +5,7 @@
 import type { Activity, Death, Deed, ProcessEnd } from "./activity.ts";
 
 export interface Suspects {
-  /** A process ended that many share: whoever may have done it. */
+  /** A process ended that many share: whoever may have done it. Also one that seemed alone is only suspected. */
   add(end: ProcessEnd): void;
   /** The process ended in which this one was alone, doing this. */
   endedAlone(suspect: string, death: Death, deed: Deed): void;
@@ -66,10 +66,6 @@ export function createSuspects(): Suspects {
   return {
     add({ death, suspects, others }) {
       if (death === "stopped") return;
-      const [only] = suspects;
-      if (death === "cpu" && only !== undefined && suspects.length === 1 && others.length === 0) {
-        return convict(only.suspect, death, only.deed);
-      }
       incidents++;
       const now = performance.now();
       const isAgain = now - lastEndAt < againMs;

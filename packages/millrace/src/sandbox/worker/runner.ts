@@ -138,7 +138,10 @@ function serveIsolate(socket: Socket, env: Environment, context: Context): void 
         globalOutbound: context.exports.Egress({ props: { isolate } }),
       });
       harness = loaded.getEntrypoint();
-      send({ is: "loaded", description: await harness.describe() });
+      const text = JSON.stringify({ is: "loaded", description: plain(await harness.describe()) });
+      if (text.length > stateCharactersMax)
+        throw new Error(`The processor describes itself in ${text.length} characters.`);
+      socket.send(text);
     } catch (error) {
       send({ is: "load-failed", error: errorOf(error) });
     }
@@ -204,6 +207,21 @@ const tooLong = JSON.stringify({
 function tooMuch(characters: number): CodeError {
   const message = `What was asked of the server has ${characters} characters, more than ${askCharactersMax}.`;
   return { name: "StreamError", message, code: "too_large", data: { limit: askCharactersMax, unit: "bytes" } };
+}
+
+const depthMax = 200;
+
+/**
+ * What the code gave, without its functions: they come as stubs, and JSON would call one that is named `toJSON`, so that
+ * code would run that no delivery answers for.
+ */
+function plain(value: unknown, depth = 0): unknown {
+  if (typeof value === "function") return undefined;
+  if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
+  if (depth === depthMax) throw new TypeError("It is nested too deeply, or in a circular structure.");
+  if (Array.isArray(value)) return value.map((each) => plain(each, depth + 1));
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each, depth + 1)]));
 }
 
 /** Whatever becomes of it is said over the line. */
