@@ -11,6 +11,7 @@ const needed = [
   { program: "chromium", package: "chromium", for: "the test that opens the documents in a browser" },
   { program: "script", package: "bsdutils", for: "the tests on a terminal of 40 columns" },
   { program: "python3", package: "python3", for: "the tests of examples/python" },
+  { program: "bwrap", package: "bubblewrap", for: "the test of sandbox processes in bwrap" },
   { program: "strace", package: "strace", for: "the tests that count and fail disk syncs" },
 ];
 

@@ -2,7 +2,8 @@
  * What a processor's hop cannot do without: the same two appends and two deliveries by `node:http` and a few lines, with
  * no keys, no cursor, no state and no way back after a lost connection.
  */
-import { Agent, get, request } from "node:http";
+import { Agent } from "node:http";
+import { append, follow } from "./by-hand.mjs";
 
 /**
  * @param {{port: number, path: string, breaker: object, recordAppend(milliseconds: number): void,
@@ -29,41 +30,4 @@ export async function bareHop({ port, path, breaker, count, recordAppend, record
   }
   for (const connection of [answering, reading]) connection.destroy();
   agent.destroy();
-}
-
-function append(agent, url, event) {
-  return new Promise((resolve, reject) => {
-    const headers = { "content-type": "application/json" };
-    const posted = request(url, { agent, method: "POST", headers }, (answer) => {
-      let text = "";
-      answer.setEncoding("utf8");
-      answer.on("data", (part) => {
-        text += part;
-      });
-      answer.on("end", () => {
-        if (answer.statusCode === 200) resolve(JSON.parse(text));
-        else reject(new Error(`an append was answered ${answer.statusCode}`));
-      });
-    });
-    posted.on("error", reject);
-    posted.end(JSON.stringify(event));
-  });
-}
-
-/** Resolves with the first bytes: from then on it is live. */
-function follow(url, onEvent) {
-  return new Promise((resolve, reject) => {
-    const asked = get(url, { agent: false }, (answer) => {
-      let rest = "";
-      answer.setEncoding("utf8");
-      answer.on("error", () => {});
-      answer.on("data", (text) => {
-        resolve(asked);
-        const lines = (rest + text).split("\n");
-        rest = lines.pop();
-        for (const line of lines) if (line.startsWith("data: {")) onEvent(JSON.parse(line.slice(6)));
-      });
-    });
-    asked.on("error", reject);
-  });
 }

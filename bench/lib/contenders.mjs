@@ -49,6 +49,13 @@ export async function startIdleConsumers(main, data, consumers) {
   return { ...contender, prepare: (streams) => turnBreakersOff(contender.port, streams) };
 }
 
+/** Millrace with the processor that scenarios deploy, in the server itself. @returns {Promise<Contender>} */
+export async function startInProcessConsumer(main, directory) {
+  const args = [file("../servers/in-process-consumer.mjs"), main, join(directory, "in-process")];
+  const server = await startServer(process.execPath, args, { ready: listening });
+  return httpContender("in process", server, "/api/streams/", [200]);
+}
+
 /** @returns {Promise<Contender>} */
 export async function startEcho() {
   const server = await startServer(process.execPath, [file("../servers/echo.mjs")], { ready: listening });

@@ -25,6 +25,26 @@ export function memoryOf(pid) {
   return { now: megabytes("VmRSS"), peak: megabytes("VmHWM") };
 }
 
+/** Memory of the sandbox processes below a server in MB: what is theirs alone, and their share of the rest. */
+export function sandboxMemoryOf(pid) {
+  const sandboxes = descendantsOf(pid).filter(
+    (each) => readFileSync(`/proc/${each}/comm`, "utf8").trim() === "workerd",
+  );
+  const kilobytes = sandboxes.map((each) =>
+    Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${each}/smaps_rollup`, "utf8"))[1]),
+  );
+  return { processes: sandboxes.length, megabytes: sum(kilobytes) / 1024 };
+}
+
+function descendantsOf(pid) {
+  const children = childrenOf(pid);
+  return [...children, ...children.flatMap(descendantsOf)];
+}
+
+function childrenOf(pid) {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Number);
+}
+
 /** How many files a process may have open. Node raises its own limit to the hard one when it starts. */
 export function openFilesMax() {
   const [, hard] = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
@@ -96,7 +116,7 @@ export function cpuSecondsOf(pid) {
 
 /** The same in microseconds, from what the scheduler of Linux counts, with those of its children that run. */
 export function cpuMicrosecondsOf(pid) {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Number);
+  const children = childrenOf(pid);
   const threads = readdirSync(`/proc/${pid}/task`).map((thread) => {
     const [nanoseconds] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ");
     return Number(nanoseconds) / 1_000;

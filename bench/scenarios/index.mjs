@@ -15,6 +15,8 @@ import { opening } from "./opening.mjs";
 import { processorPull } from "./processor-pull.mjs";
 import { readers10000 } from "./readers-10000.mjs";
 import { replay } from "./replay.mjs";
+import { sandboxHop, sandboxStart } from "./sandbox-hop.mjs";
+import { sandboxMemory, sandboxNeighbours, sandboxRunaway } from "./sandbox-load.mjs";
 import { schedules } from "./schedules.mjs";
 import { socketDeliveries } from "./socket-deliveries.mjs";
 import { subscriptions100 } from "./subscriptions-100.mjs";
@@ -34,6 +36,11 @@ export const scenarios = [
   idleConsumers,
   consumerThroughput,
   processorPull,
+  sandboxHop,
+  sandboxStart,
+  sandboxMemory,
+  sandboxRunaway,
+  sandboxNeighbours,
   replay,
   expressions,
   transformers,

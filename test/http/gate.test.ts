@@ -107,6 +107,7 @@ describeEach("a pause", (server) => {
       ["dynamic-worker/removed", { slug: "s" }],
       ["schedule-cancelled", { slug: "s" }],
       ["dynamic-worker/configured", { slug: "s", script: "export default {}" }],
+      ["dynamic-worker/source-configured", { slug: "s", files: { "processor.ts": "export default {}" } }],
     ];
     for (const [name, payload] of admitted) {
       expect((await append(server(), path, { type: builtin(name), payload }))[0]?.type).toBe(builtin(name));

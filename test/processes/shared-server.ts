@@ -6,11 +6,14 @@ import { type Exit, type ServerProcess, startServer, temporaryDirectory } from "
  * Starts before the tests of the file and ends with them, its data too, also when it could not start.
  * @param atTheEnd sees how a server that was told to stop has ended
  */
-export function sharedServer(atTheEnd: (exit: Exit) => void = () => {}): Pick<ServerProcess, "url" | "port" | "pid"> {
+export function sharedServer(
+  atTheEnd: (exit: Exit) => void = () => {},
+  args: string[] = [],
+): Pick<ServerProcess, "url" | "port" | "pid"> {
   const { directory, remove } = temporaryDirectory();
   let running: ServerProcess | undefined;
   beforeAll(async () => {
-    running = await startServer({ data: directory });
+    running = await startServer({ data: directory, args });
   });
   afterAll(async () => {
     const exit = await running?.stop("SIGTERM");

@@ -90,6 +90,8 @@ describe("what it says", () => {
       "allow-forms-from",
       "allow-private-destinations",
       "egress-allow",
+      "npm-registry",
+      "npm-allow",
       "log-level",
       "help",
     ];
@@ -118,6 +120,8 @@ describe("wrong usage ends with 2, says what is wrong on stderr, and starts noth
     usage(["serve", "--host", "0.0.0.0"], "--token-file"),
     usage(["serve", "--egress-allow", "api.example.com/v1"], "--egress-allow: expected a host"),
     usage(["serve", "--egress-allow", "demo="], "--egress-allow is HOST[,HOST], PROJECT=HOST[,HOST] or none"),
+    usage(["serve", "--npm-registry", "npm"], "The npm registry is a URL such as"),
+    usage(["serve", "--npm-allow", "zod"], "--npm-allow needs --npm-registry"),
     usage(["serve", "--host", "::"], "--insecure"),
     usage(["serve", "--host", "192.0.2.1"], "can be reached by others"),
   ])("%j", async (args, words) => {

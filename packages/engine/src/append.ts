@@ -42,6 +42,7 @@ export async function commitNext(stream: Stream): Promise<void> {
     forming.dueAt = nextDue(forming.slices, forming.now);
     forming.wakeAt = wakeAfter(stream, forming, saving);
     const nothing = forming.records.length === 0 && rows.length === 0 && forming.wakeAt === stream.wakeAt;
+    stream.beginSharing(forming.slices);
     const committed = nothing ? undefined : await commit(stream, forming, rows, saving?.snapshots ?? []);
     //   5 publish   live readers see only what is on disk
     const owedBefore = stream.claim;
@@ -59,6 +60,8 @@ export async function commitNext(stream: Stream): Promise<void> {
     if (reading !== undefined) await reading;
   } catch (error) {
     refuseAll(stream, [...waiting, ...errands, ...puts], error);
+  } finally {
+    stream.endSharing();
   }
 }
 

@@ -6,6 +6,7 @@ import { lifecycle } from "./builtin/lifecycle.ts";
 import { pause } from "./builtin/pause.ts";
 import { processors } from "./builtin/processors.ts";
 import { schedules } from "./builtin/schedules.ts";
+import { sources } from "./builtin/sources.ts";
 import { subscriptions } from "./builtin/subscriptions.ts";
 import { transformers } from "./builtin/transformers.ts";
 import { webhookResponses } from "./builtin/webhook-responses.ts";
@@ -18,6 +19,7 @@ export const builtins: readonly BuiltinProcessor<any>[] = [
   schedules,
   subscriptions,
   processors,
+  sources,
   environment,
   transformers,
   webhookResponses,

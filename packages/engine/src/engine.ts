@@ -12,11 +12,13 @@ import {
   StreamError,
 } from "@millrace/protocol";
 import { claimAtBirth, claimAtRemoval, createTree, type Tree } from "./builtin/tree.ts";
+import { bundlerKind } from "./consumer/bundler.ts";
 import { deployedKind } from "./consumer/deployed.ts";
+import { inheritedBy } from "./consumer/inheritance.ts";
 import { madeSecrets } from "./consumer/made-secrets.ts";
 import type { ConsumerKind } from "./consumer/spec.ts";
 import { StreamConsumers } from "./consumer/stream-consumers.ts";
-import { houseOf } from "./consumer/stream-house.ts";
+import { eventAt, houseOf } from "./consumer/stream-house.ts";
 import { subscriptionKind } from "./consumer/subscriptions.ts";
 import { transformerKind } from "./consumer/transformers.ts";
 import { checkSize, checkSlug, noCursor, noStream, type StoredCursor, showCursor } from "./cursors.ts";
@@ -27,11 +29,12 @@ import { createHolders } from "./holders.ts";
 import { createIsoTime } from "./iso-time.ts";
 import { createMeter, type Meter, observe } from "./meter.ts";
 import { meteredLog } from "./metered-log.ts";
+import type { Bundler } from "./ports/bundler.ts";
 import type { Clock, Random } from "./ports/clock.ts";
 import type { Expressions } from "./ports/expressions.ts";
 import type { Directory, StreamSummary } from "./ports/log.ts";
 import type { Outbound } from "./ports/outbound.ts";
-import type { Sandbox } from "./ports/sandbox.ts";
+import type { Sandbox, SandboxIsolation } from "./ports/sandbox.ts";
 import type { Secrets } from "./ports/secrets.ts";
 import { type ProcessorState, processorStateAt } from "./processor-state.ts";
 import { type ReadItem, type ReadRequest, read } from "./read.ts";
@@ -55,6 +58,8 @@ export interface EngineOptions {
   secrets?: Secrets;
   /** Runs what `dynamic-worker/configured` events bring. Without it they are stored and do nothing. */
   sandbox?: Sandbox;
+  /** Bundles what `dynamic-worker/source-configured` events bring. Without it they are stored and do nothing. */
+  bundler?: Bundler;
   /** Who acts on events beyond that: how each kind is configured in a stream, and where its code is. */
   consumers?: readonly ConsumerKind[];
   /** Hears what went wrong behind an answer: a log that cannot commit, an announcement that waits. */
@@ -122,6 +127,8 @@ export interface Engine {
   gauges(): Gauges;
   /** What keeps it from doing its work; empty when all is well. */
   troubles(): Promise<Trouble[]>;
+  /** How deployed code is shut in, where it runs. */
+  readonly isolation?: SandboxIsolation;
   /** Ends readers, finishes what was begun, closes the log. */
   close(): Promise<void>;
 }
@@ -176,6 +183,13 @@ export function createEngine(options: EngineOptions): Engine {
     claimAtBirth: (now) => claimAtBirth(path, now),
     claimAtRemoval: (open, now) => claimAtRemoval(path, open, now),
     consumersOf: (stream) => consumersOf(stream),
+    lookUp:
+      heirs === undefined
+        ? undefined
+        : (place) => inheritedBy(heirs, place, (above) => streams.get(project, above).sharing()),
+    onSharing() {
+      for (const below of streams.below(project, path)) below.inheritAnew();
+    },
     onWork: (due) => tree.owe(due),
     onUnknown: () => tree.lookAgain(),
     onClaim: (wakeAt) => waker.claimed(project, path, wakeAt),
@@ -196,6 +210,8 @@ export function createEngine(options: EngineOptions): Engine {
   const resumeListeners = new Map<string, Set<() => void>>();
   const { expressions, secrets } = options;
   const kinds = kindsOf(options);
+  /** Those that streams above may configure for the streams below. */
+  const heirs = kinds.find(({ inherits }) => inherits !== undefined);
   const responses = expressions === undefined ? undefined : createWebhookResponses(expressions, clock);
 
   function consumersOf(stream: Stream): StreamConsumers | undefined {
@@ -206,6 +222,11 @@ export function createEngine(options: EngineOptions): Engine {
       limits,
       meter,
       onFailure,
+      async eventOf(of, offset) {
+        const other = streams.get(project, of);
+        await other.load();
+        return eventAt(other, offset);
+      },
       appendTo: (to, request) => streams.get(project, to).append(request),
       callMe: (at) => waker.call(project, path, at),
       onResumed: (of, run) => listen(resumeListeners, project + of, run),
@@ -405,6 +426,7 @@ export function createEngine(options: EngineOptions): Engine {
       waitingAnnouncements: tree.waiting(),
     }),
     troubles: () => troublesOf({ meter, clock, directory, stopping: closing }),
+    ...(options.sandbox?.isolation === undefined ? {} : { isolation: options.sandbox.isolation }),
 
     async close() {
       closing = true;
@@ -419,8 +441,10 @@ export function createEngine(options: EngineOptions): Engine {
 }
 
 function kindsOf(options: EngineOptions): readonly ConsumerKind[] {
-  const { expressions, outbound, secrets, sandbox, consumers = [] } = options;
-  const others = sandbox === undefined ? consumers : [deployedKind(sandbox), ...consumers];
+  const { expressions, outbound, secrets, sandbox, bundler, consumers = [] } = options;
+  const deployed = sandbox === undefined ? [] : [deployedKind(sandbox)];
+  const bundled = bundler === undefined ? [] : [bundlerKind(bundler)];
+  const others = [...deployed, ...bundled, ...consumers];
   if (expressions === undefined) return others;
   const pushing = outbound === undefined || secrets === undefined ? [] : [{ expressions, outbound, secrets }];
   return [...pushing.map(subscriptionKind), transformerKind(expressions), ...others];

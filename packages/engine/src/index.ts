@@ -14,6 +14,7 @@ export {
 export type { Trouble } from "./health.ts";
 export { createMemoryDirectory } from "./memory/memory-directory.ts";
 export { createHistogram, type Histogram, type Meter, observe } from "./meter.ts";
+export type { Bundled, BundleProblem, Bundler, BundlerInput } from "./ports/bundler.ts";
 export type { Clock, Random } from "./ports/clock.ts";
 export {
   type Evaluated,
@@ -69,6 +70,7 @@ export {
   type SandboxDescription,
   SandboxError,
   type SandboxedProcessor,
+  type SandboxIsolation,
   type SandboxLimits,
   type SandboxPlace,
   type SandboxResult,

@@ -24,6 +24,8 @@ export function meteredLog(log: StreamLog, meter: Meter, clock: Clock): StreamLo
     load: () => log.load(),
     read: (range) => log.read(range),
     findKeys: (keys) => log.findKeys(keys),
+    positionOf: (offset) => log.positionOf(offset),
+    headAt: (position) => log.headAt(position),
     consumerSnapshot: (consumer) => log.consumerSnapshot(consumer),
     append(commit, expected) {
       const began = clock.elapsedMs();

@@ -24,7 +24,7 @@ export interface StreamState {
 }
 
 export interface ConsumerState {
-  /** "builtin", what configured it ("processor", "transformer", "subscription"), or "remote": somebody puts a cursor. */
+  /** "builtin", what configured it ("processor", "bundler", "transformer", "subscription"), or "remote": somebody puts a cursor. */
   kind: string;
   /** Up to where it has acted. */
   cursor: number;
@@ -35,6 +35,8 @@ export interface ConsumerState {
   nextAttemptAt?: string;
   /** Where and why it goes no further. */
   halted?: { offset: number; message: string; at: number };
+  /** The stream above that configured it for its children. */
+  inheritedFrom?: string;
   /** Names of the work that it has open. */
   work?: readonly string[];
 }
@@ -75,10 +77,11 @@ export function stateOf(stream: Stream): StreamState {
 function consumersOf(stream: Stream): Record<string, ConsumerState> {
   const states = new Map<string, ConsumerState>();
   for (const consumer of stream.consumers ?? []) {
-    const { slug, halted } = consumer.spec;
+    const { slug, halted, inheritedFrom } = consumer.spec;
     const { progress } = consumer.driver;
     const { lag } = consumer;
-    states.set(states.has(slug) || slug === "tree" ? consumer.name : slug, {
+    const isTaken = states.has(slug) || slug === "tree" || consumer.kind.helps === true;
+    states.set(isTaken ? consumer.name : slug, {
       kind: consumer.kind.kind,
       cursor: stream.head.offset - lag,
       lag,
@@ -87,6 +90,7 @@ function consumersOf(stream: Stream): Record<string, ConsumerState> {
         ? {}
         : { nextAttemptAt: new Date(progress.nextAttemptAt).toISOString() }),
       ...(halted === undefined ? {} : { halted }),
+      ...(inheritedFrom === undefined ? {} : { inheritedFrom }),
       ...(progress.work.length === 0 ? {} : { work: progress.work.map(({ name }) => name) }),
     });
   }

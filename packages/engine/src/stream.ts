@@ -4,9 +4,12 @@
  */
 import { type Limits, type RemoteCursorInput, StreamError } from "@millrace/protocol";
 import { commitNext } from "./append.ts";
+import type { HeirPlace, Sharing } from "./consumer/inheritance.ts";
+import type { Inherited } from "./consumer/inherited-specs.ts";
 import type { StreamConsumers } from "./consumer/stream-consumers.ts";
 import { type CursorPut, type Cursors, noCursors, type StoredCursor, takeCursors } from "./cursors.ts";
 import type { AppendRequest, Forming } from "./forming.ts";
+import { Heir, placeOf, placeOfLoaded, Shares } from "./heir.ts";
 import type { Holders } from "./holders.ts";
 import { LiveTail } from "./live-tail.ts";
 import type { Clock } from "./ports/clock.ts";
@@ -51,6 +54,10 @@ export interface StreamDependencies {
   claimAtRemoval(open: Claim | null, now: number): Claim | null;
   /** Who acts on the events of this stream; undefined where nobody ever does. */
   consumersOf(stream: Stream): StreamConsumers | undefined;
+  /** What streams above configured for this one; undefined where nobody ever inherits. */
+  lookUp: ((place: HeirPlace) => Promise<readonly Inherited[]>) | undefined;
+  /** What this stream says to those below it is about to change: they are to ask again. */
+  onSharing(): void;
   /** When the holders of cursors were heard. */
   holders: Holders;
   /** A commit of this stream is on disk, and with it this obligation. */
@@ -122,6 +129,8 @@ export class Stream {
   /** When the waker was last asked to come beside the claim. */
   #calledFor: number | undefined;
   #busy = false;
+  readonly #heir: Heir | undefined;
+  readonly #shares: Shares = new Shares();
   #whenSettled: (() => void)[] = [];
 
   constructor(project: string, path: string, dependencies: StreamDependencies) {
@@ -136,6 +145,9 @@ export class Stream {
     this.holders = dependencies.holders;
     this.#dependencies = dependencies;
     this.consumers = dependencies.consumersOf(this);
+    const { lookUp, onFailure, onCall, clock } = dependencies;
+    const callIn = (delayMs: number) => onCall(clock.now() + delayMs);
+    this.#heir = lookUp === undefined ? undefined : new Heir({ lookUp, onFailure, callIn });
   }
 
   get paused(): boolean {
@@ -145,6 +157,7 @@ export class Stream {
   /** True while forgetting it would lose nothing: no one waits, nothing is in flight, no one reads. */
   get idle(): boolean {
     if (this.#busy || this.queue.length > 0 || this.#loading !== undefined || this.tail.readers > 0) return false;
+    if (this.#heir?.idle === false) return false;
     return this.consumers?.idle ?? true;
   }
 
@@ -197,6 +210,7 @@ export class Stream {
    */
   async wake(at: number): Promise<void> {
     await this.load();
+    if (this.consumers?.isInheritedKnown === false) void this.#askAbove();
     const now = Math.max(this.clock.now(), at);
     // Also where the stream was deleted meanwhile: what was asked for in that life is not asked for again in the next.
     this.consumers?.called(now);
@@ -231,6 +245,48 @@ export class Stream {
       this.#loading = undefined;
     });
     return this.#loading;
+  }
+
+  /** Something above changes: what is inherited from there is asked for again. */
+  inheritAnew(): void {
+    this.#heir?.outdate();
+    this.consumers?.inheritedIsUnknown();
+    if (this.#loaded) void this.#askAbove();
+  }
+
+  /** Before a commit that makes this the state. Streams below who ask from now on wait for its outcome. */
+  beginSharing(slices: Slices): void {
+    if (this.consumers?.isSharedOtherwise(this.slices, slices) !== true) return;
+    this.#shares.begin();
+    this.#dependencies.onSharing();
+  }
+
+  endSharing(): void {
+    this.#shares.end();
+  }
+
+  /** What it says to the streams below, as it is on disk. Rejects where that cannot be read. */
+  async sharing(): Promise<Sharing> {
+    for (;;) {
+      const loading = this.load();
+      if (loading !== undefined) await loading;
+      else if (this.#shares.changing !== undefined) await this.#shares.changing;
+      else return { specs: [], ended: {}, ...this.consumers?.sharing(this.slices), log: this.log };
+    }
+  }
+
+  async #askAbove(): Promise<void> {
+    await this.#heir?.askAgain(() => placeOf(this));
+    if (!this.#busy) this.#inherit();
+  }
+
+  /** Never while a commit is in flight. A stream that is to be loaded asks anew. */
+  #inherit(): void {
+    const heard = this.#heir?.take();
+    if (heard === undefined || !this.#loaded) return;
+    // A birth that was in flight meanwhile may have become visible before what was heard of.
+    if (heard.streamId !== this.streamId) void this.#askAbove();
+    else this.consumers?.inherit(heard.inherited, this.slices);
   }
 
   /** What was in flight has an unknown outcome: nothing in memory counts until it is loaded again. */
@@ -306,9 +362,11 @@ export class Stream {
     while (this.#somethingWaits()) {
       const loading = this.load();
       if (loading !== undefined && !(await this.#loadedOrRefused(loading))) continue;
+      this.#inherit();
       if (this.#removals.length > 0) await this.#removeNow();
       else await commitNext(this);
     }
+    this.#inherit();
     this.#busy = false;
     for (const resolve of this.#whenSettled.splice(0)) resolve();
   }
@@ -349,6 +407,9 @@ export class Stream {
         slices = fold(slices, decodeRecord(this.path, ++offset, record), continuesBatch(record));
       }
     }
+    const { cursors, others } = takeCursors(loaded.progress);
+    const heard =
+      this.#heir === undefined ? undefined : await this.#heir.ask(() => placeOfLoaded(this, loaded, others));
     this.streamId = loaded.birth?.streamId;
     this.birthOffset = loaded.birth?.offset ?? 0;
     this.createdAt = loaded.birth?.at ?? 0;
@@ -358,11 +419,12 @@ export class Stream {
     this.claim = loaded.claim;
     this.wakeAt = loaded.wakeAt;
     this.tail.reload();
-    const { cursors, others } = takeCursors(loaded.progress);
     this.cursors = cursors;
-    this.consumers?.loaded(slices, others, this.#isResting(), this.paused);
+    const inherited = this.#heir === undefined ? [] : heard?.inherited;
+    this.consumers?.loaded(slices, others, inherited, { resting: this.#isResting(), paused: this.paused });
     // What the first of them asks for is not committed before the last of them has heard of what was loaded.
     this.#loaded = true;
+    if (heard?.isCurrent() === false) this.inheritAnew();
   }
 
   /** No consumer has anything to do but what waits for its next attempt: that would be claimed for the last event. */
@@ -376,11 +438,14 @@ export class Stream {
     const { streamId } = this;
     const head = streamId === undefined ? undefined : this.head.offset;
     try {
+      this.beginSharing(initialSlices);
       if (head !== undefined) await this.#commitRemoval();
       for (const [index, { resolve }] of removals.entries()) resolve(index === 0 ? head : undefined);
     } catch (error) {
       this.fail(error);
       for (const { reject } of removals) reject(unavailable("The log could not commit the deletion. Send it again."));
+    } finally {
+      this.endSharing();
     }
   }
 

@@ -1,5 +1,5 @@
 /** The streams that are open, by project and path. The least recently used one leaves when there are too many. */
-import type { Limits } from "@millrace/protocol";
+import { isBelow, type Limits } from "@millrace/protocol";
 import type { Gauges } from "./engine.ts";
 import { Stream, type StreamDependencies } from "./stream.ts";
 
@@ -42,6 +42,11 @@ export class Streams {
 
   peek(project: string, path: string): Stream | undefined {
     return this.#open.get(project + path);
+  }
+
+  /** Those that are open below a path, as they are now. */
+  below(project: string, path: string): Stream[] {
+    return [...this.#open.values()].filter((stream) => stream.project === project && isBelow(stream.path, path));
   }
 
   /** Resolves when nothing that was accepted waits any more. */

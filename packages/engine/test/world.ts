@@ -24,7 +24,7 @@ export interface WorldOptions {
   limits?: Partial<Limits>;
   consumers?: readonly ConsumerKind[];
   /** What leaves a stream: with these there are transformers and subscriptions. */
-  ports?: Pick<EngineOptions, "expressions" | "outbound" | "secrets" | "sandbox">;
+  ports?: Pick<EngineOptions, "expressions" | "outbound" | "secrets" | "sandbox" | "bundler">;
   /** Stands between the engine and its log. */
   intercept?: Intercept;
 }

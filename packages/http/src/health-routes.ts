@@ -12,7 +12,9 @@ export async function readyRoute(engine: Engine): Promise<Outgoing> {
   const troubles = await engine.troubles();
   if (troubles.length === 0) {
     const { openStreams, readers } = engine.gauges();
-    return toJson({ status: "ready", openStreams, readers });
+    const { isolation } = engine;
+    const sandbox = isolation && { holds: isolation.description, missing: [...isolation.missing] };
+    return toJson({ status: "ready", openStreams, readers, ...(sandbox && { sandbox }) });
   }
   const message = troubles.map((trouble) => trouble.message).join(" ");
   throw new StreamError("unavailable", message, { retryAfterSeconds: 1, troubles });

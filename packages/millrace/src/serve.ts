@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { type ConsumerKind, createEngine, createMemoryDirectory, type Directory, type Engine } from "@millrace/engine";
 import { type AccessOptions, createHandler, type RequestNote } from "@millrace/http";
 import { defaultLimits, type Limits, type StreamError } from "@millrace/protocol";
+import { type BundlerOptions, createBundler } from "./bundler/bundler.ts";
 import { type DataLock, lockData } from "./data-lock.ts";
 import { createDocumentationAssets } from "./documentation-assets.ts";
 import { createExpressions } from "./expressions/expressions.ts";
@@ -20,7 +21,7 @@ import { createSqliteDirectory } from "./sqlite/sqlite-directory.ts";
 import { systemClock, systemRandom } from "./system.ts";
 import { registeredTracer, traceDirectory, traceHandler } from "./tracing.ts";
 
-export interface ServeOptions {
+export interface ServeOptions extends BundlerOptions {
   /** 0 picks a free one. */
   port: number;
   host: string;
@@ -36,7 +37,7 @@ export interface ServeOptions {
   publicUrl?: string;
   /** What secrets are sealed with, instead of a key file in the data directory: 32 bytes, as hex or base64. */
   secretsKey?: string;
-  /** False: deployed processors are stored and do not run. */
+  /** False: deployed processors are stored and do not run, and no source is bundled. */
   sandbox?: boolean;
   /**
    * Who acts on events beyond the built-ins, in this process and with all its rights: see `processorKind` of
@@ -161,11 +162,17 @@ function createOutside(options: ServeOptions, secrets: KeptSecrets, onFault: (er
   const own: string[] = [];
   const needs = { outbound, secrets, ownOrigins: own, onFault };
   const sandbox = options.sandbox === false ? undefined : sandboxOf(options, needs);
+  const bundler = options.sandbox === false ? undefined : createBundler(options);
   return {
-    ports: { expressions, outbound, ...(sandbox === undefined ? {} : { sandbox }) },
+    ports: {
+      ...{ expressions, outbound },
+      ...(sandbox === undefined ? {} : { sandbox }),
+      ...(bundler === undefined ? {} : { bundler }),
+    },
     sandbox,
     own,
     close: async () => {
+      await bundler?.close();
       await sandbox?.close();
       await Promise.all([expressions.close(), outbound.close()]);
     },

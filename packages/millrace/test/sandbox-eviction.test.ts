@@ -43,6 +43,9 @@ function narrowSandbox() {
   return { load, faults, sandbox };
 }
 
+/** What was used a moment ago is not unloaded for another: so long, and a little. */
+const cooled = () => new Promise((resolve) => setTimeout(resolve, 150));
+
 const event = (offset: number) =>
   ({ type: "any", payload: {}, streamPath: "/s", offset, createdAt: "2026-01-01T00:00:00.000Z" }) as const;
 
@@ -57,6 +60,7 @@ test("one that was unloaded for another has lost its state, says so, and goes on
   const { load, faults, sandbox } = narrowSandbox();
   const one = await load(1);
   expect(await fold(one, 0, { given: '{"n":0}' })).toMatchObject({ is: "done", state: '{"n":1}' });
+  await cooled();
   const ten = await load(10);
   expect(await fold(ten, 0, { given: '{"n":0}' })).toMatchObject({ is: "done", state: '{"n":10}' });
   for (let base = 1; base <= 3; base++) {
@@ -64,6 +68,7 @@ test("one that was unloaded for another has lost its state, says so, and goes on
       [one, 1],
       [ten, 10],
     ] as const) {
+      await cooled();
       expect(await fold(loaded, base)).toEqual({ is: "state-missing" });
       const given = JSON.stringify({ n: base * step });
       expect(await fold(loaded, base, { given })).toMatchObject({ state: JSON.stringify({ n: (base + 1) * step }) });

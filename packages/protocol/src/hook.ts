@@ -68,7 +68,10 @@ export interface CatchUpArguments<State> extends HookTools<State> {
 export interface Interrupted {
   /** The event whose hook may have begun and did not return. */
   offset?: number;
-  /** Work that was open. What it appended at last may be in the log: the state tells. */
+  /**
+   * Work that was open. What it appended at last may lie behind the state that is given: who wants it begun again says
+   * so in an event, and decides when that comes, over a state that has it.
+   */
   work: readonly OpenWork[];
 }
 

@@ -43,6 +43,7 @@ export {
   type Judged,
   type Processor,
 } from "./processor.ts";
+export { type SourceFiles, sourceMain } from "./source-main.ts";
 export type { OutputOf, SchemaIssue, SchemaResult, StandardSchema } from "./standard-schema.ts";
 export { jsonStateFault } from "./state-fault.ts";
 export { isThenable } from "./thenable.ts";
@@ -81,6 +82,7 @@ export {
   type Halt,
   type Holding,
   type LoadedProcessor,
+  nameOfConsumer,
   nameOfSlug,
 } from "./delivery/spec.ts";
 export { type Progress, progressAt } from "./progress.ts";

@@ -150,9 +150,35 @@ const samples: { [Each in Name]: Samples<BuiltinPayloadsByName[Each]> } = {
       { slug, startFrom: 7 },
     ],
   },
+  "dynamic-worker/source-configured": {
+    least: { slug, files: { "processor.ts": "" } },
+    whole: [
+      {
+        slug,
+        files: { "a.ts": "export default {}" },
+        packageJson: { dependencies: { nanoid: "^5.0.0" } },
+        main: "a.ts",
+        env: { A: "b" },
+        startFrom: "start",
+        includeChildren: true,
+        limits: { cpuMs: 1, memoryMb: 1, timeoutMs: 1 },
+        compatibilityDate: "2026-02-05",
+        compatibilityFlags: ["f"],
+        outboundGateway: {
+          entrypoint: "DynamicWorkerEgressGateway",
+          props: { secretHeaderName: "a", secretHeaderValue: "b" },
+        },
+      },
+      { slug, files: { "a.ts": "" }, startFrom: "end" },
+      { slug, files: { "a.ts": "" }, startFrom: 7 },
+    ],
+  },
   "dynamic-worker/env-var-set": { least: { key: "A", value: "b" }, whole: [{ key: "A", value: "b" }] },
   "dynamic-worker/removed": removal,
-  "dynamic-worker/halted": halt,
+  "dynamic-worker/halted": {
+    least: halt.least,
+    whole: [{ ...halt.whole[0], configuration: { streamPath: "/a", offset: 2 } }],
+  },
   "dynamic-worker/resumed": resumption,
   "webhook-response-configured": {
     least: { slug, matcher: "true", response: "1" },

@@ -15,7 +15,24 @@ type Halt = {
   /** Offset of the configuration or resumption that began what ended here. */
   startedBy?: number;
 };
+/** `configuration` is there where that stands in a stream above. */
+type InheritableHalt = Halt & { configuration?: { streamPath: string; offset: number } };
 type Resumption = { slug: string; from?: "cursor" | "head" | number };
+
+/** Of a deployed processor, beside its code. */
+type Deployment = {
+  slug: string;
+  env?: { [name: string]: string };
+  startFrom?: "start" | "end" | number;
+  includeChildren?: boolean;
+  limits?: { cpuMs?: number; memoryMb?: number; timeoutMs?: number };
+  compatibilityDate?: string;
+  compatibilityFlags?: string[];
+  outboundGateway?: {
+    entrypoint: "DynamicWorkerEgressGateway";
+    props?: { secretHeaderName?: string; secretHeaderValue?: string };
+  };
+};
 
 /** By what stands behind the prefix of built-in types. */
 export type BuiltinPayloadsByName = {
@@ -75,25 +92,19 @@ export type BuiltinPayloadsByName = {
     attempts?: number;
   };
   "subscription/event-replay-requested": { slug: string; offset: number };
-  "dynamic-worker/configured": {
-    slug: string;
+  "dynamic-worker/configured": Deployment & {
     script?: string;
     modules?: { [name: string]: string };
     main?: string;
-    env?: { [name: string]: string };
-    startFrom?: "start" | "end" | number;
-    includeChildren?: boolean;
-    limits?: { cpuMs?: number; memoryMb?: number; timeoutMs?: number };
-    compatibilityDate?: string;
-    compatibilityFlags?: string[];
-    outboundGateway?: {
-      entrypoint: "DynamicWorkerEgressGateway";
-      props?: { secretHeaderName?: string; secretHeaderValue?: string };
-    };
+  };
+  "dynamic-worker/source-configured": Deployment & {
+    files: { [name: string]: string };
+    packageJson?: JsonObject;
+    main?: string;
   };
   "dynamic-worker/env-var-set": { key: string; value: string };
   "dynamic-worker/removed": Slug;
-  "dynamic-worker/halted": Halt;
+  "dynamic-worker/halted": InheritableHalt;
   "dynamic-worker/resumed": Resumption;
   "webhook-response-configured": { slug: string; matcher: string; response: string };
   "html-renderer-configured": { slug: string; matcher: string; template: string };

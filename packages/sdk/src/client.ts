@@ -133,6 +133,8 @@ export interface ConsumerState {
   nextAttemptAt?: string;
   /** Where and why it goes no further. */
   halted?: { offset: number; message: string; at: number };
+  /** The stream above that configured it for its children. */
+  inheritedFrom?: string;
   /** Names of the work that it has open. */
   work?: readonly string[];
 }

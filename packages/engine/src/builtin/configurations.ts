@@ -13,11 +13,23 @@ import {
   StreamError,
   type StreamEvent,
 } from "@millrace/protocol";
+import { haltedHere, type InheritedState, isInheritedHere, isOfAbove, resumedHere, withEnd } from "./inherited.ts";
 
 /** What must be known of one of them to run it; everything else stays in its event. */
-export type Configured = Omit<ConsumerSpec, "types">;
+export interface Configured extends Omit<ConsumerSpec, "types"> {
+  /** Present where it serves the streams below, too. */
+  children?: ForChildren;
+}
 
-export interface ConfigurationsState {
+/** What a configuration says to the streams below. */
+export interface ForChildren {
+  /** Offset of the event that started the cursors there. */
+  epoch: number;
+  /** There too everything is acted on, and not only what comes after. */
+  fromStart?: true;
+}
+
+export interface ConfigurationsState extends InheritedState {
   bySlug: Readonly<Record<string, Configured>>;
 }
 
@@ -31,6 +43,8 @@ export interface Family {
   limit: keyof Limits;
   /** What there are many of, in the refusal of one more. */
   unit: string;
+  /** A configuration may serve the streams below. */
+  inheritable?: true;
   /** Whether a configuration leaves a secret to the server. */
   wantsSecret?(payload: JsonValue): boolean;
 }
@@ -39,7 +53,7 @@ export function createConfigurations(family: Family): BuiltinProcessor<Configura
   const { slug, limit, unit } = family;
   return {
     slug,
-    version: 3,
+    version: 4,
     initialState: { bySlug: {} },
 
     beforeAppend({ state, judged }) {
@@ -56,12 +70,14 @@ export function createConfigurations(family: Family): BuiltinProcessor<Configura
     reduce({ state, event }) {
       switch (event.type) {
         case family.configured:
-          return withConfigured(state, withSecret(family, state, event, configured(state, event)));
+          return afterConfigured(family, state, event);
         case family.removed:
-          return without(state, payloadOf(event).slug);
+          return withoutConfigured(family, state, event);
         case family.halted:
+          if (family.inheritable && isOfAbove(event)) return haltedHere(state, event);
           return changed(state, event, (consumer) => halted(consumer, event));
         case family.resumed:
+          if (family.inheritable && isInheritedHere(state, event)) return resumedHere(state, event);
           return changed(state, event, (consumer) => resumed(consumer, event));
         default:
           return state;
@@ -78,6 +94,7 @@ export function startedBy({ configuredAt, resumedAt }: Pick<Configured, "configu
 interface Payload {
   slug: string;
   startFrom?: "start" | "end" | number;
+  includeChildren?: boolean;
   from?: "cursor" | "head" | number;
   offset?: number;
   message?: string;
@@ -94,11 +111,35 @@ function configured({ bySlug }: ConfigurationsState, event: StreamEvent): Config
   const { offset } = event;
   const before = Object.hasOwn(bySlug, slug) ? bySlug[slug] : undefined;
   if (before !== undefined && startFrom === undefined) {
-    const { halted: _, ...kept } = before;
+    const { halted: _, children: __, ...kept } = before;
     return { ...kept, configuredAt: offset };
   }
   const startAfter = startFrom === "start" ? 0 : typeof startFrom === "number" ? startFrom : offset;
   return { slug, epoch: offset, configuredAt: offset, startAfter, resumedAt: 0 };
+}
+
+function afterConfigured(family: Family, state: ConfigurationsState, event: StreamEvent): ConfigurationsState {
+  const { bySlug } = state;
+  const { slug, includeChildren, startFrom } = payloadOf(event);
+  const { offset } = event;
+  const before = Object.hasOwn(bySlug, slug) ? bySlug[slug]?.children : undefined;
+  const consumer = withSecret(family, state, event, configured(state, event));
+  if (family.inheritable === undefined || includeChildren !== true) {
+    const configuredHere = withConfigured(state, consumer);
+    return before === undefined ? configuredHere : withEnd(configuredHere, "endedBelow", { slug, offset });
+  }
+  const anew: ForChildren = { epoch: offset, ...(startFrom === "start" ? { fromStart: true } : {}) };
+  const children = before === undefined || startFrom !== undefined ? anew : before;
+  return withConfigured(state, { ...consumer, children });
+}
+
+function withoutConfigured(family: Family, state: ConfigurationsState, event: StreamEvent): ConfigurationsState {
+  const { slug } = payloadOf(event);
+  const after = without(state, slug);
+  if (after === state || family.inheritable === undefined) return after;
+  const end = { slug, offset: event.offset };
+  const ended = withEnd(after, "endedAt", end);
+  return state.bySlug[slug]?.children === undefined ? ended : withEnd(ended, "endedBelow", end);
 }
 
 function withSecret(
@@ -140,12 +181,12 @@ function changed(
   return next === consumer ? state : withConfigured(state, next);
 }
 
-function withConfigured({ bySlug }: ConfigurationsState, consumer: Configured): ConfigurationsState {
-  return { bySlug: { ...bySlug, [consumer.slug]: consumer } };
+function withConfigured(state: ConfigurationsState, consumer: Configured): ConfigurationsState {
+  return { ...state, bySlug: { ...state.bySlug, [consumer.slug]: consumer } };
 }
 
 function without(state: ConfigurationsState, slug: string): ConfigurationsState {
   if (!Object.hasOwn(state.bySlug, slug)) return state;
   const { [slug]: _, ...bySlug } = state.bySlug;
-  return { bySlug };
+  return { ...state, bySlug };
 }

@@ -12,6 +12,7 @@ const admitted = [
   "jsonata-transformer-removed",
   "subscription/removed",
   "dynamic-worker/configured",
+  "dynamic-worker/source-configured",
   "dynamic-worker/removed",
 ];
 

@@ -10,4 +10,5 @@ export const processors: BuiltinProcessor<ConfigurationsState> = createConfigura
   resumed: "https://events.iterate.com/events/stream/dynamic-worker/resumed",
   limit: "processorsPerStream",
   unit: "processors",
+  inheritable: true,
 });

@@ -1,5 +1,5 @@
 /** What the kinds have in common whose consumers events configure: who there is, and what a halt says. */
-import type { BuiltinProcessor, ConsumerSpec, EventInput, Halt } from "@millrace/protocol";
+import type { BuiltinProcessor, ConsumerSpec, EventInput, Halt, JsonObject } from "@millrace/protocol";
 import { type ConfigurationsState, startedBy } from "../builtin/configurations.ts";
 import { type Slices, sliceOf } from "../state.ts";
 import { unavailable } from "../unavailable.ts";
@@ -28,7 +28,7 @@ export function isConfiguredBy(
 
 /** The payload of the newest configuration, which its contract has judged. */
 export async function configurationOf<Payload>(spec: ConsumerSpec, place: ConsumerPlace): Promise<Payload> {
-  const event = await place.eventAt(spec.configuredAt);
+  const event = await place.eventAt(spec.configuredAt, spec.inheritedFrom);
   if (event === undefined) throw unavailable(`Event ${spec.configuredAt}, which configures it, could not be read.`);
   return event.payload as unknown as Payload;
 }
@@ -38,7 +38,13 @@ export function haltPayload(
   { offset, message, attempts }: Halt,
   resumedType: string,
 ): Pick<EventInput, "payload"> {
-  const resumed = JSON.stringify({ type: resumedType, payload: { slug: spec.slug, from: "cursor" } });
-  const howToResume = `Configure it again, or append ${resumed} to go on where it stopped ("head" skips what came since).`;
-  return { payload: { slug: spec.slug, offset, message, attempts, howToResume, startedBy: startedBy(spec) } };
+  const { slug, inheritedFrom, configuredAt, resumedAt } = spec;
+  const resumed = JSON.stringify({ type: resumedType, payload: { slug, from: "cursor" } });
+  const again = inheritedFrom === undefined ? "Configure it again" : `Configure it again on ${inheritedFrom}`;
+  const howToResume = `${again}, or append ${resumed} to this stream to go on where it stopped ("head" skips what came since).`;
+  const halted: JsonObject = { slug, offset, message, attempts, howToResume };
+  if (inheritedFrom === undefined) return { payload: { ...halted, startedBy: startedBy(spec) } };
+  // Two streams count their offsets: what began the run on this one is a resumption, if there was one.
+  if (resumedAt > 0) halted.startedBy = resumedAt;
+  return { payload: { ...halted, configuration: { streamPath: inheritedFrom, offset: configuredAt } } };
 }

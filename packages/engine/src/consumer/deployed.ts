@@ -1,9 +1,9 @@
 /** Processors whose code events brought, run in a sandbox. */
 import {
   type ConsumerSpec,
-  consumerName,
   type ElsewhereProcessor,
   type JsonObject,
+  nameOfConsumer,
   StreamError,
 } from "@millrace/protocol";
 import { environment } from "../builtin/environment.ts";
@@ -37,7 +37,7 @@ export function deployedKind(sandbox: Sandbox): ConsumerKind {
       throw new Error("A deployed processor is loaded by its specification.");
     }),
     specs: specsWithEnvironment(),
-    load: (spec, place) => load(sandbox, spec, place),
+    load: (spec, place, cursor) => load(sandbox, spec, place, cursor),
   };
 }
 
@@ -63,7 +63,12 @@ function specsWithEnvironment(): (slices: Slices) => readonly ConsumerSpec[] {
   };
 }
 
-async function load(sandbox: Sandbox, spec: ConsumerSpec, place: ConsumerPlace): Promise<ElsewhereProcessor> {
+async function load(
+  sandbox: Sandbox,
+  spec: ConsumerSpec,
+  place: ConsumerPlace,
+  cursor: number,
+): Promise<ElsewhereProcessor> {
   const payload = await configurationOf<DeployedPayload>(spec, place);
   const code = codeOf(place.project, payload, await environmentOf(spec, place));
   const { path } = place;
@@ -74,17 +79,24 @@ async function load(sandbox: Sandbox, spec: ConsumerSpec, place: ConsumerPlace):
   } catch (error) {
     if (!isSandboxError(error) || error.reason === "code") throw error;
     // Whatever is wrong is no fault of the code: it is told, and tried again.
-    if (error.reason === "unavailable") await tellUnavailable(spec, place, error.message);
+    if (error.reason === "unavailable") await tellUnavailable(spec, place, cursor, error.message);
     const isLonger = error.reason === "unavailable";
     throw new StreamError("unavailable", error.message, { retryAfterSeconds: isLonger ? retryAfterSeconds : 1 });
   }
 }
 
 /** Once for each configuration. */
-async function tellUnavailable(spec: ConsumerSpec, place: ConsumerPlace, message: string): Promise<void> {
-  const { slug, epoch, configuredAt: offset } = spec;
+async function tellUnavailable(
+  spec: ConsumerSpec,
+  place: ConsumerPlace,
+  cursor: number,
+  message: string,
+): Promise<void> {
+  const { slug, epoch, configuredAt, inheritedFrom } = spec;
   const streamId = place.streamId();
-  const key = `d:${consumerName("processor", slug)}/${epoch}/${streamId}/${offset}/unavailable`;
+  const key = `d:${nameOfConsumer("processor", spec)}/${epoch}/${streamId}/${configuredAt}/unavailable`;
+  // A configuration above has no offset here; then it is said of the event that waits.
+  const offset = inheritedFrom === undefined ? configuredAt : Math.max(Math.min(cursor + 1, place.head()), 1);
   const event = { type: errorOccurred, payload: { message, about: { kind: "processor", slug, offset } } };
   await place.state({ key, streamId, event, offset, slug });
 }
@@ -108,11 +120,11 @@ function codeOf(project: string, payload: Partial<DeployedPayload>, variables: R
 }
 
 async function environmentOf(
-  { environment: setAt = {} }: DeployedSpec,
+  { environment: setAt = {}, inheritedFrom }: DeployedSpec,
   place: ConsumerPlace,
 ): Promise<Record<string, string>> {
   const entries = Object.entries(setAt).map(async ([key, offset]): Promise<[string, string]> => {
-    const event = await place.eventAt(offset);
+    const event = await place.eventAt(offset, inheritedFrom);
     return [key, String((event?.payload as { value?: string } | undefined)?.value ?? "")];
   });
   return Object.fromEntries(await Promise.all(entries));

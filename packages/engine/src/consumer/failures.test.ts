@@ -216,6 +216,8 @@ test("a log whose every second commit fails before it happened: nothing is lost,
   let failing = true;
   let commits = 0;
   const intercept: Intercept = (call, proceed) => {
+    // What the tree announces has commits and attempts of its own.
+    if (call.path === "/") return proceed();
     if (call.operation === "append") commits++;
     return failing ? everySecond(call, proceed) : proceed();
   };

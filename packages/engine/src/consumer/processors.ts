@@ -27,6 +27,7 @@ export function processorKind(load: (configuration: Configuration) => Promise<Lo
     sourceKind: "processor",
     failuresMax,
     specs: specsOf(processors),
+    inherits: processors,
     async load(spec, place) {
       const payload = await configurationOf<JsonObject>(spec, place);
       return load({ project: place.project, path: place.path, slug: spec.slug, payload });

@@ -30,6 +30,7 @@ const snapshotEvents = 1_000;
 const charactersOfEvent = 200;
 /** What is handed over to be folded is sent at the latest when it is so much. */
 const queueEventsMax = 500;
+const queueCharactersMax = 4 * 1024 * 1024;
 /** How often a state may be gone before what is asked of it: then it is given up for now. */
 const rebuildsMax = 5;
 
@@ -49,6 +50,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   /** Everything up to here was handed over. */
   let offset = kept.offset;
   let queue: StreamEvent[] = [];
+  let queueCharacters = 0;
   let snapshotOffset = kept.offset;
   let fresh: StoredState | undefined;
   /** Events that were passed over and are not on disk as such. */
@@ -63,6 +65,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     const events = queue;
     settled = events.at(-1)?.offset ?? before;
     queue = [];
+    queueCharacters = 0;
     const wantState = part.wantState === true || isWorthKeeping(settled);
     const given = !isPlaced && kept.offset === before ? { given: kept.state } : {};
     isPlaced = true;
@@ -158,7 +161,8 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     fold(event) {
       queue.push(event);
       offset = event.offset;
-      return queue.length < queueEventsMax ? undefined : settleNow();
+      queueCharacters += JSON.stringify(event.payload)?.length ?? 0;
+      return queue.length < queueEventsMax && queueCharacters < queueCharactersMax ? undefined : settleNow();
     },
     through(reached) {
       offset = Math.max(offset, reached);
@@ -171,8 +175,9 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     },
     async state() {
       const result = await ask({ wantState: true }, quiet);
-      if (result.is === "hook-failed") throw errorOf(result.error);
-      return JSON.parse((result as { state: string }).state) as JsonValue;
+      if (result.is === "done" && result.state !== undefined) return JSON.parse(result.state) as JsonValue;
+      const why = result.is === "hook-failed" ? textOf(result.error) : "the sandbox gave none";
+      throw new FoldError(settled, `there is no state: ${why}`);
     },
     afterAppend({ event, attempt, ...tools }) {
       // What is only folded waits, and goes along with the next call, or is settled before the consumer rests.

@@ -3,6 +3,7 @@
  * folded from its events; a kind says how that is read from the state, where the code is, and what its halt is called.
  */
 import type {
+  BuiltinProcessor,
   Clock,
   ConsumerSpec,
   Fact as DeliveryFact,
@@ -16,12 +17,15 @@ import type {
   LoadedProcessor,
   StreamEvent,
 } from "@millrace/protocol";
+import type { ConfigurationsState } from "../builtin/configurations.ts";
 import type { Meter } from "../meter.ts";
 import type { Slices } from "../state.ts";
 
 export interface ConsumerKind extends DeliveryKind {
   /** In any order. The same list for the same state, so that asking costs nothing. */
   specs(slices: Slices): readonly ConsumerSpec[];
+  /** A configuration may serve the streams below: what each says of that is folded here. One kind of an engine at most. */
+  inherits?: BuiltinProcessor<ConfigurationsState>;
   /**
    * The code of a consumer. Called once for each start; what it throws halts it.
    * @param cursor everything up to here was acted on, or is not for it
@@ -37,8 +41,8 @@ export interface ConsumerPlace extends Pick<DeliveryHouse, "head" | "read"> {
   readonly meter: Meter;
   /** The life of the stream. */
   streamId(): string;
-  /** One stored event; undefined when this life of the stream has none there. */
-  eventAt(offset: number): Promise<StreamEvent | undefined>;
+  /** One stored event, of this stream or of another one; undefined when its life has none there. */
+  eventAt(offset: number, path?: string): Promise<StreamEvent | undefined>;
   /** @throws StreamError what is no event, and would not be stored as one */
   parse(input: unknown): EventInput;
   /** To any stream of the project. Rejects with StreamError. */
@@ -56,6 +60,8 @@ export interface PlaceAppend extends Omit<HouseAppend, "key" | "source"> {
 }
 
 export interface Fact extends DeliveryFact {
+  /** How many causes lie behind it; 1 without it. */
+  depth?: number;
   /** False where the state has left behind what it is about. Then it is not said, which is `unavailable`. */
   stillTrue?(slices: Slices): boolean;
 }

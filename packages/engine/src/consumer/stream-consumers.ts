@@ -2,11 +2,13 @@
  * All consumers of one stream: made, replaced and removed as its state says, told what was committed, asked what they
  * owe. They know nothing of each other, so one that is slow or halted holds up nobody.
  */
-import { Consumer, type ConsumerSpec, consumerName, type DeliveryKind, StreamError } from "@millrace/protocol";
+import { Consumer, type ConsumerSpec, type DeliveryKind, nameOfConsumer, StreamError } from "@millrace/protocol";
 import type { ProgressRow, Snapshot } from "../ports/log.ts";
 import { typeOfRecord } from "../record.ts";
-import { initialSlices, type Slices } from "../state.ts";
+import { initialSlices, type Slices, sliceOf } from "../state.ts";
 import type { ConsumerHouse } from "./house.ts";
+import { isSharedOtherwise, type Sharing, sharingOf } from "./inheritance.ts";
+import { createMerge, type Inherited, isInherited, isOfEpoch, type Merge } from "./inherited-specs.ts";
 import type { ConsumerKind } from "./spec.ts";
 
 /** How long the running hook of a version that was replaced may go on. */
@@ -23,6 +25,8 @@ export interface Saving {
 export class StreamConsumers {
   readonly #house: ConsumerHouse;
   readonly #kinds: readonly ConsumerKind[];
+  /** The one whose configurations may serve the streams below. */
+  readonly #shared: ConsumerKind | undefined;
   #consumers: Map<string, Consumer> = new Map();
   /** Of the slices that were looked at last, in the order of the kinds. */
   #specs: (readonly ConsumerSpec[])[] = [];
@@ -38,12 +42,51 @@ export class StreamConsumers {
   /** Those that may owe something or have something to save: a commit asks only them, and most are at rest. */
   readonly #astir: Set<Consumer> = new Set();
   #pausedNow = false;
+  /** What streams above configured for this one, as far as it is known. */
+  #inherited: readonly Inherited[] = [];
+  /** What was heard last of that may not be all: whatever is committed now may be for somebody who is not here yet. */
+  #isInheritedKnown: boolean;
+  readonly #merge: Merge;
   /** Whom an event is for, by its type; null until somebody asks. */
   #interest: { all: Consumer[]; byType: Map<string, Consumer[]> } | null = null;
 
   constructor(kinds: readonly ConsumerKind[], house: ConsumerHouse) {
     this.#kinds = kinds;
     this.#house = house;
+    this.#merge = createMerge(house.limits);
+    this.#shared = kinds.find(({ inherits }) => inherits !== undefined);
+    this.#isInheritedKnown = this.#shared === undefined;
+  }
+
+  get isInheritedKnown(): boolean {
+    return this.#isInheritedKnown;
+  }
+
+  /** Something above changed; until it is known what, each commit leaves a claim, so that nothing of it is lost. */
+  inheritedIsUnknown(): void {
+    this.#isInheritedKnown = false;
+  }
+
+  /** Never while a commit is in flight. */
+  inherit(inherited: readonly Inherited[], slices: Slices): void {
+    this.#inherited = inherited;
+    this.#isInheritedKnown = true;
+    this.sync(slices);
+    this.#house.saveSoon();
+  }
+
+  isSharedOtherwise(before: Slices, after: Slices): boolean {
+    return this.#shared !== undefined && isSharedOtherwise(this.#shared, before, after);
+  }
+
+  /** What the stream says to those below it. */
+  sharing(slices: Slices): Pick<Sharing, "specs" | "ended"> {
+    return this.#shared === undefined ? { specs: [], ended: {} } : sharingOf(this.#shared, slices);
+  }
+
+  /** Progress of this epoch is on disk. */
+  hasProgress(name: string, epoch: number): boolean {
+    return !this.#removed.has(name) && isOfEpoch(this.#rows.get(name), epoch);
   }
 
   get size(): number {
@@ -70,9 +113,15 @@ export class StreamConsumers {
   /**
    * The stream was loaded: by whom it was not known, what another server did meanwhile counts. Consumers whose row is
    * the one that they know go on; the others start from what is on disk.
+   * @param inherited undefined where it is not known now: whom it knew before goes on
    * @param resting nothing is owed by any consumer, so what lies behind the cursors is not for them
    */
-  loaded(slices: Slices, rows: readonly ProgressRow[], resting: boolean, paused: boolean): void {
+  loaded(
+    slices: Slices,
+    rows: readonly ProgressRow[],
+    inherited: readonly Inherited[] | undefined,
+    { resting, paused }: { resting: boolean; paused: boolean },
+  ): void {
     const found = new Map(rows.map(({ consumer, text }) => [consumer, text as string]));
     for (const [name, consumer] of this.#consumers) {
       const text = found.get(name);
@@ -85,6 +134,8 @@ export class StreamConsumers {
     this.#attempted = new Map();
     this.#specs = [];
     this.#removed = new Set();
+    this.#inherited = inherited ?? this.#inherited;
+    this.#isInheritedKnown = inherited !== undefined;
     this.sync(slices, resting);
     // While the stream is paused no claim brings anybody here for what was left.
     if (this.#removed.size > 0) this.#house.saveSoon();
@@ -99,18 +150,21 @@ export class StreamConsumers {
 
   /** Follows what the committed state says of which consumers there are. */
   sync(slices: Slices, resting = false): void {
-    if (this.#kinds.every((kind, i) => kind.specs(slices) === this.#specs[i])) return;
+    const isBorn = this.#house.streamId() !== "";
+    if (this.#kinds.every((kind, i) => this.#specsOf(kind, slices, isBorn) === this.#specs[i])) return;
     const wanted = new Map<string, { kind: ConsumerKind; spec: ConsumerSpec }>();
-    this.#specs = this.#kinds.map((kind) => kind.specs(slices));
+    this.#specs = this.#kinds.map((kind) => this.#specsOf(kind, slices, isBorn));
     this.#interest = null;
     for (const [i, kind] of this.#kinds.entries()) {
-      for (const spec of this.#specs[i] ?? []) wanted.set(consumerName(kind.kind, spec.slug), { kind, spec });
+      for (const spec of this.#specs[i] ?? []) wanted.set(nameOfConsumer(kind.kind, spec), { kind, spec });
     }
     for (const [name, consumer] of this.#consumers) {
       if (!wanted.has(name)) this.#remove(name, consumer);
     }
     for (const [name, { kind, spec }] of wanted) this.#want(name, kind, spec, resting);
-    for (const name of this.#rows.keys()) if (!wanted.has(name)) this.#removed.add(name);
+    for (const name of this.#rows.keys()) {
+      if (!wanted.has(name) && (this.#isInheritedKnown || !isInherited(name))) this.#removed.add(name);
+    }
     this.#house.follow(this.#consumers.size > 0);
   }
 
@@ -179,7 +233,9 @@ export class StreamConsumers {
       if (time !== null && (due === null || time < due)) due = time;
     };
     const goesOn = (kind: DeliveryKind) => !paused || kind.goesOnWhilePaused === true;
-    if (this.#kinds.some((kind, i) => goesOn(kind) && kind.specs(slices) !== this.#specs[i])) at(lastAt);
+    const isChanged = (kind: ConsumerKind, i: number) => this.#specsOf(kind, slices, true) !== this.#specs[i];
+    if (this.#kinds.some((kind, i) => goesOn(kind) && isChanged(kind, i))) at(lastAt);
+    if (!this.#isInheritedKnown && !paused) at(lastAt);
     if (!paused && this.#pausedNow && this.#consumers.size > 0) at(lastAt);
     // Another version is to begin there.
     for (const { kind } of this.#replacing) if (goesOn(kind)) at(lastAt);
@@ -209,6 +265,13 @@ export class StreamConsumers {
     this.sync(initialSlices);
   }
 
+  /** The same list for the same state, own ones and those of streams above. Before the birth there is nothing to act on. */
+  #specsOf(kind: ConsumerKind, slices: Slices, isBorn: boolean): readonly ConsumerSpec[] {
+    const own = kind.specs(slices);
+    if (kind.inherits === undefined || this.#inherited.length === 0 || !isBorn) return own;
+    return this.#merge(own, sliceOf(slices, kind.inherits), this.#inherited);
+  }
+
   #want(name: string, kind: ConsumerKind, spec: ConsumerSpec, resting: boolean): void {
     const current = this.#consumers.get(name);
     if (current !== undefined && isSameRun(current.spec, spec)) {
@@ -217,7 +280,7 @@ export class StreamConsumers {
     }
     if (current === undefined || current.spec.epoch !== spec.epoch) {
       if (current !== undefined) this.#leave(current, "The consumer was configured anew.");
-      this.#begin(kind, spec, this.#rows.get(name), resting);
+      this.#begin(kind, spec, this.#removed.has(name) ? undefined : this.#rows.get(name), resting);
       return;
     }
     this.#replace(current, kind);

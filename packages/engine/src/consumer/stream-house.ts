@@ -7,6 +7,7 @@ import {
   parseEventInput,
   type Random,
   StreamError,
+  type StreamEvent,
 } from "@millrace/protocol";
 import { contentDigest } from "../digest.ts";
 import type { AppendRequest } from "../forming.ts";
@@ -26,6 +27,8 @@ export interface HouseNeeds extends Pick<ConsumerHouse, "onResumed" | "onFailure
   /** To any stream of the project. */
   appendTo(path: string, request: AppendRequest): Promise<Appended[]>;
   random: Random;
+  /** One stored event of another stream of the project. */
+  eventOf(path: string, offset: number): Promise<StreamEvent | undefined>;
   limits: Limits;
   meter: Meter;
   callMe(at: number): void;
@@ -86,14 +89,12 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
       return { event: decodeRecord(path, offset, record), replayed };
     },
     consumerSnapshot: (consumer) => stream.log.consumerSnapshot(consumer).catch(unreadable),
-    async eventAt(offset) {
-      if (offset < stream.birthOffset || offset > stream.head.offset) return undefined;
-      const { events } = await readFresh(offset - 1, offset, undefined).catch(unreadable);
-      return events[0];
+    eventAt(offset, path = stream.path) {
+      return (path === stream.path ? eventAt(stream, offset) : needs.eventOf(path, offset)).catch(unreadable);
     },
-    async state({ streamId, key, event, offset, slug, stillTrue }) {
+    async state({ streamId, key, event, offset, slug, depth = 1, stillTrue }) {
       const cause = { streamPath: stream.path, offset };
-      const source = { kind: "server" as const, slug, cause, depth: 1 };
+      const source = { kind: "server" as const, slug, cause, depth };
       const entries = [{ event, key, digest: "", source, onlyIfBorn: true }];
       const fence = (slices: Slices) => {
         if (stream.streamId !== streamId) {
@@ -119,6 +120,13 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
       return savingAt === undefined;
     },
   };
+}
+
+/** One stored event; undefined when this life of the stream has none there. */
+export async function eventAt(stream: Stream, offset: number): Promise<StreamEvent | undefined> {
+  if (offset < stream.birthOffset || offset > stream.head.offset) return undefined;
+  const { first, records } = await recordsBehind(stream, offset - 1, offset);
+  return records[0] === undefined || first !== offset ? undefined : decodeRecord(stream.path, offset, records[0]);
 }
 
 /** Code of the host has the host's own; a sandbox gives its processors others. */

@@ -34,6 +34,8 @@ interface Life {
   deleted: boolean;
   claim: Claim | null;
   records: Kept[];
+  /** Of each commit with records, in order. */
+  commits: { position: number; last: number }[];
   keys: Map<string, KeyEntry>;
   snapshot: Snapshot | undefined;
   wakeAt: number | null;
@@ -130,7 +132,10 @@ export function createMemoryDirectory(): Directory {
         if (commit.progress !== undefined) saveProgress(life, commit.progress);
         if (commit.snapshot !== undefined) life.snapshot = commit.snapshot;
         for (const { consumer, ...snapshot } of commit.snapshots ?? []) life.consumerSnapshots.set(consumer, snapshot);
-        if (commit.records.length > 0) positions.push({ life, first: commit.first, count: commit.records.length });
+        if (commit.records.length > 0) {
+          positions.push({ life, first: commit.first, count: commit.records.length });
+          life.commits.push({ position: positions.length, last: life.head });
+        }
         return committed(life);
       },
 
@@ -141,6 +146,7 @@ export function createMemoryDirectory(): Directory {
         life.deleted = true;
         code.release(project, life.records);
         life.records = [];
+        life.commits = [];
         life.keys = new Map();
         life.snapshot = undefined;
         life.progress = new Map();
@@ -163,6 +169,17 @@ export function createMemoryDirectory(): Directory {
           records.push(record);
         }
         return { first, records };
+      },
+
+      async positionOf(offset) {
+        const life = current();
+        if (life === undefined || offset < life.birthOffset) return undefined;
+        return life.commits[countWhile(life.commits, ({ last }) => last < offset)]?.position;
+      },
+
+      async headAt(position) {
+        const commits = current()?.commits ?? [];
+        return commits[countWhile(commits, (commit) => commit.position <= position) - 1]?.last ?? 0;
       },
 
       async consumerSnapshot(consumer) {
@@ -275,6 +292,7 @@ function bear(project: string, path: string, commit: Commit): Life {
     deleted: false,
     claim: null,
     records: [],
+    commits: [],
     keys: new Map(),
     snapshot: undefined,
     wakeAt: null,
@@ -282,6 +300,18 @@ function bear(project: string, path: string, commit: Commit): Life {
     consumerSnapshots: new Map(),
     revision: 0,
   };
+}
+
+/** How many at the beginning of a sorted list are so. */
+function countWhile<T>(list: readonly T[], isSo: (item: T) => boolean): number {
+  let from = 0;
+  let to = list.length;
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (isSo(list[middle] as T)) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }
 
 function headOf(life: Life): MemoryHead {

@@ -109,6 +109,10 @@ export interface StreamLog {
   read(range: ReadRange): Promise<{ first: number; records: string[] }>;
   /** The folded state of one consumer that was saved last. */
   consumerSnapshot(consumer: string): Promise<Snapshot | undefined>;
+  /** The position of the commit that has the event of this offset; undefined for what is not there. */
+  positionOf(offset: number): Promise<number | undefined>;
+  /** The last offset of this life at or below a position; 0 where it has none there. */
+  headAt(position: number): Promise<number>;
   /** Those of the keys that were used, in this life of the stream. */
   findKeys(keys: readonly string[]): Promise<Map<string, KeyEntry>>;
 }

@@ -35,7 +35,15 @@ export interface SandboxPlace {
   configuredAt: number;
 }
 
+/** For people: how what runs is shut in, and what would hold more. */
+export interface SandboxIsolation {
+  readonly description: string;
+  readonly missing: readonly string[];
+}
+
 export interface Sandbox {
+  /** Where there is anything to say of it. */
+  readonly isolation?: SandboxIsolation;
   /** Compiles and loads it. Rejects with SandboxError "code" when that is impossible, "unavailable" when nothing can run now. */
   load(code: SandboxCode, place: SandboxPlace): Promise<SandboxedProcessor>;
   /** Ends all that runs. */

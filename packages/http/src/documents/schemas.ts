@@ -149,10 +149,19 @@ function eventName(name: string): string {
 function answers(): JsonObject {
   const streamList = list(ref("StreamSummary"));
   const pause = object({ offset, since: time, reason: text, cause: {} }, ["reason", "cause"]);
-  const halted = object({ offset, message: text, at: offset });
+  const halted = object({ offset: head, message: text, at: head });
   const consumer = object(
-    { kind: text, cursor: head, lag: head, lastError: text, nextAttemptAt: time, halted, work: list(text) },
-    ["lastError", "nextAttemptAt", "halted", "work"],
+    {
+      kind: text,
+      cursor: head,
+      lag: head,
+      lastError: text,
+      nextAttemptAt: time,
+      halted,
+      inheritedFrom: text,
+      work: list(text),
+    },
+    ["lastError", "nextAttemptAt", "halted", "inheritedFrom", "work"],
   );
   const schedule = object(
     {
@@ -219,6 +228,14 @@ function answers(): JsonObject {
     SecretList: object({ secrets: list(ref("Secret")) }),
     SecretRemoved: object({ deleted: { const: true }, name: text }),
     Healthy: object({ status: { const: "ok" } }),
-    Ready: object({ status: { const: "ready" }, openStreams: head, readers: head }),
+    Ready: object(
+      {
+        status: { const: "ready" },
+        openStreams: head,
+        readers: head,
+        sandbox: object({ holds: text, missing: list(text) }),
+      },
+      ["sandbox"],
+    ),
   };
 }

@@ -1,6 +1,7 @@
 /** The server in the foreground: one line on stdout when ready, logs on stderr, a clean end on SIGTERM and SIGINT. */
 import { pino } from "pino";
 import { type RunningServer, type ServeOptions, serve } from "../serve.ts";
+import { isLoopback } from "./loopback.ts";
 
 export async function runServer(options: Omit<ServeOptions, "onFatal">, logLevel: string): Promise<number> {
   const log = pino({ level: logLevel }, pino.destination({ fd: 2, sync: true }));
@@ -18,7 +19,13 @@ export async function runServer(options: Omit<ServeOptions, "onFatal">, logLevel
   });
   // Listened for before anybody is told that there is something to stop.
   const stopping = stopSignal();
-  log.info({ url: server.url, data: options.data }, "ready");
+  const { isolation } = server.engine;
+  const sandbox = isolation === undefined ? {} : { sandbox: isolation.description, missing: isolation.missing };
+  log.info({ url: server.url, data: options.data, ...sandbox }, "ready");
+  if (isolation !== undefined && isolation.missing.length > 0 && !isLoopback(options.host)) {
+    const missing = isolation.missing.join("; ");
+    log.warn(`deployed code has fewer walls around it than there could be. Missing: ${missing}`);
+  }
   process.stdout.write(`listening on ${server.url}\n`);
   const signal = await stopping;
   log.info({ signal }, "stopping: answering what was accepted, ending readers");

@@ -1,8 +1,10 @@
 /** `millrace serve`: its flags and their environment. What runs is loaded when they are right. */
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
+import { registryUrl } from "../bundler/registry-url.ts";
 import type { ServeOptions } from "../serve.ts";
 import { type Command, helpOption, parseCommand } from "./command.ts";
+import { isLoopback } from "./loopback.ts";
 import { UsageError } from "./usage.ts";
 
 const options = {
@@ -35,6 +37,17 @@ const options = {
   "allow-private-destinations": {
     type: "boolean",
     help: "let webhooks lead to this machine and to private networks (development)",
+  },
+  "npm-registry": {
+    type: "string",
+    value: "URL",
+    help: "where unbundled code gets npm packages from (default: nowhere)",
+  },
+  "npm-allow": {
+    type: "string",
+    multiple: true,
+    value: "NAME",
+    help: "a package that may be installed, @scope/* for a scope (default: all)",
   },
   "egress-allow": {
     type: "string",
@@ -100,6 +113,7 @@ function parseFlags(args: string[]): Flags {
       allowPrivateDestinations: values["allow-private-destinations"] ?? false,
       ...(secretsKey === undefined ? {} : { secretsKey }),
       ...(values["public-url"] === undefined ? {} : { publicUrl: values["public-url"] }),
+      ...npmOf(values["npm-registry"], values["npm-allow"]),
       access: {
         hosts: hosts.map((name) => name.toLowerCase()),
         corsOrigins: values["cors-origin"] ?? [],
@@ -108,6 +122,21 @@ function parseFlags(args: string[]): Flags {
       },
     },
   };
+}
+
+function npmOf(
+  registry: string | undefined,
+  allow: string[] | undefined,
+): Pick<ServeOptions, "npmRegistry" | "npmAllow"> {
+  if (registry === undefined) {
+    if (allow !== undefined) throw new UsageError("--npm-allow needs --npm-registry URL.");
+    return {};
+  }
+  try {
+    return { npmRegistry: registryUrl(registry), ...(allow === undefined ? {} : { npmAllow: allow }) };
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
 }
 
 function portOf(text: string): number {
@@ -139,8 +168,4 @@ function readToken(file: string): string {
   if (token.length < 16)
     throw new UsageError(`The token in ${file} has ${token.length} characters; give it at least 16.`);
   return token;
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }

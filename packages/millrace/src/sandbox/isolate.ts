@@ -34,6 +34,8 @@ type Loaded = Extract<FromRunner, { is: "loaded" | "load-failed" }>;
 export interface Tenant {
   /** Names it among all. */
   suspect: string;
+  /** Names its code, which others may have as well: how that loads is no matter of a stream. */
+  code: string;
   place: SandboxPlace;
 }
 
@@ -67,6 +69,10 @@ export class Isolate {
     this.#tellEnd = resolve;
   });
 
+  get hasEnded(): boolean {
+    return this.#ended !== undefined;
+  }
+
   /** Deliveries, and work that they left behind. */
   get isBusy(): boolean {
     return this.#running.size > 0;
@@ -87,7 +93,7 @@ export class Isolate {
     if (this.#ended !== undefined) throw this.#ended;
     this.usedAt = performance.now();
     const id = this.#needs.nextId();
-    const activity = this.#activity(tenant, deedOf(delivery));
+    const activity = this.#activity(tenant.suspect, deedOf(delivery));
     const over = this.process.begin(activity);
     const { timeoutMs } = this.#needs.load.limits ?? {};
     const running = new Delivery({
@@ -120,7 +126,7 @@ export class Isolate {
   }
 
   async #load(tenant: Tenant): Promise<SandboxDescription> {
-    const over = this.process.begin(this.#activity(tenant, { what: "load", through: 0 }));
+    const over = this.process.begin(this.#activity(tenant.code, { what: "load", through: 0 }));
     const tooLong = setTimeout(() => this.#heardLoad({ is: "load-failed", error: neverLoaded }), loadMs);
     try {
       const heard = new Promise<Loaded | undefined>((resolve) => (this.#heardLoad = resolve));
@@ -129,6 +135,7 @@ export class Isolate {
       this.#line.send(this.#needs.load);
       const loaded = await heard;
       if (loaded === undefined) throw new SandboxError("interrupted", "The sandbox ended while the code was loaded.");
+      this.usedAt = performance.now();
       if (loaded.is === "loaded") return loaded.description;
       this.close();
       throw Object.assign(new SandboxError("code", loaded.error.message), { codeError: loaded.error });
@@ -156,7 +163,7 @@ export class Isolate {
     clearTimeout(late);
   }
 
-  #activity({ suspect }: Tenant, deed: Deed): Activity {
+  #activity(suspect: string, deed: Deed): Activity {
     const cpuMs = Math.min(Math.max(this.#needs.load.limits?.cpuMs ?? cpuMsDefault, cpuMsDefault), cpuMsMax);
     return { suspect, deed, sentAt: performance.now(), questions: 0, cpuMs };
   }

@@ -38,6 +38,8 @@ interface Opened {
 }
 
 const idleMs = 60_000;
+/** What was used this moment is about to be used: it makes no room for others. */
+const hotMs = 100;
 
 export class ProjectProcesses {
   readonly #needs: ProjectNeeds;
@@ -152,7 +154,10 @@ export class ProjectProcesses {
   }
 
   #makeRoom(): void {
-    const idle = [...this.#opened].filter(([, { isolate, place }]) => !isolate.isBusy && !this.#isSpent(place));
+    const cold = performance.now() - hotMs;
+    const idle = [...this.#opened].filter(
+      ([, { isolate, place }]) => !isolate.isBusy && isolate.usedAt < cold && !this.#isSpent(place),
+    );
     const [oldest] = idle.sort(([, a], [, b]) => a.isolate.usedAt - b.isolate.usedAt);
     if (oldest !== undefined) this.#close(...oldest);
   }

@@ -51,7 +51,7 @@ const spareMs = 5_000;
 
 export class Quarantine {
   readonly #needs: QuarantineNeeds;
-  readonly #cells = new Map<string, Promise<Cell>>();
+  readonly #cells = new Map<string, Promise<Cell | undefined>>();
   readonly #rooms = new Set<Room>();
   readonly #starting = new Set<Promise<unknown>>();
   #spare: Room[] = [];
@@ -65,23 +65,28 @@ export class Quarantine {
     return [...this.#rooms].map(({ process }) => process);
   }
 
-  /** What its processor says of itself. Rejects with SandboxError: "code" once it is convicted. */
-  async load(tenant: Tenant, load: LoadMessage): Promise<SandboxDescription> {
+  /**
+   * What its processor says of itself; undefined where it is no suspect any more by the time that its turn comes.
+   * Rejects with SandboxError: "code" once it is convicted.
+   */
+  async load(tenant: Tenant, load: LoadMessage): Promise<SandboxDescription | undefined> {
     const cell = await this.#cellOf(tenant, load);
-    if (!this.#needs.suspects.isSuspect(tenant.suspect)) this.#letGo(cell);
+    if (cell === undefined) return undefined;
+    if (!isSuspect(this.#needs.suspects, tenant)) this.#letGo(cell);
     return cell.description;
   }
 
-  /** Rejects with SandboxError: "code" once it is convicted. */
+  /** Like `load`. */
   async deliver(
     tenant: Tenant,
     load: LoadMessage,
     delivery: SandboxDelivery,
     calls: SandboxCalls,
-  ): Promise<SandboxResult> {
+  ): Promise<SandboxResult | undefined> {
     const { suspects } = this.#needs;
     const { suspect } = tenant;
     const cell = await this.#cellOf(tenant, load);
+    if (cell === undefined) return undefined;
     cell.cancelIdle();
     const deed = deedOf(delivery);
     cell.room.tenant = { suspect, deed };
@@ -92,7 +97,7 @@ export class Quarantine {
       if (!suspects.isSuspect(suspect)) this.#letGo(cell);
       return result;
     } catch (error) {
-      const conviction = suspects.convictionOf(suspect);
+      const conviction = convictionOf(suspects, tenant);
       throw conviction === undefined ? error : new SandboxError("code", conviction);
     }
   }
@@ -102,26 +107,34 @@ export class Quarantine {
     await Promise.all([...this.#rooms].map(({ process }) => process.stop()));
   }
 
-  #cellOf(tenant: Tenant, load: LoadMessage): Promise<Cell> {
+  #cellOf(tenant: Tenant, load: LoadMessage): Promise<Cell | undefined> {
     const { suspect } = tenant;
     const known = this.#cells.get(suspect);
     if (known !== undefined) return known;
     const opening = this.#open(tenant, load);
     this.#cells.set(suspect, opening);
-    opening.catch(() => this.#leaveCell(suspect, opening));
+    const leave = () => this.#leaveCell(suspect, opening);
+    opening.then((cell) => cell ?? leave(), leave);
     return opening;
   }
 
-  async #open(tenant: Tenant, load: LoadMessage): Promise<Cell> {
+  async #open(tenant: Tenant, load: LoadMessage): Promise<Cell | undefined> {
     const { suspects, nextId } = this.#needs;
     const { suspect } = tenant;
-    const leave = await this.#turns.take(() => suspects.rankOf(suspect));
+    const leave = await this.#turns.take(() => Math.min(suspects.rankOf(suspect), suspects.rankOf(tenant.code)));
     try {
+      // The same code may have been tried meanwhile, for another stream.
+      const conviction = convictionOf(suspects, tenant);
+      if (conviction !== undefined) throw new SandboxError("code", conviction);
+      if (!isSuspect(suspects, tenant)) {
+        leave();
+        return undefined;
+      }
       const room = await this.#room();
-      room.tenant = { suspect, deed: { what: "load", through: 0 } };
+      room.tenant = { suspect: tenant.code, deed: { what: "load", through: 0 } };
       const { isolate, description } = await this.#load({ process: room.process, load, nextId }, tenant);
       room.isolate = isolate;
-      suspects.did(suspect, { what: "load", through: 0 });
+      for (const who of [suspect, tenant.code]) suspects.did(who, { what: "load", through: 0 });
       const cell: Cell = { suspect, room, isolate, description, leave, cancelIdle: () => {} };
       cell.cancelIdle = this.#letGoLater(cell);
       void room.process.ended.then(() => this.#letGo(cell));
@@ -136,7 +149,7 @@ export class Quarantine {
     try {
       return await Isolate.open(needs, tenant);
     } catch (error) {
-      const conviction = this.#needs.suspects.convictionOf(tenant.suspect);
+      const conviction = convictionOf(this.#needs.suspects, tenant);
       await needs.process.stop();
       throw conviction === undefined ? error : new SandboxError("code", conviction);
     }
@@ -186,7 +199,7 @@ export class Quarantine {
     void isolate.atRest().then(() => this.#vacate(room, isolate));
   }
 
-  #leaveCell(suspect: string, opening?: Promise<Cell>): void {
+  #leaveCell(suspect: string, opening?: Promise<Cell | undefined>): void {
     if (opening === undefined || this.#cells.get(suspect) === opening) this.#cells.delete(suspect);
   }
 
@@ -201,4 +214,12 @@ export class Quarantine {
       if (room.tenant === undefined) void room.process.stop();
     }, spareMs).unref();
   }
+}
+
+export function isSuspect(suspects: Suspects, { suspect, code }: Tenant): boolean {
+  return suspects.isSuspect(suspect) || suspects.isSuspect(code);
+}
+
+export function convictionOf(suspects: Suspects, { suspect, code }: Tenant): string | undefined {
+  return suspects.convictionOf(suspect) ?? suspects.convictionOf(code);
 }

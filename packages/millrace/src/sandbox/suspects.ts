@@ -34,23 +34,31 @@ interface Suspicion {
   deed: Deed;
   crashes: number;
   rank: number;
+  /** The end of a process that it is suspected of. */
+  incident: number;
 }
 
 export function createSuspects(): Suspects {
   const suspected = new Map<string, Suspicion>();
   const convicted = new Map<string, { message: string; deed: Deed }>();
+  let incidents = 0;
   let lastEndAt = Number.NEGATIVE_INFINITY;
 
   function suspectOne({ suspect, deed }: Pick<Activity, "suspect" | "deed">, rank: number): void {
     const before = suspected.get(suspect);
     if (before !== undefined && ranks[before.deed.what] > ranks[deed.what]) return;
     suspected.delete(suspect);
-    suspected.set(suspect, { deed, crashes: before?.crashes ?? 0, rank });
+    suspected.set(suspect, { deed, crashes: before?.crashes ?? 0, rank, incident: incidents });
     dropOldest(suspected, suspectsMax);
   }
 
+  /** Each end has one who did it: the others are let go. Should there be two, the second does it again. */
   function convict(suspect: string, death: Death, deed: Deed): void {
+    const { incident } = suspected.get(suspect) ?? {};
     suspected.delete(suspect);
+    for (const [other, suspicion] of suspected) {
+      if (suspicion.incident === incident && suspicion.crashes === 0) suspected.delete(other);
+    }
     convicted.set(suspect, { message: `${whileDoing(deed)} ${whys[death]}`, deed });
     dropOldest(convicted, convictedMax);
   }
@@ -62,6 +70,7 @@ export function createSuspects(): Suspects {
       if (death === "cpu" && only !== undefined && suspects.length === 1 && others.length === 0) {
         return convict(only.suspect, death, only.deed);
       }
+      incidents++;
       const now = performance.now();
       const isAgain = now - lastEndAt < againMs;
       lastEndAt = now;
@@ -71,7 +80,7 @@ export function createSuspects(): Suspects {
     endedAlone(suspect, death, deed) {
       const crashes = (suspected.get(suspect)?.crashes ?? 0) + 1;
       if (death === "cpu" || death === "memory" || crashes >= crashesMax) return convict(suspect, death, deed);
-      suspected.set(suspect, { deed, crashes, rank: 0 });
+      suspected.set(suspect, { deed, crashes, rank: 0, incident: suspected.get(suspect)?.incident ?? ++incidents });
     },
     isSuspect: (suspect) => suspected.has(suspect),
     rankOf: (suspect) => suspected.get(suspect)?.rank ?? Number.POSITIVE_INFINITY,
@@ -80,6 +89,7 @@ export function createSuspects(): Suspects {
       const conviction = convicted.get(suspect);
       if (conviction === undefined) return;
       convicted.delete(suspect);
+      incidents++;
       suspectOne({ suspect, deed: conviction.deed }, 0);
     },
     did(suspect, done) {

@@ -8,7 +8,9 @@ import { join } from "node:path";
 import {
   type CodeError,
   type Sandbox,
+  type SandboxCalls,
   type SandboxCode,
+  type SandboxDelivery,
   type SandboxDescription,
   SandboxError,
   type SandboxedProcessor,
@@ -21,7 +23,7 @@ import type { Tenant } from "./isolate.ts";
 import { findIsolation, type Isolation } from "./isolation.ts";
 import type { LoadMessage } from "./messages.ts";
 import { type LoadedIsolate, ProjectProcesses } from "./project-processes.ts";
-import { Quarantine } from "./quarantine.ts";
+import { convictionOf, isSuspect, Quarantine } from "./quarantine.ts";
 import { createSuspects, type Suspects } from "./suspects.ts";
 import { workerModules } from "./worker-modules.ts";
 import { defaultCompatibilityDate, workerdBinary, workerdBinaryIfThere } from "./workerd-binary.ts";
@@ -49,6 +51,8 @@ export interface WorkerdSandboxOptions {
   isolation?: Isolation;
   isolatesMax?: number;
   loadsMax?: number;
+  /** How often what is not used is looked for. */
+  sweepMs?: number;
   onFault(error: Error): void;
 }
 
@@ -61,7 +65,8 @@ export interface WorkerdSandbox extends Sandbox {
 
 const isolatesMaxDefault = 150;
 const loadsMaxDefault = 2_000;
-const sweepMs = 10_000;
+const reloadsMax = 5;
+const sweepMsDefault = 10_000;
 /** A process that did not start within this time is not started again. */
 const bootAgainMs = 2_000;
 
@@ -69,6 +74,8 @@ interface ProjectHouse {
   processes: ProjectProcesses;
   quarantine: Quarantine;
   suspects: Suspects;
+  /** Who heard of a conviction. */
+  told: Set<string>;
 }
 
 export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSandbox {
@@ -128,6 +135,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     const suspects = createSuspects();
     const house: ProjectHouse = {
       suspects,
+      told: new Set(),
       processes: new ProjectProcesses({
         start: (attribution) => start(project, attribution),
         ended(end) {
@@ -148,7 +156,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   const sweeping = setInterval(() => {
     const now = performance.now();
     for (const { processes } of projects.values()) processes.sweep(now);
-  }, sweepMs);
+  }, options.sweepMs ?? sweepMsDefault);
   sweeping.unref();
 
   async function load(code: SandboxCode, place: SandboxPlace): Promise<SandboxedProcessor> {
@@ -159,12 +167,12 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     const identity = identityOf(code);
     const { path, slug, configuredAt } = place;
     const suspect = `${code.project} ${path} ${slug} ${configuredAt}`;
-    const tenant: Tenant = { suspect, place };
+    const tenant: Tenant = { suspect, code: identity, place };
     if (code.fixedHeader !== undefined) fixedHeaders.set(identity, code.fixedHeader);
     const message = loadMessage(code, identity, { "harness.js": harness, "processor.js": script });
     const { suspects } = house;
-    // Whoever asks for it to be loaded once more knows that it was stopped: it has another try, alone.
-    suspects.tryAgain(suspect);
+    // Whoever asks for it to be loaded once more was told that it was stopped: it has another try, alone.
+    if (house.told.delete(suspect)) for (const who of [suspect, identity]) suspects.tryAgain(who);
 
     /** Rejects with SandboxError. */
     async function isolate(): Promise<LoadedIsolate> {
@@ -177,8 +185,16 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       }
     }
 
+    /** It may be unloaded, or end, before anything is asked of it: then it is loaded again, and nobody is interrupted. */
+    async function openIsolate(): Promise<LoadedIsolate> {
+      for (let tries = 1; ; tries++) {
+        const loaded = await isolate();
+        if (!loaded.isolate.hasEnded || tries === reloadsMax) return loaded;
+      }
+    }
+
     function expectInnocent(): void {
-      const conviction = suspects.convictionOf(suspect);
+      const conviction = convictionOf(suspects, tenant);
       if (conviction !== undefined) throw new SandboxError("code", conviction);
     }
 
@@ -192,26 +208,37 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     }
 
     async function describe(): Promise<SandboxDescription> {
-      if (!suspects.isSuspect(suspect)) return (await isolate()).description;
-      return house.quarantine.load(tenant, message).catch((error) => Promise.reject(located(error)));
+      const alone = isSuspect(suspects, tenant)
+        ? await house.quarantine.load(tenant, message).catch((error) => Promise.reject(located(error)))
+        : undefined;
+      return alone ?? (await isolate()).description;
     }
 
-    const description = await retried(describe);
+    /** Once it is told that it was stopped, whoever loads it again means it. */
+    function remember(error: unknown): never {
+      if (convictionOf(suspects, tenant) !== undefined) house.told.add(suspect);
+      throw error;
+    }
+
+    async function deliver(delivery: SandboxDelivery, calls: SandboxCalls): Promise<SandboxResult> {
+      expectInnocent();
+      if (isSuspect(suspects, tenant)) {
+        const result = await house.quarantine.deliver(tenant, message, delivery, calls);
+        if (result !== undefined) return withLines(result, locate);
+      }
+      const { isolate: loaded } = await openIsolate();
+      try {
+        return withLines(await loaded.deliver(delivery, calls, tenant), locate);
+      } catch (error) {
+        expectInnocent();
+        throw error;
+      }
+    }
+
+    const description = await retried(describe).catch(remember);
     return {
       description,
-      async deliver(delivery, calls) {
-        expectInnocent();
-        if (suspects.isSuspect(suspect)) {
-          return withLines(await house.quarantine.deliver(tenant, message, delivery, calls), locate);
-        }
-        const { isolate: loaded } = await isolate();
-        try {
-          return withLines(await loaded.deliver(delivery, calls, tenant), locate);
-        } catch (error) {
-          expectInnocent();
-          throw error;
-        }
-      },
+      deliver: (delivery, calls) => deliver(delivery, calls).catch(remember),
       forget(state) {
         void house.processes.peek(identity)?.then(
           ({ isolate: loaded }) => loaded.forget(state),

@@ -125,6 +125,18 @@ export interface ConsumerSnapshotQuery {
   consumer: string;
 }
 
+export interface PositionOfQuery {
+  kind: "positionOf";
+  row: number;
+  offset: number;
+}
+
+export interface HeadAtQuery {
+  kind: "headAt";
+  row: number;
+  position: number;
+}
+
 export interface LastPositionQuery {
   kind: "lastPosition";
 }
@@ -139,6 +151,8 @@ export type Query =
   | DueQuery
   | WakesQuery
   | ConsumerSnapshotQuery
+  | PositionOfQuery
+  | HeadAtQuery
   | PositionsQuery;
 
 export interface Loaded {
@@ -174,6 +188,8 @@ export interface Answers {
   due: { streams: DueRow[]; nextDueAt: number | null };
   wakes: Wakes;
   consumerSnapshot: Snapshot | undefined;
+  positionOf: number | undefined;
+  headAt: number;
   lastPosition: number;
   positions: { commits: { position: number; path: string; first: number; body: string }[]; through: number };
 }

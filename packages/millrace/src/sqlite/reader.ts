@@ -11,9 +11,11 @@ import type {
   ConsumerSnapshotQuery,
   DueQuery,
   DueRow,
+  HeadAtQuery,
   KeysQuery,
   ListQuery,
   LoadQuery,
+  PositionOfQuery,
   PositionsQuery,
   ProjectsQuery,
   Query,
@@ -50,6 +52,12 @@ const selectRuns = db
     "SELECT last, count, body, code, code_at FROM records WHERE stream = ? AND last > ? AND last - count < ? ORDER BY last",
   )
   .raw();
+const selectPositionOf = db
+  .prepare("SELECT position, last - count FROM records WHERE stream = ? AND last >= ? ORDER BY last LIMIT 1")
+  .raw();
+const selectHeadAt = db
+  .prepare("SELECT last FROM records WHERE stream = ? AND position <= ? ORDER BY last DESC LIMIT 1")
+  .pluck();
 const selectKey = db.prepare("SELECT key, offset, digest FROM keys WHERE stream = ? AND key = ?");
 const selectDue = db.prepare(
   "SELECT s.id AS row, p.slug AS project, s.path, s.stream_id AS streamId, s.birth_offset AS birthOffset, s.due_at AS dueAt, s.due_kind AS dueKind, s.deleted_head AS deletedHead FROM streams s JOIN projects p ON p.id = s.project WHERE s.due_at <= ? ORDER BY s.due_at, s.id LIMIT ?",
@@ -145,6 +153,10 @@ function run(query: Query): Answers[keyof Answers] {
       return wakes(query);
     case "consumerSnapshot":
       return consumerSnapshot(query);
+    case "positionOf":
+      return positionOf(query);
+    case "headAt":
+      return headAt(query);
     case "positions":
       return positions(query);
     case "lastPosition":
@@ -295,6 +307,16 @@ function wakes({ after, through, limit }: WakesQuery): Answers["wakes"] {
 
 function consumerSnapshot({ row, consumer }: ConsumerSnapshotQuery): Answers["consumerSnapshot"] {
   return selectConsumerSnapshot.get(row, consumer) as Answers["consumerSnapshot"];
+}
+
+function positionOf({ row, offset }: PositionOfQuery): Answers["positionOf"] {
+  const found = selectPositionOf.get(row, offset) as [position: number, before: number] | undefined;
+  return found === undefined || found[1] >= offset ? undefined : found[0];
+}
+
+/** From the end backwards, in the index alone: mostly it is found at once. */
+function headAt({ row, position }: HeadAtQuery): Answers["headAt"] {
+  return (selectHeadAt.get(row, position) as number | undefined) ?? 0;
 }
 
 function positions(query: PositionsQuery): Answers["positions"] {

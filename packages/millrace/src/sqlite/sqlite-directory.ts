@@ -117,6 +117,14 @@ export function createSqliteDirectory({ directory, onFatal }: SqliteOptions): Di
         return current === 0 ? undefined : query({ kind: "consumerSnapshot", row: current, consumer });
       },
 
+      async positionOf(offset) {
+        return current === 0 ? undefined : query({ kind: "positionOf", row: current, offset });
+      },
+
+      async headAt(position) {
+        return current === 0 ? 0 : query({ kind: "headAt", row: current, position });
+      },
+
       async findKeys(keys) {
         const found = new Map<string, KeyEntry>();
         if (current === 0) return found;

@@ -79,3 +79,42 @@ test("code has at most 4 MiB, counted in bytes over all modules", () => {
   expect(judge({ slug: "s", modules: { "processor.ts": half, "lib.ts": `${half}x` } })).toContain("got 4194305");
   expect(judge({ slug: "s", script: `${half}${"é".repeat(deployedCodeBytesMax / 4)}é` })).toContain("got 4194306");
 });
+
+function judgeSource(payload: unknown): string {
+  const type = `${builtinPrefix}dynamic-worker/source-configured`;
+  const parsed = parseEventInput({ type, payload }, { jsonDepth: 64 });
+  return parsed.ok ? "accepted" : parsed.error;
+}
+
+const files = { "processor.ts": "export default {};" };
+
+test.each([
+  [{ slug: "s", files }],
+  [{ slug: "s", files: { "anything.ts": "" } }],
+  [{ slug: "s", files: { "a.ts": "", "lib/b.ts": "" }, main: "lib/b.ts" }],
+  [{ slug: "s", files: { "a.ts": "", "b.ts": "" }, packageJson: { main: "./b.ts" } }],
+  [{ slug: "s", files, packageJson: { dependencies: { zod: "^4", "@scope/name": "1.0.0" }, scripts: { test: "x" } } }],
+  [{ slug: "s", files, env: { KEY: "v" }, startFrom: 0, includeChildren: true, limits: { cpuMs: 1 } }],
+])("the source %j is accepted", (payload) => {
+  expect(judgeSource(payload)).toBe("accepted");
+});
+
+test.each([
+  [{ slug: "s" }, "payload.files: is missing"],
+  [{ slug: "s", files: {} }, "payload.files: expected at least one file"],
+  [{ slug: "s", files: { "../a.ts": "" } }, 'payload.files["../a.ts"]: expected a relative name'],
+  [{ slug: "s", files: { "/etc/passwd": "" } }, 'payload.files["/etc/passwd"]: expected a relative name'],
+  [{ slug: "s", files: { "a\\b.ts": "" } }, "expected a relative name"],
+  [{ slug: "s", files: { "node_modules/zod/index.js": "" } }, "not below node_modules"],
+  [{ slug: "s", files: { "a.ts": "", "b.ts": "" } }, "payload.main: expected the name of a file, since none is called"],
+  [{ slug: "s", files, main: "other.ts" }, "payload.main: expected the name of one of the files"],
+  [
+    { slug: "s", files, packageJson: { dependencies: ["zod"] } },
+    "payload.packageJson.dependencies: expected names with",
+  ],
+  [{ slug: "s", files, packageJson: "{}" }, "payload.packageJson: expected an object, got a string"],
+  [{ slug: "s", files, script: "x" }, "payload.script: unknown key"],
+  [{ slug: "s", files: { "a.ts": "x".repeat(deployedCodeBytesMax + 1) } }, "expected at most 4194304 bytes of code"],
+])("the source %j is refused: %s", (payload, error) => {
+  expect(judgeSource(payload)).toContain(error);
+});

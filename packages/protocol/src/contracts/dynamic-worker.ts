@@ -1,24 +1,13 @@
 /** Code that is deployed by an event. */
 import { z } from "zod";
 import { defineContract, type EventContract } from "../contract.ts";
-import { deployedCodeBytesMax } from "../limits.ts";
-import { halt, name, positive, removal, resumption, slug, startFrom, stringRecord, text } from "./fields.ts";
+import { type ContractFault, deployment, sizeFault } from "./deployment.ts";
+import { sourceConfigured } from "./dynamic-worker-source.ts";
+import { inheritableHalt, name, removal, resumption, slug, stringRecord, text } from "./fields.ts";
 
 type Code = { script?: string | undefined; modules?: Record<string, string> | undefined; main?: string | undefined };
 
 const defaultMains = ["processor.ts", "processor.js"];
-
-/** The talk's own way to give code an outgoing header. */
-const outboundGateway = z.strictObject({
-  entrypoint: z.literal("DynamicWorkerEgressGateway"),
-  props: z
-    .strictObject({ secretHeaderName: text.optional(), secretHeaderValue: text.optional() })
-    .refine(
-      (props) => (props.secretHeaderName === undefined) === (props.secretHeaderValue === undefined),
-      "expected secretHeaderName and secretHeaderValue together, or neither",
-    )
-    .optional(),
-});
 
 const configuration = z
   .strictObject({
@@ -26,15 +15,7 @@ const configuration = z
     script: text.optional(),
     modules: stringRecord.optional(),
     main: text.optional(),
-    env: stringRecord.optional(),
-    startFrom: startFrom.optional(),
-    includeChildren: z.boolean().optional(),
-    limits: z
-      .strictObject({ cpuMs: positive.optional(), memoryMb: positive.optional(), timeoutMs: positive.optional() })
-      .optional(),
-    compatibilityDate: z.iso.date("expected a date such as 2026-02-05").optional(),
-    compatibilityFlags: z.array(z.string()).optional(),
-    outboundGateway: outboundGateway.optional(),
+    ...deployment,
   })
   .superRefine((payload, context) => {
     const fault = codeFault(payload);
@@ -43,7 +24,6 @@ const configuration = z
 
 const configured = defineContract({
   name: "dynamic-worker/configured",
-  planned: true,
   whilePaused: true,
   payload: configuration,
   example: {
@@ -64,14 +44,15 @@ const configured = defineContract({
     "`main` is the entry (`processor.ts`, `processor.js` or the only one if it is not named). Appending the event " +
     "deploys it, the same slug again replaces it, an older configuration appended again is a rollback; the cursor is " +
     "kept unless `startFrom` is given. The payload's slug wins over the one in the code. `env` reaches the code as " +
-    "an argument and in `process.env`. With `includeChildren` it serves every stream below this one too. Code in a " +
+    "an argument and in `process.env`. With `includeChildren` it serves every stream below this one too, " +
+    "those that exist and those that are born later, each with a state and a cursor of its own; a stream that " +
+    "configures the same slug itself, or lies below one that does so for its children, has that one instead. Code in a " +
     "stream that already has events starts at the head: history is reduced, not acted on. All modules together may " +
     "have 4 MiB.",
 });
 
 const envVarSet = defineContract({
   name: "dynamic-worker/env-var-set",
-  planned: true,
   payload: z.strictObject({ key: name(255), value: z.string() }),
   example: { key: "OPENAI_API_KEY", value: "{{secret:OPENAI_API_KEY}}" },
   summary: "Sets an environment variable for all deployed processors of the stream.",
@@ -83,7 +64,6 @@ const envVarSet = defineContract({
 
 const removed = defineContract({
   name: "dynamic-worker/removed",
-  planned: true,
   whilePaused: true,
   payload: removal,
   example: { slug: "ping-pong" },
@@ -93,28 +73,36 @@ const removed = defineContract({
 
 const halted = defineContract({
   name: "dynamic-worker/halted",
-  planned: true,
   serverOnly: true,
-  payload: halt,
+  payload: inheritableHalt,
   example: { slug: "ping-pong", offset: 17, message: "TypeError: event.payload.text is undefined (processor.js:6)" },
   summary: "A deployed processor gave up at an event.",
   documentation:
     "A reducer that throws is halted at that event at once, a hook after its last attempt. The processor stands " +
-    "still until it is resumed, configured again or removed.",
+    "still until it is resumed, configured again or removed. One that a stream above configured for its children is " +
+    "halted on this stream alone: `configuration` names the event that it comes from.",
 });
 
 const resumed = defineContract({
   name: "dynamic-worker/resumed",
-  planned: true,
   payload: resumption,
   example: { slug: "ping-pong", from: "cursor" },
   summary: "Lets a halted processor go on.",
-  documentation: "`from` says where: at its cursor (the default), at the head, or after the offset given.",
+  documentation:
+    "`from` says where: at its cursor (the default), at the head, or after the offset given. One that a stream " +
+    "above configured for its children is resumed where it was halted.",
 });
 
-export const dynamicWorkerContracts: readonly EventContract[] = [configured, envVarSet, removed, halted, resumed];
+export const dynamicWorkerContracts: readonly EventContract[] = [
+  configured,
+  sourceConfigured,
+  envVarSet,
+  removed,
+  halted,
+  resumed,
+];
 
-function codeFault({ script, modules, main }: Code): { path: string[]; message: string } | undefined {
+function codeFault({ script, modules, main }: Code): ContractFault | undefined {
   if (script !== undefined) {
     if (modules !== undefined) return { path: [], message: "expected either script or modules, got both" };
     if (main !== undefined) return { path: ["main"], message: "only modules have a main; script is one by itself" };
@@ -133,11 +121,4 @@ function codeFault({ script, modules, main }: Code): { path: string[]; message: 
     return { path: ["main"], message: "expected the name of one of the modules" };
   }
   return sizeFault(Object.values(modules));
-}
-
-function sizeFault(sources: string[]): { path: string[]; message: string } | undefined {
-  const encoder = new TextEncoder();
-  const bytes = sources.reduce((sum, source) => sum + encoder.encode(source).length, 0);
-  if (bytes <= deployedCodeBytesMax) return undefined;
-  return { path: [], message: `expected at most ${deployedCodeBytesMax} bytes of code, got ${bytes}` };
 }

@@ -62,14 +62,25 @@ export const resumption: z.ZodType<{ slug: string; from?: "cursor" | "head" | nu
   from: resumeFrom.optional(),
 });
 
-/** What every consumer's `halted` carries. */
-export const halt: z.ZodType<{ slug: string; offset: number; message: string }> = z.strictObject({
+const haltFields = {
   slug,
   offset: eventOffset,
   message: text,
   attempts: z.int().min(1, "expected 1 or more").optional(),
   howToResume: text.optional(),
   startedBy: eventOffset.optional().describe("Offset of the configuration or resumption that began what ended here."),
+};
+
+/** What every consumer's `halted` carries. */
+export const halt: z.ZodType<{ slug: string; offset: number; message: string }> = z.strictObject(haltFields);
+
+/** The same of one that may be configured further up. */
+export const inheritableHalt: z.ZodType<{ slug: string; offset: number; message: string }> = z.strictObject({
+  ...haltFields,
+  configuration: z
+    .strictObject({ streamPath: canonicalPath, offset: eventOffset })
+    .optional()
+    .describe("The configuration, where it stands in a stream above this one."),
 });
 
 function place<Word extends string>(one: Word, other: Word, verb: string): z.ZodType<Word | number> {

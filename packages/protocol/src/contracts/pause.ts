@@ -18,8 +18,8 @@ const paused = defineContract({
   summary: "Nothing more may be appended until the stream is resumed.",
   documentation:
     "While a stream is paused every append is refused with 423 and the reason, except `resumed`, " +
-    "`circuit-breaker-configured`, whatever removes or cancels something, `dynamic-worker/configured`, and facts " +
-    "that the server writes. No hook of the stream's consumers starts, running ones are aborted and cost no attempt, " +
+    "`circuit-breaker-configured`, whatever removes or cancels something, `dynamic-worker/configured` and " +
+    "`dynamic-worker/source-configured`, and facts that the server writes. No hook of the stream's consumers starts, running ones are aborted and cost no attempt, " +
     "and ticks stay due; reading and webhook delivery of what is stored go on. The circuit breaker appends this " +
     "event by itself, with a `cause` that says which limit was passed and by how much; `chain` lists the event that " +
     "passed it and the causes behind it, newest first, as far as this stream knows them, at most 20.",

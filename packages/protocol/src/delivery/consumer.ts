@@ -11,10 +11,11 @@ import { type ElsewhereProcessor, type Folded, isFoldError } from "./folded.ts";
 import { messageOf, type Outcome } from "./hook-run.ts";
 import { Hooks } from "./hooks.ts";
 import type { DeliveryHouse } from "./house.ts";
+import { isYetToCome, unloadedAt } from "./inherited.ts";
 import { handOver, openFolded, snapshotOf } from "./load.ts";
 import { encodeProgress, isAtRest, overHead, startFrom } from "./progress-row.ts";
 import { scan } from "./scan.ts";
-import { type Beginning, type ConsumerSpec, consumerName, type DeliveryKind, type LoadedProcessor } from "./spec.ts";
+import { type Beginning, type ConsumerSpec, type DeliveryKind, type LoadedProcessor, nameOfConsumer } from "./spec.ts";
 import { withCode } from "./with-code.ts";
 
 /** When the log could not be read or written, it is looked at again after this time. */
@@ -55,7 +56,7 @@ export class Consumer {
     this.spec = spec;
     this.house = house;
     this.streamId = house.streamId();
-    this.name = consumerName(kind.kind, spec.slug);
+    this.name = nameOfConsumer(kind.kind, spec);
     const { start, progress } = startFrom(spec, from.row);
     const head = house.head();
     this.#start = start;
@@ -90,7 +91,7 @@ export class Consumer {
 
   /** Nothing is owed to it and nothing is to be saved: what most consumers of a stream are at most times. */
   get atRest(): boolean {
-    return !this.#driver.dirty && !this.#driver.saveFirst && !this.#owes();
+    return this.#isYetToCome() || (!this.#driver.dirty && !this.#driver.saveFirst && !this.#owes());
   }
 
   get driver(): Driver {
@@ -154,7 +155,7 @@ export class Consumer {
     if (this.kind.goesOnWhilePaused) return;
     this.#hear({ is: "paused" });
     // It is written down that nothing begins from here on: then a stream that leaves memory leaves no doubt behind.
-    if (!this.#driver.halted) this.#driver = { ...this.#driver, dirty: true };
+    if (!this.#driver.halted && !this.#isYetToCome()) this.#driver = { ...this.#driver, dirty: true };
     this.#hooks.cutShort("The stream was paused.");
     this.wake();
   }
@@ -200,7 +201,7 @@ export class Consumer {
 
   /** The row to be saved with a commit that is being formed; undefined when what is on disk is right. */
   row(): { text: string; saved(): void } | undefined {
-    if (!this.#driver.dirty && !this.#driver.saveFirst) return undefined;
+    if ((!this.#driver.dirty && !this.#driver.saveFirst) || this.#isYetToCome()) return undefined;
     const { progress } = this.#driver;
     const exact = !this.#hooks.running && (this.#stopped || this.#driver.paused);
     return {
@@ -239,8 +240,8 @@ export class Consumer {
   }
 
   /** What another version of it goes on from. */
-  handOver(): string {
-    return encodeProgress(this.spec, this.#driver.progress, true);
+  handOver(): string | undefined {
+    return this.#isYetToCome() ? this.#from.row : encodeProgress(this.spec, this.#driver.progress, true);
   }
 
   /** Its processor, whether or not it is needed here. */
@@ -346,7 +347,7 @@ export class Consumer {
     if (this.#folded !== undefined || halted || fault !== undefined) return false;
     // While the stream is paused nothing is called, but what is only to be reduced may stand next.
     if (paused) return nextStep(this.#driver, this.house.clock.now()).do === "fold";
-    if (this.#start !== "again") return true;
+    if (this.#start !== "again") return !this.#isYetToCome();
     const { do: next } = nextStep(this.#driver, Number.POSITIVE_INFINITY);
     return next !== "rest" && next !== "save" && next !== "halt";
   }
@@ -358,8 +359,7 @@ export class Consumer {
     } catch (error) {
       if (isStreamError(error, "unavailable")) throw error;
       const message = `The ${this.kind.kind} could not be loaded: ${messageOf(error)}`;
-      this.#hear({ is: "foldFailed", offset: this.spec.configuredAt, message });
-      return;
+      return this.#hear({ is: "foldFailed", offset: unloadedAt(this), message });
     }
     const { decides, offset: folded } = this.#folded;
     const known = { start: this.#start, misses: this.kind.misses === true, missedThrough: this.#missedThrough };
@@ -475,7 +475,12 @@ export class Consumer {
     const { halted, fault, head, progress } = this.#driver;
     if (halted) return false;
     if (this.#hooks.running || fault !== undefined || progress.cursor < head) return true;
-    return this.#start !== "again" || progress.catchUp !== undefined || progress.work.length > 0;
+    if (this.#start !== "again" && !this.#isYetToCome()) return true;
+    return progress.catchUp !== undefined || progress.work.length > 0;
+  }
+
+  #isYetToCome(): boolean {
+    return this.#start !== "again" && isYetToCome(this.spec, this.#driver);
   }
 
   #skipTo(offset: number): void {

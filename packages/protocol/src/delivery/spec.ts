@@ -19,6 +19,10 @@ export interface ConsumerSpec {
   /** Offset of the configuration for which the server made a secret that is still in use. */
   secretAt?: number;
   halted?: { at: number; offset: number; message: string };
+  /** The stream above whose configuration it is: `epoch` and `configuredAt` are offsets of that one. */
+  inheritedFrom?: string;
+  /** Of one that is inherited: offset of the resumption, here, that gave it another place to go on from. */
+  restartedAt?: number;
   /** Canonical types of the events that it acts on; all without it. */
   types?: ReadonlySet<string>;
 }
@@ -36,6 +40,8 @@ export interface DeliveryKind {
   readonly stateless?: boolean;
   /** It only passes on what is stored, so a pause of the stream is none of its business. */
   readonly goesOnWhilePaused?: boolean;
+  /** Its slug is that of another consumer, for which it works: it is listed under its kind and slug. */
+  readonly helps?: boolean;
   /** Types of the events that say something about one of this kind, by `slug`: never given to the one that they name. */
   readonly aboutTypes: ReadonlySet<string>;
   /** What fails at a report of a failure is not reported again: two that report to each other would never end. */
@@ -79,6 +85,14 @@ export interface Halt {
 /** In keys and rows: unique on its stream. */
 export function consumerName(kind: string, slug: string): string {
   return `${kind}/${nameOfSlug(slug)}`;
+}
+
+/** The same slug may have been configured here and above, at the same offset: so an inherited one says from where. */
+export function nameOfConsumer(kind: string, spec: ConsumerSpec): string {
+  const name = consumerName(kind, spec.slug);
+  if (spec.inheritedFrom === undefined) return name;
+  const restarted = spec.restartedAt === undefined ? "" : `@${spec.restartedAt}`;
+  return `${name}@${encodeURIComponent(spec.inheritedFrom)}${restarted}`;
 }
 
 /** In ASCII. Logs from before slugs were judged for it may have one with half a character, which nothing can encode. */

@@ -51,6 +51,32 @@ export const positionCases: readonly LogCase[] = [
     },
   },
   {
+    name: "an event's position, and where another stream stood at it",
+    async run({ directory }) {
+      const upper = await born(directory, "/up", 2);
+      const lower = await born(directory, "/up/low", 3);
+      const wideText = "x".repeat(40_000);
+      await lower.append([record(wideText), record(wideText), record(wideText)]);
+      const { position } = await upper.append(records(2, 3));
+      checkEqual(await upper.log.positionOf(3), position, "of the first event of a commit");
+      checkEqual(await upper.log.positionOf(4), position, "of the last one");
+      checkEqual(await upper.log.positionOf(5), undefined, "of none");
+      await lower.append([record("later")]);
+      checkEqual(await lower.log.headAt(position), 6, "before the position");
+      const last = await directory.lastPosition();
+      checkEqual(await lower.log.headAt(last), 7, "at the last");
+      checkEqual(await lower.log.headAt(0), 0, "before everything");
+      checkEqual(await upper.log.headAt((await upper.log.positionOf(2)) as number), 2, "at its own");
+      await lower.remove();
+      checkEqual(await lower.log.headAt(last), 0, "of a life that is over");
+      checkEqual(await lower.log.positionOf(7), undefined, "of an event that is gone");
+      const next = await lower.append([record("again")]);
+      checkEqual(await lower.log.headAt(last), 0, "before the next life");
+      checkEqual(await lower.log.headAt(next.position), 8, "in the next life");
+      checkEqual([await lower.log.positionOf(8), await lower.log.positionOf(7)], [next.position, undefined], "of it");
+    },
+  },
+  {
     name: "the last position is that of the newest commit, whatever became of it",
     async run({ directory }) {
       checkEqual(await directory.lastPosition(), 0, "of an empty store");

@@ -14,7 +14,7 @@ export interface ModulesToBundle {
 /** `fault` is for the author: the first problem, with its place. */
 export type Bundled = { script: string; map: string } | { fault: string };
 
-const namespace = "given";
+export const namespace = "given";
 /** Constants that are folded can grow without end. */
 const scriptBytesMax = 16 * 1024 * 1024;
 /** A map that is larger is left out: it would be read by the server. */
@@ -76,7 +76,7 @@ const loaders: Record<string, Loader> = {
   json: "json",
 };
 
-function loaderOf(name: string): Loader {
+export function loaderOf(name: string): Loader {
   const extension = /\.([^./]+)$/.exec(name)?.[1] ?? "";
   return loaders[extension.toLowerCase()] ?? "text";
 }
@@ -85,7 +85,7 @@ function loaderOf(name: string): Loader {
  * A source map that lies in the module is honoured. One that lies elsewhere would be read from this machine's disk:
  * a transformation of a text alone cannot do that, and leaves no such comment behind.
  */
-async function withoutForeignMap(name: string, source: string, loader: Loader): Promise<string> {
+export async function withoutForeignMap(name: string, source: string, loader: Loader): Promise<string> {
   if (loader === "text" || loader === "json" || !/[#@]\s*sourceMappingURL=(?!data:)/.test(source)) return source;
   const sourcemap = "inline";
   try {
@@ -100,12 +100,14 @@ async function withoutForeignMap(name: string, source: string, loader: Loader): 
   }
 }
 
-function withOwnNames(map: string): string {
+export function withOwnNames(map: string): string {
   const parsed = JSON.parse(map) as { sources: string[] };
   return JSON.stringify({ ...parsed, sources: parsed.sources.map(ownName) });
 }
 
-const ownName = (name: string) => (name.startsWith(`${namespace}:`) ? name.slice(namespace.length + 1) : name);
+export function ownName(name: string): string {
+  return name.startsWith(`${namespace}:`) ? name.slice(namespace.length + 1) : name;
+}
 
 function faultOf(errors: readonly Message[]): string {
   const [first] = errors;

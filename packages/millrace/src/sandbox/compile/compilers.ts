@@ -3,11 +3,11 @@
  * constants until memory is full or nest for seconds. So a process has a memory limit, a job has a time limit, and
  * whatever ends a process was the one job that it had.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type Serializable, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { SandboxError } from "@millrace/engine";
 import type { Bundled, ModulesToBundle } from "./bundle-modules.ts";
-import type { FromCompiler } from "./compiler.ts";
+import type { FromProcess } from "./serve-jobs.ts";
 
 export interface CompilersSettings {
   /** Each has one job at a time. */
@@ -21,27 +21,30 @@ export interface CompilersSettings {
   waitingMax: number;
 }
 
-export interface Compilers {
+export interface Compilers<Job = ModulesToBundle, Done = Bundled> {
   /** Or are about to. */
   readonly areRunning: boolean;
-  /** @throws SandboxError */
-  compile(job: ModulesToBundle): Promise<Bundled>;
+  /** Rejects with SandboxError, "interrupted" by the signal. */
+  compile(job: Job, signal?: AbortSignal): Promise<Done>;
   close(): void;
 }
 
-interface Waiting {
-  job: ModulesToBundle;
-  resolve(answer: Bundled): void;
+interface Waiting<Job, Done> {
+  job: Job;
+  resolve(answer: Done): void;
   reject(error: SandboxError): void;
 }
 
-interface Compiling {
+interface Compiling<Job, Done> {
   child: ChildProcess;
   ready: boolean;
-  current?: Waiting | undefined;
+  current?: Waiting<Job, Done> | undefined;
   timer?: NodeJS.Timeout | undefined;
   timedOut: boolean;
 }
+
+/** For a process to be ready: on a busy machine that is no job's fault. */
+const startMs = 10_000;
 
 const defaults: CompilersSettings = {
   processesMax: 2,
@@ -51,10 +54,14 @@ const defaults: CompilersSettings = {
   waitingMax: 1_000,
 };
 
-export function createCompilers(settings: Partial<CompilersSettings> = {}): Compilers {
+/** @param program what the processes run: it serves jobs (serve-jobs.ts) */
+export function createCompilers<Job = ModulesToBundle, Done = Bundled>(
+  settings: Partial<CompilersSettings> = {},
+  program: URL = ownProgram,
+): Compilers<Job, Done> {
   const { processesMax, timeoutMs, memoryMb, idleMs, waitingMax } = { ...defaults, ...settings };
-  const waiting: Waiting[] = [];
-  const compiling = new Set<Compiling>();
+  const waiting: Waiting<Job, Done>[] = [];
+  const compiling = new Set<Compiling<Job, Done>>();
 
   function next(): void {
     for (const one of compiling) if (one.ready && one.current === undefined && waiting.length > 0) give(one);
@@ -62,21 +69,21 @@ export function createCompilers(settings: Partial<CompilersSettings> = {}): Comp
     if (waiting.length > starting && compiling.size < processesMax) start();
   }
 
-  function give(one: Compiling): void {
-    one.current = waiting.shift() as Waiting;
+  function give(one: Compiling<Job, Done>): void {
+    one.current = waiting.shift() as Waiting<Job, Done>;
     hold(one.child, true);
     wait(one, timeoutMs, () => {
       one.timedOut = true;
       end(one.child);
     });
-    one.child.send(one.current.job, () => {});
+    one.child.send(one.current.job as Serializable, () => {});
   }
 
   function start(): void {
-    const one: Compiling = { child: startChild(memoryMb), ready: false, timedOut: false };
+    const one: Compiling<Job, Done> = { child: startChild(program, memoryMb), ready: false, timedOut: false };
     compiling.add(one);
-    wait(one, timeoutMs, () => end(one.child));
-    one.child.on("message", (message: FromCompiler) => {
+    wait(one, startMs, () => end(one.child));
+    one.child.on("message", (message: FromProcess<Done>) => {
       if (message === "ready") one.ready = true;
       else one.current?.resolve(message.done);
       rest(one);
@@ -95,7 +102,7 @@ export function createCompilers(settings: Partial<CompilersSettings> = {}): Comp
     one.child.on("exit", (code, signal) => ended(signal ?? `exit code ${code}`));
   }
 
-  function rest(one: Compiling): void {
+  function rest(one: Compiling<Job, Done>): void {
     one.current = undefined;
     hold(one.child, waiting.length > 0);
     wait(one, idleMs, () => end(one.child));
@@ -104,7 +111,7 @@ export function createCompilers(settings: Partial<CompilersSettings> = {}): Comp
   }
 
   /** What ended with its job was ended by it; what never began says that nothing can be compiled. */
-  function tellEnd({ current, timedOut, ready }: Compiling, how: string): void {
+  function tellEnd({ current, timedOut, ready }: Compiling<Job, Done>, how: string): void {
     if (current !== undefined) {
       const message = timedOut
         ? `It took longer than ${timeoutMs / 1_000} s to compile.`
@@ -116,16 +123,38 @@ export function createCompilers(settings: Partial<CompilersSettings> = {}): Comp
     }
   }
 
+  /** A process that has begun knows no other way to stop. */
+  function drop(job: Waiting<Job, Done>): void {
+    const at = waiting.indexOf(job);
+    if (at >= 0) waiting.splice(at, 1);
+    for (const one of compiling) if (one.current === job) end(one.child);
+    job.reject(new SandboxError("interrupted", "It was interrupted."));
+  }
+
   return {
     get areRunning() {
       return compiling.size > 0;
     },
-    compile(job) {
+    compile(job, signal) {
+      if (signal?.aborted) return Promise.reject(new SandboxError("interrupted", "It was interrupted."));
       if (waiting.length >= waitingMax) {
         return Promise.reject(new SandboxError("unavailable", `${waitingMax} processors wait to be compiled.`));
       }
       return new Promise((resolve, reject) => {
-        waiting.push({ job, resolve, reject });
+        const mine: Waiting<Job, Done> = {
+          job,
+          resolve(answer) {
+            signal?.removeEventListener("abort", leave);
+            resolve(answer);
+          },
+          reject(error) {
+            signal?.removeEventListener("abort", leave);
+            reject(error);
+          },
+        };
+        const leave = () => drop(mine);
+        signal?.addEventListener("abort", leave, { once: true });
+        waiting.push(mine);
         next();
       });
     },
@@ -141,17 +170,17 @@ export function createCompilers(settings: Partial<CompilersSettings> = {}): Comp
   };
 }
 
-function wait(one: Compiling, milliseconds: number, then: () => void): void {
+function wait(one: { timer?: NodeJS.Timeout | undefined }, milliseconds: number, then: () => void): void {
   clearTimeout(one.timer);
   one.timer = setTimeout(then, milliseconds);
 }
 
-const program = fileURLToPath(new URL("./compiler.js", import.meta.url));
+const ownProgram = new URL("./compiler.js", import.meta.url);
 /** The limit is inherited by esbuild. Where the shell cannot set it, it goes without. */
 const limited = 'ulimit -c 0; ulimit -d "$0" 2>/dev/null; exec "$@"';
 
-function startChild(memoryMb: number): ChildProcess {
-  const command = [process.execPath, `--max-old-space-size=${memoryMb / 4}`, program];
+function startChild(program: URL, memoryMb: number): ChildProcess {
+  const command = [process.execPath, `--max-old-space-size=${memoryMb / 4}`, fileURLToPath(program)];
   const [executable, ...rest] = isPosix ? ["/bin/sh", "-c", limited, String(memoryMb * 1024), ...command] : command;
   const { ESBUILD_BINARY_PATH: binary } = process.env;
   return spawn(executable as string, rest, {

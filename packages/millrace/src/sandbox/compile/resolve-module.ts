@@ -20,7 +20,7 @@ export function resolveModule(
   }
   if (isRelative) return { fault: `"${wanted}" is none of the modules (${shown([...names.values()])}).` };
   return {
-    fault: `"${wanted}" is none of the modules, and packages are not installed here: millrace deploy bundles packages.`,
+    fault: `"${wanted}" is none of the modules, and packages are not installed for these: millrace deploy bundles packages, and so does the server for dynamic-worker/source-configured.`,
   };
 }
 

@@ -1,0 +1,100 @@
+import type { StreamEvent } from "@millrace/protocol";
+import { describe, expect, test } from "vitest";
+import { argumentsOf, codeErrorOf, heardOf, resultOf } from "./heard.ts";
+
+describe("what is no message is nothing", () => {
+  test.each([
+    "",
+    "no JSON",
+    "null",
+    "[]",
+    '"pong"',
+    "{}",
+    '{"is":"pong"}',
+    '{"is":"pong","id":-1}',
+    '{"is":"result","id":1.5}\n{}',
+    '{"is":"asked","id":1,"ask":2,"question":"constructor"}\n[]',
+    '\n{"is":"pong","id":1}',
+    '{"is":"__proto__"}',
+  ])("%s", (text) => expect(heardOf(text)).toBeUndefined());
+});
+
+describe("what a processor says of itself", () => {
+  const loaded = (description: unknown) => heardOf(JSON.stringify({ is: "loaded", description }))?.message;
+
+  test.each([
+    [undefined],
+    ["text"],
+    [{}],
+    [{ initialState: {}, types: "all" }],
+    [{ initialState: {}, types: [1] }],
+    [{ initialState: {}, types: Array.from({ length: 1_001 }, () => "x") }],
+  ])("%j fails the load", (description) => expect(loaded(description)).toMatchObject({ is: "load-failed" }));
+
+  test("what is more than that is left out", () => {
+    const description = { initialState: [1], hasAfterAppend: "yes", hasAfterCatchUp: true, types: ["a"], more: 1 };
+    expect(loaded(description)).toEqual({
+      is: "loaded",
+      description: { initialState: [1], hasAfterAppend: false, hasAfterCatchUp: true, types: ["a"] },
+    });
+  });
+});
+
+describe("results, as answers to what was delivered", () => {
+  const delivery = { events: [{ offset: 4 }, { offset: 6 }] as StreamEvent[] };
+  const result = (said: unknown, to: Parameters<typeof resultOf>[1]) => resultOf(JSON.stringify(said), to);
+
+  test.each(["", "no JSON", "null", "42", "[]", "{}", '{"is":"loaded"}'])("%s is a failure", (said) => {
+    expect(resultOf(said, delivery)).toMatchObject({ is: "hook-failed", passedOver: [] });
+  });
+
+  test("offsets are those of the delivery", () => {
+    const passedOver = [
+      { offset: 6, fault: "x" },
+      { offset: 5, fault: "x" },
+      { offset: 4 },
+      null,
+      { offset: 6, fault: "y" },
+    ];
+    expect(result({ is: "done", passedOver }, delivery)).toEqual({
+      is: "done",
+      passedOver: [{ offset: 6, fault: "y" }],
+    });
+    expect(result({ is: "done", passedOver: "all" }, delivery)).toEqual({ is: "done", passedOver: [] });
+    expect(result({ is: "fold-failed", offset: 99, error: {} }, delivery)).toMatchObject({ offset: 6 });
+    expect(result({ is: "fold-failed", offset: 4, error: {} }, delivery)).toMatchObject({ offset: 4 });
+  });
+
+  test("a state is JSON, of some size, and there when it was asked for", () => {
+    const asked = { ...delivery, wantState: true };
+    expect(result({ is: "done", state: "{}", passedOver: [] }, asked)).toMatchObject({ state: "{}" });
+    expect(result({ is: "done", state: "{}", passedOver: [] }, delivery)).toEqual({ is: "done", passedOver: [] });
+    for (const state of [undefined, {}, "}{", `"${"x".repeat(9 << 20)}"`]) {
+      expect(result({ is: "done", state }, asked)).toMatchObject({ is: "hook-failed" });
+    }
+  });
+});
+
+test("arguments are a list, or none", () => {
+  for (const body of ["", "{}", "no JSON", '"append"', "7"]) expect(argumentsOf(body)).toEqual([]);
+  expect(argumentsOf('["w", null]')).toEqual(["w", null]);
+});
+
+test("errors are texts of some length", () => {
+  const long = "x".repeat(100_000);
+  const { name, message, stack, code, data } = codeErrorOf({
+    name: long,
+    message: long,
+    stack: long,
+    code: long,
+    data: { long },
+  });
+  expect([name, message, stack, code].map((text) => text?.length)).toEqual([200, 16_384, 32_768, 200]);
+  expect(data).toBeUndefined();
+  expect(codeErrorOf({ name: 1, message: {}, code: "not_found", data: { at: 1 } })).toEqual({
+    name: "Error",
+    message: "It failed without saying how.",
+    code: "not_found",
+    data: { at: 1 },
+  });
+});

@@ -1,0 +1,99 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { type Activity, type Death, suspectsAmong } from "./activity.ts";
+import { createSuspects, type Suspects } from "./suspects.ts";
+
+const activity = (suspect: string, part: Partial<Activity> = {}): Activity => ({
+  suspect,
+  deed: { what: "call", through: 7 },
+  sentAt: 0,
+  questions: 0,
+  cpuMs: 450,
+  ...part,
+});
+
+const end = (death: Death, suspects: Activity[], others: Activity[] = []) => ({ death, suspects, others, said: "" });
+
+let suspects: Suspects;
+beforeEach(() => {
+  suspects = createSuspects();
+});
+
+describe("who is looked at first", () => {
+  const pings = { unansweredAt: 100, answeredAt: 50 };
+
+  test("what was sent behind an unanswered ping never ran, and whoever waits does not run", () => {
+    const late = activity("late", { sentAt: 200 });
+    const waiting = activity("waiting", { sentAt: 60, questions: 1 });
+    const running = activity("running", { sentAt: 70 });
+    expect(suspectsAmong([late, waiting, running], pings)).toEqual([running]);
+    expect(suspectsAmong([late, waiting], pings)).toEqual([waiting]);
+  });
+
+  test("the first that was sent behind the last answer is the likeliest", () => {
+    const old = activity("old", { sentAt: 10 });
+    const first = activity("first", { sentAt: 60 });
+    const second = activity("second", { sentAt: 80 });
+    expect(suspectsAmong([old, second, first], pings)).toEqual([first, second, old]);
+  });
+});
+
+test("one that was alone is convicted of computing, and the message says at what", () => {
+  suspects.add(end("cpu", [activity("a")]));
+  expect(suspects.convictionOf("a")).toMatch(/^While it acted on event 7, it computed for too long/);
+});
+
+test("one of several is a suspect until it has done the same alone", () => {
+  suspects.add(end("cpu", [activity("a"), activity("b")]));
+  expect([suspects.isSuspect("a"), suspects.rankOf("a"), suspects.rankOf("b")]).toEqual([true, 0, 1]);
+  suspects.did("a", { what: "fold", through: 9 });
+  suspects.did("a", { what: "call", through: 6 });
+  expect(suspects.isSuspect("a")).toBe(true);
+  suspects.did("a", { what: "call", through: 7 });
+  expect(suspects.isSuspect("a")).toBe(false);
+  expect(suspects.isSuspect("b")).toBe(true);
+});
+
+test("what waited is a suspect when it happens again, and those of another project never are", () => {
+  suspects.add(end("crash", [activity("a")], [activity("waiting")]));
+  expect(suspects.isSuspect("waiting")).toBe(false);
+  createSuspects().add(end("crash", [activity("a")], [activity("waiting")]));
+  expect(suspects.isSuspect("waiting")).toBe(false);
+  suspects.add(end("crash", [activity("a")], [activity("waiting")]));
+  expect(suspects.isSuspect("waiting")).toBe(true);
+});
+
+test("a process that ends by itself may be somebody else's doing: three times are needed", () => {
+  suspects.add(end("crash", [activity("a"), activity("b")]));
+  const deed = { what: "call", through: 7 } as const;
+  suspects.endedAlone("a", "crash", deed);
+  suspects.endedAlone("a", "crash", deed);
+  expect(suspects.convictionOf("a")).toBeUndefined();
+  suspects.endedAlone("a", "crash", deed);
+  expect(suspects.convictionOf("a")).toMatch(/event 7, it ended the process/);
+  suspects.endedAlone("b", "memory", deed);
+  expect(suspects.convictionOf("b")).toMatch(/took more memory/);
+});
+
+test("once one is convicted, the others of the same end are let go, and those of another are not", () => {
+  suspects.add(end("cpu", [activity("early"), activity("two")]));
+  suspects.add(end("cpu", [activity("a"), activity("b"), activity("c")]));
+  suspects.endedAlone("b", "cpu", { what: "call", through: 7 });
+  expect(["a", "b", "c", "early", "two"].map((who) => suspects.isSuspect(who))).toEqual([
+    false,
+    false,
+    false,
+    true,
+    true,
+  ]);
+});
+
+test("who was stopped by us suspects nobody", () => {
+  suspects.add(end("stopped", [activity("a")], [activity("b")]));
+  expect([suspects.isSuspect("a"), suspects.convictionOf("a")]).toEqual([false, undefined]);
+});
+
+test("whoever is to run again after a conviction does so as a suspect", () => {
+  suspects.add(end("cpu", [activity("a")]));
+  suspects.tryAgain("a");
+  expect([suspects.isSuspect("a"), suspects.convictionOf("a")]).toEqual([true, undefined]);
+});

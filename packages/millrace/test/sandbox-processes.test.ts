@@ -1,0 +1,177 @@
+/** Sandbox processes from outside: recycled, killed at bad moments, shut in, and gone with their sandbox. */
+import { spawnSync } from "node:child_process";
+import { readFileSync, readlinkSync, statSync } from "node:fs";
+import { createServer } from "node:net";
+import { isSandboxError, type SandboxCalls, type SandboxCode, type SandboxDelivery } from "@millrace/engine";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { dataBytesMax, findIsolation } from "../dist/sandbox/isolation.js";
+import { innermostOf } from "../dist/sandbox/process-figures.js";
+import { workerdBinary } from "../dist/sandbox/workerd-binary.js";
+import { createWorkerdSandbox, type WorkerdSandboxOptions } from "../dist/sandbox/workerd-sandbox.js";
+
+const quiet: SandboxCalls = {
+  append: () => Promise.reject(new Error("not here")),
+  signal: new AbortController().signal,
+  abort: () => {},
+  logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+  waitUntil: () => undefined,
+  refused: () => {},
+};
+
+function startSandbox(options: Partial<WorkerdSandboxOptions> = {}) {
+  const sandbox = createWorkerdSandbox({
+    compile: async ({ modules, main }) => ({ script: modules[main] as string, locate: (error) => error }),
+    async listen(_, socketPath) {
+      const server = createServer((socket) => socket.destroy());
+      await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+      return { close: () => new Promise<void>((resolve) => server.close(() => resolve())) };
+    },
+    onFault: () => {},
+    ...options,
+  });
+  onTestFinished(() => sandbox.close());
+  const load = (number: number, body = "") =>
+    sandbox.load(codeOf(number, body), { path: `/${number}`, slug: "code", epoch: 2, configuredAt: 2 });
+  return { sandbox, load };
+}
+
+const codeOf = (number: number, body: string): SandboxCode => ({
+  project: "demo",
+  main: "processor.js",
+  modules: {
+    "processor.js": `export default { initialState: { number: ${number}, counted: 0 },
+      reduce: ({ state }) => ({ ...state, counted: state.counted + 1 }),
+      async afterAppend({ event }) { ${body} } };`,
+  },
+  env: {},
+});
+
+const event = { streamPath: "/x", offset: 1, type: "x", payload: {}, createdAt: "2026-11-21T00:00:00.000Z" };
+const delivery: SandboxDelivery = {
+  state: "one",
+  base: 0,
+  given: '{"number":0,"counted":0}',
+  events: [event as never],
+  call: { hook: "afterAppend", attempt: 1 },
+  wantState: true,
+};
+const counted = { is: "done", state: '{"number":0,"counted":1}', passedOver: [] };
+const isAlive = (pid: number) => spawnSync("kill", ["-0", String(pid)]).status === 0;
+
+test("a process takes so many isolates, however many come at once", async () => {
+  const { sandbox, load } = startSandbox({ isolatesMax: 3 });
+  const loaded = await Promise.all(Array.from({ length: 8 }, (_, number) => load(number)));
+  const results = await Promise.all(loaded.map((processor) => processor.deliver(delivery, quiet)));
+  expect(results).toEqual(loaded.map(() => counted));
+  expect(sandbox.pids.length).toBeLessThanOrEqual(3);
+});
+
+test("a process that loaded so much is replaced by another, and ends when nothing runs in it", async () => {
+  const { sandbox, load } = startSandbox({ loadsMax: 2, sweepMs: 50 });
+  await load(1);
+  const [first] = sandbox.pids;
+  await load(2);
+  const third = await load(3);
+  await vi.waitFor(() => expect(isAlive(first as number)).toBe(false), 10_000);
+  expect(await third.deliver(delivery, quiet)).toEqual(counted);
+});
+
+test("what runs when its process is killed is interrupted, and the next delivery finds another process", async () => {
+  const { sandbox, load } = startSandbox();
+  const waiting = await load(1, "if (event.payload.wait) await new Promise((resolve) => setTimeout(resolve, 60_000));");
+  const wait = { ...delivery, events: [{ ...event, payload: { wait: true } } as never] };
+  const running = waiting.deliver(wait, quiet).catch((error) => error);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  process.kill(sandbox.pids[0] as number, "SIGKILL");
+
+  const error = await running;
+  expect(isSandboxError(error) && error.reason).toBe("interrupted");
+  expect(await waiting.deliver(delivery, quiet)).toEqual(counted);
+});
+
+test("a process that is killed while much is loaded costs a load at most one more try", async () => {
+  const { sandbox, load } = startSandbox();
+  await load(0);
+  const loading = Array.from({ length: 10 }, (_, number) => load(number + 1));
+  process.kill(sandbox.pids[0] as number, "SIGKILL");
+  const loaded = await Promise.all(loading);
+  expect(await loaded[9]?.deliver(delivery, quiet)).toEqual(counted);
+});
+
+test("a hook that outlasts its grace is left behind, and holds nothing up", async () => {
+  const { load } = startSandbox();
+  const processor = await load(1, "await new Promise((resolve) => setTimeout(resolve, 60_000));");
+  const abort = new AbortController();
+  const running = processor.deliver(delivery, { ...quiet, signal: abort.signal });
+  abort.abort(new Error("The stream was paused."));
+  expect(await running).toMatchObject({ is: "hook-failed", error: { message: "The stream was paused." } });
+});
+
+test("a large state and large events go there and back", async () => {
+  const { load } = startSandbox();
+  const processor = await load(1);
+  const state = JSON.stringify({ text: '\u00e9"'.repeat(2_000_000), counted: 0 });
+  const large = { ...event, payload: { text: "x".repeat(5 << 20) } } as never;
+  const result = await processor.deliver({ ...delivery, given: state, events: [large] }, quiet);
+  expect(result).toEqual({ ...counted, state: state.replace('"counted":0', '"counted":1') });
+});
+
+test("with the sandbox all its processes end", async () => {
+  const { sandbox, load } = startSandbox({ isolatesMax: 1 });
+  const running = await Promise.all([load(1, "await new Promise((r) => setTimeout(r, 60_000));"), load(2)]);
+  const interrupted = running[0]?.deliver(delivery, quiet).catch((error) => error);
+  const { pids } = sandbox;
+  expect(pids.length).toBeGreaterThan(0);
+  await sandbox.close();
+  expect(pids.filter(isAlive)).toEqual([]);
+  expect(isSandboxError(await interrupted)).toBe(true);
+});
+
+const hasBwrap = spawnSync("bwrap", ["--version"]).status === 0;
+if (!hasBwrap)
+  console.log("left out: the test of processes in bwrap, because bwrap (package bubblewrap) is not installed");
+
+describe("how a process is shut in", () => {
+  const isRoot = process.getuid?.() === 0;
+  const statusOf = (pid: number, field: string) =>
+    new RegExp(`^${field}:\\s+(.*)$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+
+  async function startIn(isolation: ReturnType<typeof findIsolation>): Promise<number> {
+    const { sandbox, load } = startSandbox({ isolation });
+    expect(await (await load(1)).deliver(delivery, quiet)).toEqual(counted);
+    return innermostOf(sandbox.pids[0] as number);
+  }
+
+  test.skipIf(!hasBwrap)("in bwrap it sees no files and processes but its own, and no network", async () => {
+    const pid = await startIn(findIsolation(workerdBinary()));
+    for (const kind of ["net", "mnt", "pid", "ipc", "user"]) {
+      expect(readlinkSync(`/proc/${pid}/ns/${kind}`)).not.toBe(readlinkSync(`/proc/self/ns/${kind}`));
+    }
+    expect(() => statSync(`/proc/${pid}/root/etc`)).toThrow(/ENOENT/);
+    expect(statusOf(pid, "CapEff")).toMatch(/^0+$/);
+  });
+
+  test.skipIf(!isRoot)("without bwrap it has no network, no rights, and a user that no other process has", async () => {
+    const isolation = findIsolation(workerdBinary(), { bwrap: false });
+    const first = await startIn(isolation);
+    expect(readlinkSync(`/proc/${first}/ns/net`)).not.toBe(readlinkSync("/proc/self/ns/net"));
+    expect(statusOf(first, "CapEff")).toMatch(/^0+$/);
+    expect(statusOf(first, "NoNewPrivs")).toBe("1");
+    const users = [isolation.userOf?.(1), isolation.userOf?.(2)];
+    expect(statusOf(first, "Uid")?.split("\t")[0]).toBe(String(users[0]));
+    expect(new Set([...users, 0]).size).toBe(3);
+  });
+
+  test("its memory is limited, where prlimit is", async () => {
+    const isolation = findIsolation(workerdBinary());
+    const pid = await startIn(isolation);
+    const limited = new RegExp(`^Max data size\\s+${dataBytesMax}\\s`, "m");
+    expect(limited.test(readFileSync(`/proc/${pid}/limits`, "utf8"))).toBe(isolation.description.includes("memory"));
+  });
+
+  test("what is missing is said, and how to have it", () => {
+    const { description, missing } = findIsolation("/nowhere/workerd", { bwrap: false });
+    expect(description).not.toMatch(/bwrap|a user of its own/);
+    expect(missing.join("\n")).toMatch(/bubblewrap/);
+  });
+});
