@@ -1,9 +1,12 @@
 /**
- * A processor that an event deployed, in a server that is killed in the middle of its hooks. What it insists on: for
- * each `ping` exactly one `pong` on its stream and one `told` on another, with the state that a fresh fold gives; work
- * that was open is completed or said to be interrupted, once; and a processor that is well is never halted.
+ * A processor that an event deployed, in a sandbox whose processes are killed in the middle of its hooks, under a server
+ * that is. What it insists on: for each `ping` exactly one `pong` on its stream and one `told` on another, with the state
+ * that a fresh fold gives; work that was open is completed or said to be interrupted, once; and a processor that is well
+ * is never halted.
  */
+import { readFileSync } from "node:fs";
 import type { StreamEvent } from "@millrace/protocol";
+import { sandboxesOf } from "../../packages/millrace/test/sandbox-processes.ts";
 import { append, breakerOff, builtin, getJson, readAll } from "../processes/http.ts";
 import type { ServerProcess } from "../processes/server-process.ts";
 import { eventually, type Round, type Workload } from "./harness.ts";
@@ -12,13 +15,15 @@ import { createSender, type Sender, sendUntilDead } from "./keyed.ts";
 const project = "consumers";
 const paths = ["/work/0", "/work/1", "/work/2"];
 const toldPaths = ["/told/0", "/told/1"];
+/** A sandbox is killed at a moment up to this, once while a round acts and once while it recovers. */
+const latestSandboxKillMs = 300;
 /** Hooks take longer than appends: a backlog that never ended would be no test. */
 const pingsOfRound = 8;
 /** So often everything is awaited; in between a backlog is taken over from one crash to the next. */
 const drainedEvery = 4;
 
 export interface ConsumerWorkload extends Workload {
-  counts(): { pings: number; retried: number; completed: number; interrupted: number };
+  counts(): { pings: number; retried: number; completed: number; interrupted: number; sandboxes: number };
 }
 
 interface Lane {
@@ -29,7 +34,16 @@ interface Lane {
 
 export function createConsumerWorkload(): ConsumerWorkload {
   const lanes = paths.map(createLane);
-  const counts = { pings: 0, retried: 0, completed: 0, interrupted: 0 };
+  const counts = { pings: 0, retried: 0, completed: 0, interrupted: 0, sandboxes: 0 };
+
+  /** One of the server's sandbox processes, at some moment; the server lives on. */
+  async function killSandbox(server: ServerProcess, { random }: Pick<Round, "random">): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, random.integer(latestSandboxKillMs)));
+    const pids = sandboxesOf(server.pid);
+    if (pids.length === 0) return;
+    counts.sandboxes++;
+    process.kill(random.pick(pids), "SIGKILL");
+  }
 
   return {
     name: "consumers",
@@ -46,11 +60,13 @@ export function createConsumerWorkload(): ConsumerWorkload {
           return ping(round);
         });
       });
-      await Promise.all(acting);
+      await Promise.all([...acting, killSandbox(server, round)]);
     },
 
-    async recover(server, { number }) {
+    async recover(server, round) {
+      const { number } = round;
       for (const { sender } of lanes) await sender.resend(server);
+      await killSandbox(server, round);
       if (number % drainedEvery === 0) await drain(server, lanes);
     },
 
@@ -60,6 +76,7 @@ export function createConsumerWorkload(): ConsumerWorkload {
       for (const lane of lanes) {
         const events = await readAll(server.url, lane.path, project);
         verifyPings(lane, events, told.flat());
+        await verifyState(server, lane);
         const work = verifyWork(lane, events);
         counts.pings += lane.pings.length;
         counts.completed += work.completed;
@@ -80,7 +97,8 @@ function createLane(path: string): Lane {
 
 /** Once for each stream: the key is the same in every round. False when the server died meanwhile. */
 async function configured(server: ServerProcess, lanes: Lane[]): Promise<boolean> {
-  const worker = { type: builtin("dynamic-worker/configured"), payload: { slug: "worker", script: "worker" } };
+  const script = readFileSync(new URL("worker.js", import.meta.url), "utf8");
+  const worker = { type: builtin("dynamic-worker/configured"), payload: { slug: "worker", script } };
   const once = (key: string) => ({ "x-project-slug": project, "idempotency-key": key });
   try {
     for (const path of toldPaths) await append(server.url, path, breakerOff, once("breaker"));
@@ -131,6 +149,16 @@ function verifyPings({ path, pings }: Lane, events: StreamEvent[], told: StreamE
     }
     const { pings } = (pongs[0] as StreamEvent).payload as { pings: number };
     if (pings !== index + 1) throw new Error(`${path}@${offset}: its state counted ${pings} pings of ${index + 1}`);
+  }
+}
+
+/** At the end, and half-way: what is made again from a snapshot is what the events say. */
+async function verifyState(server: ServerProcess, { path, pings }: Lane): Promise<void> {
+  for (const count of [pings.length, Math.ceil(pings.length / 2)]) {
+    const at = pings[count - 1]?.offset as number;
+    const { state } = await getJson(server.url, `/api/state${path}?processor=worker&at=${at}`, project);
+    if (state.pings !== count)
+      throw new Error(`${path}@${at}: its state is ${JSON.stringify(state)} after ${count} pings`);
   }
 }
 

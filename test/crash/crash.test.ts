@@ -3,7 +3,6 @@
  * cursors, schedules, hooks, expressions and deliveries, and of the runtime of a processor, round after round.
  */
 import { expect, test } from "vitest";
-import { withProcessors } from "../processes/server-process.ts";
 import { busyPaths, createAppendWorkload } from "./append-workload.ts";
 import { createConsumerWorkload } from "./consumer-workload.ts";
 import { createCursorWorkload } from "./cursor-workload.ts";
@@ -44,16 +43,19 @@ test(
     const schedules = createScheduleWorkload();
     const consumers = createConsumerWorkload();
     const readers = createReadWorkload(scheduleProject, schedulePaths);
-    await crash({ workloads: [schedules, consumers, readers], rounds: effectRounds, seed, file: withProcessors });
+    const workloads = [schedules, consumers, readers];
+    const { orphans } = await crash({ workloads, rounds: effectRounds, seed, mayBeSaid: /A sandbox process of/ });
     const { ticks, finished, late } = schedules.counts();
     expect(ticks).toBeGreaterThan(effectRounds * 2);
     expect(finished).toBeGreaterThan(effectRounds / 2);
     expect(late).toBeGreaterThan(effectRounds / 4);
-    const { pings, retried, completed, interrupted } = consumers.counts();
+    const { pings, retried, completed, interrupted, sandboxes } = consumers.counts();
     expect(pings).toBeGreaterThan(effectRounds * 2);
     expect(retried).toBeGreaterThan(0);
     expect(completed).toBeGreaterThan(effectRounds / 4);
     expect(interrupted).toBeGreaterThan(effectRounds / 4);
+    expect(sandboxes).toBeGreaterThan(effectRounds);
+    expect(orphans).toBeGreaterThan(effectRounds / 2);
   },
   effectRounds * 15_000 + 60_000,
 );

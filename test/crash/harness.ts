@@ -7,6 +7,7 @@
  */
 import { createSeededRandom, type SeededRandom } from "@millrace/testing";
 import { evaluatorsOf, isAlive } from "../../packages/millrace/test/evaluators.ts";
+import { sandboxesOf } from "../../packages/millrace/test/sandbox-processes.ts";
 import { type Exit, type ServerProcess, startServer, temporaryDirectory } from "../processes/server-process.ts";
 
 export interface Workload {
@@ -40,22 +41,24 @@ export interface CrashOptions {
   args?: string[];
   /** It comes back where it was: for clients that outlive it. */
   samePort?: boolean;
-  /** The program that is the server; the command line unless another is named. */
-  file?: string;
+  /** What a server may say though all is well with it, as where a workload kills something else. */
+  mayBeSaid?: RegExp;
 }
 
 const latestKillMs = 400;
 /** One round in so many is killed without waiting for anything: while the first appends arrive. */
 const earlyKillIn = 5;
 const underwayMs = 10_000;
+const stopMs = 60_000;
 
 export interface Crashed {
-  /** Processes that evaluated expressions for the killed servers. */
+  /** Processes of the killed servers: evaluators of expressions, and sandboxes. */
   orphans: number;
 }
 
 export async function crash(options: CrashOptions): Promise<Crashed> {
-  const { workloads, rounds, seed, args = [], file, samePort = false } = options;
+  const { workloads, rounds, seed, args = [], mayBeSaid, samePort = false } = options;
+  const expectSilence = (exit: Exit) => expectNothingSaid(exit, mayBeSaid);
   const { directory: data, remove } = temporaryDirectory();
   const start = () => {
     const port = samePort ? server?.port : undefined;
@@ -63,7 +66,6 @@ export async function crash(options: CrashOptions): Promise<Crashed> {
       data,
       args,
       ...(port === undefined ? {} : { port }),
-      ...(file === undefined ? {} : { file }),
     });
   };
   const random = createSeededRandom(seed);
@@ -73,15 +75,17 @@ export async function crash(options: CrashOptions): Promise<Crashed> {
     for (let number = 1; number <= rounds; number++) {
       server = await start();
       if (number === 1) for (const workload of workloads) await workload.prepare?.(server);
-      orphans += await actUntilKilled(server, workloads, { number, random });
+      const killed = await actUntilKilled(server, workloads, { number, random });
+      orphans += killed.orphans;
+      expectSilence(killed.exit);
       server = await start();
       for (const workload of workloads) await workload.recover(server, { number, random, underway() {} });
       // Every other round ends as hard as it began, in the middle of whatever recovery set in motion.
-      expectSilence(number % 2 === 0 ? await server.kill() : await server.stop("SIGTERM"));
+      expectSilence(number % 2 === 0 ? await server.kill() : await stopped(server));
     }
     server = await start();
     for (const workload of workloads) await workload.verify(server);
-    expectSilence(await server.stop("SIGTERM"));
+    expectSilence(await stopped(server));
     return { orphans };
   } catch (error) {
     await server?.kill().catch(() => {});
@@ -96,7 +100,7 @@ async function actUntilKilled(
   server: ServerProcess,
   workloads: Workload[],
   { number, random }: Omit<Round, "underway">,
-): Promise<number> {
+): Promise<{ orphans: number; exit: Exit }> {
   const dead = new AbortController();
   const delayMs = random.integer(latestKillMs);
   const isEarly = random.integer(earlyKillIn) === 0;
@@ -114,20 +118,30 @@ async function actUntilKilled(
   });
   if (!isEarly) await Promise.race([started, after(underwayMs)]);
   await after(delayMs);
-  const evaluators = evaluatorsOf(server.pid);
+  const children = [...evaluatorsOf(server.pid), ...sandboxesOf(server.pid)];
   const exit = await server.kill();
   dead.abort();
   await Promise.all(acting);
-  expectSilence(exit);
-  await eventually("the evaluators of a killed server", async () => {
-    const left = evaluators.filter(isAlive);
+  await eventually("the processes of a killed server", async () => {
+    const left = children.filter(isAlive);
     return left.length === 0 ? undefined : `${left} still run`;
   });
-  return evaluators.length;
+  return { orphans: children.length, exit };
+}
+
+/** In good order, and before long: what a crash left behind is no reason to stay. */
+async function stopped(server: ServerProcess): Promise<Exit> {
+  const exit = await Promise.race([server.stop("SIGTERM"), after(stopMs)]);
+  if (exit === undefined) throw new Error(`a server did not end within ${stopMs} ms: ${server.output().stderr}`);
+  return exit;
 }
 
 /** A server that was killed before is in order for the next one, which has nothing to report. */
-function expectSilence({ code, signal, stderr }: Exit): void {
+function expectNothingSaid({ code, signal, stderr: said }: Exit, mayBeSaid: RegExp = /(?!)/): void {
+  const stderr = said
+    .split("\n")
+    .filter((line) => !mayBeSaid.test(line))
+    .join("\n");
   if (stderr !== "" || (code !== 0 && signal !== "SIGKILL")) {
     throw new Error(`a server ended with code ${code}, signal ${signal}, and said: ${stderr.slice(-2_000)}`);
   }

@@ -35,8 +35,6 @@ export interface StartOptions {
 }
 
 const main = fileURLToPath(new URL("../../packages/millrace/dist/cli/main.js", import.meta.url));
-/** A server with a processor, for tests that crash it: `worker` in that file. */
-export const withProcessors = fileURLToPath(new URL("server-with-processors.mjs", import.meta.url));
 const startMs = 20_000;
 
 /** Whatever happens to the tests, no process is left behind. */

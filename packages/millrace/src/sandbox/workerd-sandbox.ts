@@ -67,6 +67,8 @@ const isolatesMaxDefault = 150;
 const loadsMaxDefault = 2_000;
 const reloadsMax = 5;
 const sweepMsDefault = 10_000;
+/** A process that did not start within this time is not started again. */
+const bootAgainMs = 2_000;
 
 interface ProjectHouse {
   processes: ProjectProcesses;
@@ -105,20 +107,22 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     expectOpen();
     const binary = workerdBinary();
     directory ??= makeDirectory();
-    const needs = {
+    const within = directory;
+    const modules = await workerModules();
+    const needs = () => ({
       binary,
       isolation,
-      directory: join(directory, String(++started)),
+      directory: join(within, String(++started)),
       number: started,
-      modules: await workerModules(),
+      modules,
       listen: (socketPath: string) =>
         options.listen(project, socketPath, {
           callOf: (isolate, delivery) => attribution.callOf(isolate, delivery),
           fixedHeader: (isolate) => fixedHeaders.get(isolate),
         }),
-    };
+    });
     try {
-      return await WorkerdProcess.start(needs);
+      return await startedOrAgain(() => WorkerdProcess.start(needs()));
     } catch (error) {
       options.onFault(error as Error);
       throw new SandboxError("unavailable", (error as Error).message);
@@ -261,6 +265,17 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Somebody else may have ended it while it booted. What is wrong with it is wrong again, and takes its time. */
+async function startedOrAgain(start: () => Promise<WorkerdProcess>): Promise<WorkerdProcess> {
+  const began = performance.now();
+  try {
+    return await start();
+  } catch (error) {
+    if (performance.now() - began > bootAgainMs) throw error;
+    return start();
+  }
 }
 
 /** Another user goes through it to a directory of its own, and sees nothing else. */
