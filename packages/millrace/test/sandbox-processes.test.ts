@@ -66,6 +66,12 @@ test("a process takes so many isolates, however many come at once", async () => 
   expect(sandbox.pids.length).toBeLessThanOrEqual(3);
 });
 
+test("what waits to be loaded has no process started for it", async () => {
+  const { sandbox, load } = startSandbox({ isolatesMax: 75 });
+  await Promise.all(Array.from({ length: 150 }, (_, number) => load(number)));
+  expect(sandbox.pids.length).toBe(1);
+});
+
 test("a process that loaded so much is replaced by another, and ends when nothing runs in it", async () => {
   const { sandbox, load } = startSandbox({ loadsMax: 2, sweepMs: 50 });
   await load(1);

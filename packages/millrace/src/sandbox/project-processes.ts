@@ -40,6 +40,11 @@ interface Opened {
 const idleMs = 60_000;
 /** What was used this moment is about to be used: it makes no room for others. */
 const hotMs = 100;
+/**
+ * A process has one thread, so more at once are no faster. But each that loads has a place that nobody else can be given,
+ * and many would have processes started for them that are idle a moment later.
+ */
+const loadingMax = 8;
 
 export class ProjectProcesses {
   readonly #needs: ProjectNeeds;
@@ -48,6 +53,9 @@ export class ProjectProcesses {
   #processes: Process[] = [];
   #starting: Promise<Process> | undefined;
   #stopped = false;
+  #loading = 0;
+  /** Those that wait to be loaded. */
+  readonly #turns: (() => void)[] = [];
   #usedAt: number = performance.now();
 
   constructor(needs: ProjectNeeds) {
@@ -109,6 +117,18 @@ export class ProjectProcesses {
   }
 
   async #open(identity: string, load: LoadMessage, tenant: Tenant): Promise<LoadedIsolate> {
+    if (this.#loading < loadingMax) this.#loading++;
+    else await new Promise<void>((resolve) => this.#turns.push(resolve));
+    try {
+      return await this.#load(identity, load, tenant);
+    } finally {
+      const next = this.#turns.shift();
+      if (next === undefined) this.#loading--;
+      else next();
+    }
+  }
+
+  async #load(identity: string, load: LoadMessage, tenant: Tenant): Promise<LoadedIsolate> {
     const place = await this.#place();
     const release = once(() => place.isolates--);
     try {
