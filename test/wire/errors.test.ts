@@ -181,7 +181,7 @@ const table: Record<Exclude<Answered, "request_timeout" | "headers_too_large">, 
     {
       target: "/api/state/two?processor=x",
       detail:
-        'This stream has no processor "x"; it has lifecycle, pause, schedules, subscriptions, processors, transformers, webhook-responses, circuit-breaker.',
+        'This stream has no processor "x"; it has lifecycle, pause, schedules, subscriptions, processors, sources, environment, transformers, webhook-responses, circuit-breaker.',
     },
   ],
   cursor_conflict: [
