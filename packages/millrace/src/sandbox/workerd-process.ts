@@ -1,9 +1,10 @@
 /** One sandbox process from its start to its end: booted, watched while code runs in it, killed when it hangs. */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Activity, type Death, type ProcessEnd, suspectsAmong } from "./activity.ts";
+import { spawnWithServer } from "./end-with-server.ts";
 import { dataBytesMax, type Isolation } from "./isolation.ts";
 import { type Line, openLine } from "./line.ts";
 import { processFiles } from "./process-config.ts";
@@ -71,8 +72,8 @@ export class WorkerdProcess {
     this.#needs = needs;
     const { directory, binary, number } = needs;
     const serve = [binary, "serve", "--experimental", "--control-fd=3", join(directory, "config.capnp")];
-    const [command = "", ...args] = needs.isolation.wrap(serve, { directory, number });
-    this.#child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe", "pipe"], env: {}, cwd: directory });
+    const command = needs.isolation.wrap(serve, { directory, number });
+    this.#child = spawnWithServer(command, { env: {}, cwd: directory });
     this.#child.stderr?.on("data", (data) => {
       this.#said = (this.#said + String(data)).slice(-4_000);
     });
