@@ -1,7 +1,9 @@
 /** Sandbox processes from outside: recycled, killed at bad moments, shut in, and gone with their sandbox. */
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { readFileSync, readlinkSync, statSync } from "node:fs";
 import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { isSandboxError, type SandboxCalls, type SandboxCode, type SandboxDelivery } from "@millrace/engine";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { dataBytesMax, findIsolation } from "../dist/sandbox/isolation.js";
@@ -180,4 +182,10 @@ describe("how a process is shut in", () => {
     expect(description).not.toMatch(/bwrap|a user of its own/);
     expect(missing.join("\n")).toMatch(/bubblewrap/);
   });
+});
+
+test("a closed server leaves no timer behind that would hold up its end", async () => {
+  const program = fileURLToPath(new URL("close-and-look.mjs", import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [program], { timeout: 60_000 });
+  expect(stdout).toBe("timers: 0\n");
 });

@@ -168,7 +168,10 @@ export class WorkerdProcess {
 
   /** At its end the connection goes with it. When it does not end by itself, it is of no use. */
   async #lost(): Promise<void> {
-    await Promise.race([this.ended, sleep(1_000)]);
+    const late = new AbortController();
+    await Promise.race([this.ended, sleep(1_000, late.signal)]);
+    // A timer that is left would hold up the end of the server.
+    late.abort();
     if (!this.#hasEnded) this.#kill("crash", this.#suspects(Number.POSITIVE_INFINITY));
   }
 
