@@ -74,6 +74,7 @@ async function load(
   codeOf: ReadCode,
   { spec, place, cursor }: { spec: ConsumerSpec; place: ConsumerPlace; cursor: number },
 ): Promise<ElsewhereProcessor> {
+  sandbox.prepare?.(place.project);
   const code = await codeOf(spec, place);
   const { path } = place;
   const { slug, epoch, configuredAt } = spec;

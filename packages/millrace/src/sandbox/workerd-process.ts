@@ -139,16 +139,27 @@ export class WorkerdProcess {
   async #boot(): Promise<void> {
     try {
       await this.#listening();
-      this.#worker = innermostOf(this.pid as number);
-      this.#control = await this.open((message) => {
-        if (message.is === "pong") this.#pong(message.id);
-      });
     } catch (error) {
       await this.stop();
       throw error;
     }
+    this.#worker = innermostOf(this.pid as number);
+    void this.#connectControl();
+  }
+
+  /** Nobody waits for it: a ping that was due before is sent as soon as it is there. */
+  async #connectControl(): Promise<void> {
+    try {
+      this.#control = await this.open((message) => {
+        if (message.is === "pong") this.#pong(message.id);
+      });
+      if (this.#pings > 0) this.#control.send({ is: "ping", id: this.#pings });
+      await this.#control.closed;
+    } catch (error) {
+      this.#said += (error as Error).message;
+    }
     // Without it nobody would see that it hangs.
-    void this.#control.closed.then(() => this.#lost());
+    await this.#lost();
   }
 
   async #listening(): Promise<void> {

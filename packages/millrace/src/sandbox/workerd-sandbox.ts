@@ -25,6 +25,7 @@ import type { LoadMessage } from "./messages.ts";
 import { type LoadedIsolate, ProjectProcesses } from "./project-processes.ts";
 import { convictionOf, isSuspect, Quarantine } from "./quarantine.ts";
 import { createSuspects, type Suspects } from "./suspects.ts";
+import { warmUpSoon } from "./warm-up.ts";
 import { workerModules } from "./worker-modules.ts";
 import { defaultCompatibilityDate, workerdBinary, workerdBinaryIfThere } from "./workerd-binary.ts";
 import { WorkerdProcess } from "./workerd-process.ts";
@@ -81,6 +82,7 @@ interface ProjectHouse {
 export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSandbox {
   const isolation = options.isolation ?? findIsolation(workerdBinaryIfThere());
   const projects = new Map<string, ProjectHouse>();
+  const stayCold = warmUpSoon();
   let directory: string | undefined;
   let started = 0;
   let ids = 0;
@@ -161,7 +163,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
 
   async function load(code: SandboxCode, place: SandboxPlace): Promise<SandboxedProcessor> {
     const house = houseOf(code.project);
-    // It boots while the code is compiled.
+    // It boots while the code is compiled, where it does not yet.
     house.processes.prepare();
     const [{ script, locate }, { harness }] = await Promise.all([compile(code), workerModules()]);
     const identity = identityOf(code);
@@ -251,6 +253,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
 
   return {
     load,
+    prepare: (project) => houseOf(project).processes.prepare(),
     isolation,
     get pids() {
       return [...projects.values()].flatMap(({ processes, quarantine }) =>
@@ -259,6 +262,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     },
     async close() {
       isClosed = true;
+      stayCold();
       clearInterval(sweeping);
       const houses = [...projects.values()];
       await Promise.all(houses.flatMap(({ processes, quarantine }) => [processes.stop(), quarantine.stop()]));
