@@ -117,6 +117,24 @@ test("a pause, and a crash while it lasts: told at the resumption, once", async 
   await expectSettled(next);
 });
 
+test("an unclean end right behind the end of work: it was not interrupted, and nobody decides", async () => {
+  const seen: string[] = [];
+  const answering = asker(seen, async ({ append }) => void (await append({ type: "answered" })));
+  const world = mortal({ p: answering });
+  await world.append("/s", configured("p"));
+  await world.append("/s", { type: "ask" });
+  // No time passes: what is saved when nothing else happens is not on disk yet.
+  await untilQuiet();
+  world.die();
+  seen.splice(0);
+  const next = after(world, { p: answering });
+  await next.append("/s", { type: "more" });
+  await pass(next, 10_000);
+  expect(await ofType(next, "answered")).toHaveLength(1);
+  expect(seen).toEqual(["act 5 #1"]);
+  await expectSettled(next);
+});
+
 test("a pause, with no afterCatchUp: told as an error once the stream is resumed", async () => {
   const world = worldOf({
     p: acting("p", "ask", ({ waitUntil }) => {

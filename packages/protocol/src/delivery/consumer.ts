@@ -42,6 +42,8 @@ export class Consumer {
   /** Since when something is owed that is not done, or not on disk as done. */
   #owedSince: number | undefined;
   #awayTo: number | undefined;
+  /** Work came to its end, which is not on disk yet. */
+  #hasClosedWork = false;
   /** Names of open work that was cut short, until no hook runs. */
   #cutShort: string[] = [];
   /** What lies up to here is missed, where it was not acted on before; what comes while the code is loaded is not. */
@@ -267,7 +269,11 @@ export class Consumer {
 
   /** @param settled nobody needs to be told of it any more */
   workEnded(name: string, settled: boolean): void {
-    if (settled) this.#hear({ is: "workClosed", name });
+    if (settled) {
+      this.#hear({ is: "workClosed", name });
+      this.#hasClosedWork = true;
+      this.house.saveSoon();
+    }
     // What an orderly stop cut short is left open on disk: the next start finds it.
     else if (!this.#stopped) this.#cutShort.push(name);
     this.wake();
@@ -369,8 +375,18 @@ export class Consumer {
 
   #rest(until: number | undefined): void {
     if (!this.#owes() && !this.#driver.dirty) this.#owedSince = undefined;
-    this.house.saveSoon();
+    if (this.#hasClosedWork) this.#saveClosedWork();
+    else this.house.saveSoon();
     if (until !== undefined) this.#callAt(until);
+  }
+
+  /**
+   * Until it is on disk, an unclean end would take finished work for interrupted. Only here does the cursor stand behind
+   * what the work appended; where a hook runs for long, it is saved a little later all the same.
+   */
+  #saveClosedWork(): void {
+    this.#hasClosedWork = false;
+    this.house.save().catch((error) => this.house.onFailure(error));
   }
 
   #callAt(at: number): void {
