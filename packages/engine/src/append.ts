@@ -99,7 +99,7 @@ function knownKeys(
   if (stream.streamId === undefined) return noKeys;
   const keys: string[] = [];
   for (const { request } of waiting) {
-    for (const { key } of request.entries) if (key !== undefined) keys.push(key);
+    for (const { key, isFirstUse } of request.entries) if (key !== undefined && isFirstUse !== true) keys.push(key);
   }
   return keys.length === 0 ? noKeys : stream.log.findKeys(keys);
 }

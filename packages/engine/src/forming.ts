@@ -19,6 +19,8 @@ export interface Entry {
   event: EventInput;
   /** The key with its space in front: `c:` for clients', `d:` for derived ones, which no client can name. */
   key?: string;
+  /** Nobody used the key before, so it is not looked for. Were it not so, the commit would be a HeadConflict. */
+  isFirstUse?: boolean;
   /** Of the content; empty for derived keys. */
   digest: string;
   /** Set when code wrote it. */

@@ -31,6 +31,35 @@ test.each([
   ]);
 });
 
+test("only a call that may have been made before looks for what it appended", async () => {
+  const asked: unknown[] = [];
+  let fails = true;
+  const p = acting("p", "ping", async ({ append }) => {
+    await append({ type: "pong" });
+    const failing = fails;
+    fails = false;
+    if (failing) throw new Error("once");
+  });
+  const world = worldOf(
+    { p },
+    {
+      intercept(call, proceed) {
+        if (call.operation === "findKeys") asked.push(...(call.arguments[0] as unknown[]));
+        return proceed();
+      },
+    },
+  );
+  const ofHook = () => asked.filter((key) => String(key).endsWith("/3/0"));
+  await world.append("/s", configured("p"));
+  await world.append("/s", { type: "ping" });
+  await untilQuiet();
+  expect(await ofType(world, "pong")).toHaveLength(1);
+  expect(ofHook()).toEqual([]);
+  await pass(world, 2_000);
+  expect(ofHook()).toHaveLength(1);
+  expect(await ofType(world, "pong")).toHaveLength(1);
+});
+
 test("an append is committed when its promise settles, also before the hook has returned", async () => {
   const { opened, open } = gate();
   const p = acting("p", "ping", async ({ append }) => {

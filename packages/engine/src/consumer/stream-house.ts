@@ -76,12 +76,12 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
       stream.tail.followed = following;
     },
     parse: (input) => parseHookInput(input, needs.limits),
-    async append({ path, event, key, source, fence, bytes = 0 }) {
+    async append({ path, event, key, isFirstUse = false, source, fence, bytes = 0 }) {
       // A key of its own is the author's word on when two appends are the same one.
       const own = event.idempotencyKey;
       const keyed =
         own === undefined
-          ? { ...(key === undefined ? {} : { key }), digest: "" }
+          ? { ...(key === undefined ? {} : { key }), ...(isFirstUse ? { isFirstUse } : {}), digest: "" }
           : { key: `c:${own}`, digest: contentDigest(event, undefined) };
       const entries = [{ event, source, ...keyed }];
       const [appended] = await needs.appendTo(path, { entries, fromServer: false, bytes, fence });

@@ -121,6 +121,8 @@ export function createMemoryDirectory(): Directory {
           throw new HeadConflict(`${path} ${alive ? "lives" : "has no stream"}`);
         const life = commit.birth === undefined ? (current() as Life) : bear(project, path, commit);
         if (commit.birth === undefined) checkRevision(expected);
+        if (commit.keys.some(({ key }) => life.keys.has(key)))
+          throw new HeadConflict(`${path} has an event of that key`);
         if (commit.birth !== undefined) lives.set(idOf(project, path), life);
         for (const record of commit.records) life.records.push(code.keep(project, record));
         for (const entry of commit.keys) life.keys.set(entry.key, entry);

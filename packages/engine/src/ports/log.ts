@@ -88,7 +88,7 @@ export interface Committed {
   position: number;
 }
 
-/** The expected head was not the head. Nothing was written; the caller loads the stream again. */
+/** The expected head was not the head, or knew less than there is. Nothing was written; the caller loads the stream again. */
 export class HeadConflict extends Error {
   override readonly name = "HeadConflict";
 }
@@ -97,7 +97,8 @@ export interface StreamLog {
   load(): Promise<LoadedStream>;
   /**
    * Resolves when the commit is on disk.
-   * @throws HeadConflict when `expected` is not the head; any other rejection means that the outcome is unknown
+   * @throws HeadConflict when `expected` is not the head, or a key was used before in this life; any other rejection
+   * means that the outcome is unknown
    */
   append(commit: Commit, expected: Head): Promise<Committed>;
   /** Empties the path. Its head stays; the claim says who must still hear of it. */

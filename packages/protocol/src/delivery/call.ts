@@ -15,6 +15,8 @@ export interface CallPurpose {
   key: string;
   cause: { streamPath: string; offset: number };
   depth: number;
+  /** No call for this was ever begun before, in this process or another. */
+  isFirst: boolean;
   /** What an earlier call of this purpose appended, as far as this process remembers. */
   before: readonly AppendedBefore[];
 }
@@ -68,13 +70,14 @@ export class Call {
     const number = this.appended.length;
     this.appended.push({ path, type: event.type });
     this.#compare(number, this.#purpose.before[number], { path, type: event.type });
-    const { key, cause, depth } = this.#purpose;
+    const { key, cause, depth, isFirst } = this.#purpose;
     const { house, spec, name, streamId, kind } = this.#consumer;
     try {
       const { event: stored, replayed } = await house.append({
         path,
         event,
         key: `d:${name}/${spec.epoch}/${streamId}/${key}/${number}`,
+        ...(isFirst ? { isFirstUse: true } : {}),
         source: { kind: kind.sourceKind, slug: spec.slug, cause, depth: depth + 1 },
         fence: () => this.#fence(),
       });

@@ -31,7 +31,8 @@ export class Hooks {
 
   async act(folded: Folded, event: StreamEvent, attempt: number): Promise<Outcome> {
     const { streamPath, offset, source } = event;
-    const purpose = { key: String(offset), cause: { streamPath, offset }, depth: source?.depth ?? 0 };
+    const cause = { streamPath, offset };
+    const purpose = { key: String(offset), cause, depth: source?.depth ?? 0, isFirst: attempt === 1 };
     return this.#run(purpose, (call) => folded.afterAppend({ event, attempt, ...this.#tools(call, purpose) }));
   }
 
@@ -43,7 +44,7 @@ export class Hooks {
     // Another version, and another decision of the same one, is no repetition.
     const key = `catch-up-${spec.configuredAt}-${decided}`;
     // Where nothing was before, it is for the first event.
-    const purpose = { key, cause: { streamPath, offset: Math.max(cursor, 1) }, depth: 0 };
+    const purpose = { key, cause: { streamPath, offset: Math.max(cursor, 1) }, depth: 0, isFirst: false };
     const what = { ...(missed && { missed }), ...(interrupted && { interrupted }) };
     return this.#run(purpose, (call) => folded.afterCatchUp({ streamPath, ...what, ...this.#tools(call, purpose) }));
   }

@@ -61,6 +61,8 @@ export interface HouseAppend {
   event: EventInput;
   /** Derived from what the call is for; the event's own key goes before it. */
   key: string;
+  /** Nothing was ever appended under this key: whoever stores it need not look. */
+  isFirstUse?: boolean;
   source: EventSource & { cause: { streamPath: string; offset: number } };
   /** Throws when the call that appends this may not any more. Asked right before it is stored, where that can be. */
   fence(): void;

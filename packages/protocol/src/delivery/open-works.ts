@@ -102,7 +102,9 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
         throw new Error(`Work named "${name}" is open already. Abort it, or name it otherwise.`);
       const open: OpenWork = { name, offset: cause.offset };
       if (!consumer.workBegins(open)) return undefined;
-      const call = new Call(consumer, { key: `${cause.offset}/${encodeURIComponent(name)}`, cause, depth, before: [] });
+      const key = `${cause.offset}/${encodeURIComponent(name)}`;
+      // A hook may begin work of one name twice, one after the other.
+      const call = new Call(consumer, { key, cause, depth, isFirst: false, before: [] });
       const one: Running = { open, call, ended: Promise.resolve() };
       running.set(name, one);
       one.ended = runAndLeave(one, work);

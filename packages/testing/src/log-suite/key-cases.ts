@@ -1,6 +1,6 @@
 /** What was used as a key is found again, with its offset and its digest. */
-import { checkEqual } from "../check.ts";
-import { born, type LogCase, record, records } from "./log-case.ts";
+import { checkEqual, checkRejects } from "../check.ts";
+import { born, type LogCase, record, records, someTime } from "./log-case.ts";
 
 const odd = [
   "c: ",
@@ -57,6 +57,24 @@ export const keyCases: readonly LogCase[] = [
       await writer.append(records(odd.length, 2), { keys });
       const found = await writer.log.findKeys(odd);
       for (const entry of keys) checkEqual(found.get(entry.key), entry, JSON.stringify(entry.key));
+    },
+  },
+  {
+    name: "a commit with a key that was used is a conflict, and writes nothing; what comes behind it is committed",
+    async run({ directory }) {
+      const stream = await born(directory, "/a", 1);
+      await stream.append([record(2)], { keys: [{ key: "d:once", offset: 2, digest: "" }] });
+      const keys = [
+        { key: "d:new", offset: 3, digest: "" },
+        { key: "d:once", offset: 4, digest: "" },
+      ];
+      const commit = { first: 3, records: records(2, 3), at: someTime, keys };
+      await checkRejects(stream.log.append(commit, stream.head), "HeadConflict", "a used key");
+      checkEqual((await stream.log.findKeys(["d:new", "d:once"])).get("d:once")?.offset, 2, "the key");
+      checkEqual((await stream.log.findKeys(["d:new"])).size, 0, "a key beside it");
+      checkEqual((await stream.log.load()).head.offset, 2, "the head");
+      await stream.append([record(3)], { keys: [{ key: "d:new", offset: 3, digest: "" }] });
+      checkEqual((await stream.log.load()).head.offset, 3, "the head behind another commit");
     },
   },
   {
