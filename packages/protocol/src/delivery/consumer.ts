@@ -6,13 +6,15 @@ import { type Driver, hear, nextStep, type Step, startDriver } from "../driver.t
 import { isStreamError, type StreamError } from "../errors.ts";
 import type { StreamEvent } from "../event.ts";
 import type { OpenWork } from "../hook.ts";
-import { interruptedMessage, isReport, tellError, tellHalt } from "./facts.ts";
+import { afterCall } from "./after-call.ts";
+import { interruptedMessage, tellError, tellHalt } from "./facts.ts";
 import { type ElsewhereProcessor, type Folded, isFoldError } from "./folded.ts";
 import { messageOf, type Outcome } from "./hook-run.ts";
 import { Hooks } from "./hooks.ts";
 import type { DeliveryHouse } from "./house.ts";
 import { isYetToCome, unloadedAt } from "./inherited.ts";
 import { handOver, openFolded, snapshotOf } from "./load.ts";
+import { dueAfter, needsCode, owes, type Standing, waits } from "./owing.ts";
 import { encodeProgress, isAtRest, overHead, startFrom } from "./progress-row.ts";
 import { scan } from "./scan.ts";
 import { type Beginning, type ConsumerSpec, type DeliveryKind, type LoadedProcessor, nameOfConsumer } from "./spec.ts";
@@ -224,21 +226,12 @@ export class Consumer {
 
   /** When it must be looked at again should the process end now; null for never. */
   dueAfter(rowSaved: boolean, lastAt: number): number | null {
-    const { halted, paused, dirty, progress } = this.#driver;
-    if (halted || paused) return null;
-    if (!this.#owes() && (rowSaved || !dirty)) return null;
-    const since = Math.min(this.#owedSince ?? lastAt, lastAt);
-    return this.waits(rowSaved) ? Math.max(progress.nextAttemptAt ?? since, since) : since;
+    return dueAfter(this.#driver, this.#owes(), Math.min(this.#owedSince ?? lastAt, lastAt), rowSaved);
   }
 
-  /**
-   * Its row says when its next attempt is: so what came behind the event that stands next waits for that, too. It counts
-   * once it is on disk: until then it would be taken for one that rests. It holds while that attempt runs: whoever loads
-   * the row finds the same, and the claim, which is due, need not change for a mere begin.
-   */
+  /** Its next attempt is known, and what came behind waits for that. */
   waits(rowSaved: boolean): boolean {
-    const { dirty, saveFirst, progress } = this.#driver;
-    return progress.nextAttemptAt !== undefined && (rowSaved || !(dirty || saveFirst));
+    return waits(this.#driver, rowSaved);
   }
 
   /** What another version of it goes on from. */
@@ -303,7 +296,7 @@ export class Consumer {
           await leaving;
           continue;
         }
-        if (this.#needsCode()) {
+        if (this.#folded === undefined && needsCode(this.#standing(), this.house.clock.now())) {
           await this.#load();
           continue;
         }
@@ -346,16 +339,6 @@ export class Consumer {
       case "halt":
         return this.#halt(step);
     }
-  }
-
-  #needsCode(): boolean {
-    const { halted, paused, fault } = this.#driver;
-    if (this.#folded !== undefined || halted || fault !== undefined) return false;
-    // While the stream is paused nothing is called, but what is only to be reduced may stand next.
-    if (paused) return nextStep(this.#driver, this.house.clock.now()).do === "fold";
-    if (this.#start !== "again") return !this.#isYetToCome();
-    const { do: next } = nextStep(this.#driver, Number.POSITIVE_INFINITY);
-    return next !== "rest" && next !== "save" && next !== "halt";
   }
 
   /** The driver starts anew, now that it is known whether there is an afterCatchUp. */
@@ -439,24 +422,15 @@ export class Consumer {
   }
 
   async #after(outcome: Outcome, about: StreamEvent | { offset: number }): Promise<void> {
-    const { offset } = about;
-    if (outcome.is === "returned") return this.#hear({ is: "returned" });
-    if (outcome.is === "diverged") {
-      this.#hear({ is: "diverged" });
-      return this.#tellUntold({ offset, message: outcome.message });
-    }
-    if (outcome.is === "ended" || this.#stopped || this.#driver.paused) return this.#hear({ is: "ended" });
-    if (outcome.is === "interrupted") return this.#hear({ is: "interrupted" });
     const { clock, random, meter } = this.house;
-    meter.hookFailures++;
-    if (outcome.is === "hopeless") {
-      return this.#hear({ is: "foldFailed", offset: outcome.offset ?? offset, message: outcome.message });
-    }
-    const { message, costs, pausedPath, waitMs = 0 } = outcome;
-    if (pausedPath !== undefined) this.#waitFor(pausedPath);
-    this.#hear({ is: "failed", message, now: clock.now(), jitter: random.fraction(), costs, waitMs });
-    const silent = this.kind.silentAboutReports && "type" in about && isReport(about);
-    if (costs && !silent) await this.#tellUntold({ offset, message });
+    const isCut = this.#stopped || this.#driver.paused;
+    const { silentAboutReports } = this.kind;
+    const situation = { isCut, clock, random, silentAboutReports };
+    const { heard, message, isFailure, waitsFor } = afterCall(outcome, about, situation);
+    if (isFailure === true) meter.hookFailures++;
+    if (waitsFor !== undefined) this.#waitFor(waitsFor);
+    this.#hear(heard);
+    if (message !== undefined) await this.#tellUntold({ offset: about.offset, message });
   }
 
   /**
@@ -486,13 +460,17 @@ export class Consumer {
     this.#hooks.cutShort("The consumer was halted.");
   }
 
-  /** Something is to be done, now or later: an event, a decision, work that is open. */
   #owes(): boolean {
-    const { halted, fault, head, progress } = this.#driver;
-    if (halted) return false;
-    if (this.#hooks.running || fault !== undefined || progress.cursor < head) return true;
-    if (this.#start !== "again" && !this.#isYetToCome()) return true;
-    return progress.catchUp !== undefined || progress.work.length > 0;
+    return owes(this.#standing());
+  }
+
+  #standing(): Standing {
+    return {
+      driver: this.#driver,
+      running: this.#hooks.running,
+      hasToBegin: this.#start !== "again",
+      isYetToCome: this.#isYetToCome(),
+    };
   }
 
   #isYetToCome(): boolean {
