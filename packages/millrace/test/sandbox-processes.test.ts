@@ -144,14 +144,14 @@ describe("how a process is shut in", () => {
   const statusOf = (pid: number, field: string) =>
     new RegExp(`^${field}:\\s+(.*)$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
 
-  async function startIn(isolation: ReturnType<typeof findIsolation>): Promise<number> {
-    const { sandbox, load } = startSandbox({ isolation });
+  async function startIn(isolation: Awaited<ReturnType<typeof findIsolation>>): Promise<number> {
+    const { sandbox, load } = startSandbox({ isolation: async () => isolation });
     expect(await (await load(1)).deliver(delivery, quiet)).toEqual(counted);
     return innermostOf(sandbox.pids[0] as number);
   }
 
   test.skipIf(!hasBwrap)("in bwrap it sees no files and processes but its own, and no network", async () => {
-    const pid = await startIn(findIsolation(workerdBinary()));
+    const pid = await startIn(await findIsolation(workerdBinary()));
     for (const kind of ["net", "mnt", "pid", "ipc", "user"]) {
       expect(readlinkSync(`/proc/${pid}/ns/${kind}`)).not.toBe(readlinkSync(`/proc/self/ns/${kind}`));
     }
@@ -160,7 +160,7 @@ describe("how a process is shut in", () => {
   });
 
   test.skipIf(!isRoot)("without bwrap it has no network, no rights, and a user that no other process has", async () => {
-    const isolation = findIsolation(workerdBinary(), { bwrap: false });
+    const isolation = await findIsolation(workerdBinary(), { bwrap: false });
     const first = await startIn(isolation);
     expect(readlinkSync(`/proc/${first}/ns/net`)).not.toBe(readlinkSync("/proc/self/ns/net"));
     expect(statusOf(first, "CapEff")).toMatch(/^0+$/);
@@ -171,14 +171,14 @@ describe("how a process is shut in", () => {
   });
 
   test("its memory is limited, where prlimit is", async () => {
-    const isolation = findIsolation(workerdBinary());
+    const isolation = await findIsolation(workerdBinary());
     const pid = await startIn(isolation);
     const limited = new RegExp(`^Max data size\\s+${dataBytesMax}\\s`, "m");
     expect(limited.test(readFileSync(`/proc/${pid}/limits`, "utf8"))).toBe(isolation.description.includes("memory"));
   });
 
-  test("what is missing is said, and how to have it", () => {
-    const { description, missing } = findIsolation("/nowhere/workerd", { bwrap: false });
+  test("what is missing is said, and how to have it", async () => {
+    const { description, missing } = await findIsolation("/nowhere/workerd", { bwrap: false });
     expect(description).not.toMatch(/bwrap|a user of its own/);
     expect(missing.join("\n")).toMatch(/bubblewrap/);
   });

@@ -48,7 +48,7 @@ export interface WorkerdSandboxOptions {
   compile(code: SandboxCode): Promise<Compiled>;
   /** Listens on a unix socket for whatever leaves the processes of a project. */
   listen(project: string, socketPath: string, attribution: Attribution): Promise<{ close(): Promise<void> }>;
-  isolation?: Isolation;
+  isolation?: () => Promise<Isolation>;
   isolatesMax?: number;
   loadsMax?: number;
   /** How often what is not used is looked for. */
@@ -58,7 +58,7 @@ export interface WorkerdSandboxOptions {
 
 export interface WorkerdSandbox extends Sandbox {
   /** For people: how processes are shut in. */
-  readonly isolation: Isolation;
+  isolation(): Promise<Isolation>;
   /** Ids of the processes that run now. */
   readonly pids: readonly number[];
 }
@@ -79,18 +79,24 @@ interface ProjectHouse {
 }
 
 export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSandbox {
-  const isolation = options.isolation ?? findIsolation(workerdBinaryIfThere());
   const projects = new Map<string, ProjectHouse>();
   let directory: string | undefined;
   let started = 0;
   let ids = 0;
   let isClosed = false;
   const nextId = () => ++ids;
+  let looking: Promise<Isolation> | undefined;
   /** By isolate: what their requests carry. */
   const fixedHeaders = new Map<string, readonly [name: string, value: string]>();
 
   function expectOpen(): void {
     if (isClosed) throw new SandboxError("unavailable", "The server is closing.");
+  }
+
+  /** Whoever asks first has it looked at. */
+  function isolation(): Promise<Isolation> {
+    looking ??= options.isolation?.() ?? findIsolation(workerdBinaryIfThere());
+    return looking;
   }
 
   /** Whatever the end of the server does to a compiler is no fault of the code. */
@@ -108,10 +114,10 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     const binary = workerdBinary();
     directory ??= makeDirectory();
     const within = directory;
-    const modules = await workerModules();
+    const [modules, walls] = await Promise.all([workerModules(), isolation()]);
     const needs = () => ({
       binary,
-      isolation,
+      isolation: walls,
       directory: join(within, String(++started)),
       number: started,
       modules,
