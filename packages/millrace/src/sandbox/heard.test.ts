@@ -69,7 +69,8 @@ describe("results, as answers to what was delivered", () => {
     const asked = { ...delivery, wantState: true };
     expect(result({ is: "done", state: "{}", passedOver: [] }, asked)).toMatchObject({ state: "{}" });
     expect(result({ is: "done", state: "{}", passedOver: [] }, delivery)).toEqual({ is: "done", passedOver: [] });
-    for (const state of [undefined, {}, "}{", `"${"x".repeat(9 << 20)}"`]) {
+    const deep = `${"[".repeat(1_000)}${"]".repeat(1_000)}`;
+    for (const state of [undefined, {}, "}{", `"${"x".repeat(9 << 20)}"`, deep]) {
       expect(result({ is: "done", state }, asked)).toMatchObject({ is: "hook-failed" });
     }
   });

@@ -12,6 +12,7 @@ const stackCharactersMax = 32 * 1024;
 const dataCharactersMax = 16 * 1024;
 /** JSON is read without the stack, and written with it: what is too deep for that would end the server. */
 const dataDepthMax = 64;
+const stateDepthMax = 200;
 const typesMax = 1_000;
 const questions: ReadonlySet<unknown> = new Set<Question>(["append", "open", "begun", "closed", "abort", "log"]);
 
@@ -137,8 +138,7 @@ function passedOverIn(said: unknown, offsets: ReadonlySet<number>): { offset: nu
 function isState(state: unknown): state is string {
   if (typeof state !== "string" || state.length > stateCharactersMax) return false;
   try {
-    JSON.parse(state);
-    return true;
+    return !isDeeper(JSON.parse(state), stateDepthMax);
   } catch {
     return false;
   }
