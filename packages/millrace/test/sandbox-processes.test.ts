@@ -1,7 +1,8 @@
 /** Sandbox processes from outside: recycled, killed at bad moments, shut in, and gone with their sandbox. */
 import { execFile, spawnSync } from "node:child_process";
-import { readFileSync, readlinkSync, statSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { isSandboxError, type SandboxCalls, type SandboxCode, type SandboxDelivery } from "@millrace/engine";
@@ -122,6 +123,27 @@ test("a large state and large events go there and back", async () => {
   const large = { ...event, payload: { text: "x".repeat(5 << 20) } } as never;
   const result = await processor.deliver({ ...delivery, given: state, events: [large] }, quiet);
   expect(result).toEqual({ ...counted, state: state.replace('"counted":0', '"counted":1') });
+});
+
+test("a process that cannot be started leaves nothing behind", async () => {
+  const closed: string[] = [];
+  const { load } = startSandbox({
+    isolation: async () => ({
+      wrap() {
+        throw new Error("no descriptors are left");
+      },
+      description: "",
+      missing: [],
+    }),
+    listen: async (_, socketPath) => {
+      writeFileSync(socketPath, "");
+      return { close: async () => void closed.push(socketPath) };
+    },
+  });
+  await expect(load(1)).rejects.toThrow("no descriptors are left");
+  // At once, and once more.
+  expect(closed).toHaveLength(2);
+  for (const socketPath of closed) expect(existsSync(path.dirname(socketPath))).toBe(false);
 });
 
 test("with the sandbox all its processes end", async () => {
