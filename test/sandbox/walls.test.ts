@@ -368,6 +368,13 @@ describe("tricks on what stands beside the code harm that code alone", () => {
       AsyncLocalStorage.prototype.run = () => Promise.resolve({ result: 1, works: 2 });`,
     ],
     [
+      "a fault that is nested deeper than anybody can write",
+      `const { AsyncLocalStorage } = process.getBuiltinModule("node:async_hooks");
+      const deep = '{"a":' + "[".repeat(1e6) + "]".repeat(1e6) + "}";
+      AsyncLocalStorage.prototype.run = async () =>
+        '{"is":"hook-failed","error":{"name":"E","message":"m","code":"x","data":' + deep + '}}';`,
+    ],
+    [
       "a number where a result belongs",
       `const { AsyncLocalStorage } = process.getBuiltinModule("node:async_hooks");
       AsyncLocalStorage.prototype.run = async () => 42;`,

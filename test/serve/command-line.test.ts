@@ -41,14 +41,20 @@ describe("what it says", () => {
   test("one line on stdout when it is ready, everything else on stderr", async () => {
     const server = await start(["--log-level", "info"]);
     expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    // It answers once that is known how deployed code is shut in, which is told then.
+    const { sandbox } = (await getJson(server.url, "/readyz")) as { sandbox: { holds: string } };
     await append(server.url, "/a", { type: "a" });
     await postJson(server.url, "/a", "hogwash");
     const { code, stdout, stderr } = await server.stop("SIGTERM");
     expect(code).toBe(0);
     expect(stdout).toBe(`listening on ${server.url}\n`);
-    const lines = stderr.trim().split("\n");
-    const messages = lines.map((line) => (JSON.parse(line) as { msg: string }).msg);
+    const lines = stderr
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { msg: string; sandbox?: string });
+    const messages = lines.map(({ msg }) => msg);
     expect(messages[0]).toBe("ready");
+    expect(lines.find(({ msg }) => msg === "deployed code is shut in")?.sandbox).toBe(sandbox.holds);
     expect(messages.at(-1)).toBe("stopped");
   });
 

@@ -128,7 +128,7 @@ export interface Engine {
   /** What keeps it from doing its work; empty when all is well. */
   troubles(): Promise<Trouble[]>;
   /** How deployed code is shut in, where it runs. */
-  readonly isolation?: SandboxIsolation;
+  isolation?(): Promise<SandboxIsolation>;
   /** Ends readers, finishes what was begun, closes the log. */
   close(): Promise<void>;
 }

@@ -12,7 +12,7 @@ export async function readyRoute(engine: Engine): Promise<Outgoing> {
   const troubles = await engine.troubles();
   if (troubles.length === 0) {
     const { openStreams, readers } = engine.gauges();
-    const { isolation } = engine;
+    const isolation = await engine.isolation?.();
     const sandbox = isolation && { holds: isolation.description, missing: [...isolation.missing] };
     return toJson({ status: "ready", openStreams, readers, ...(sandbox && { sandbox }) });
   }

@@ -1,7 +1,8 @@
 /** Sandbox processes from outside: recycled, killed at bad moments, shut in, and gone with their sandbox. */
 import { execFile, spawnSync } from "node:child_process";
-import { readFileSync, readlinkSync, statSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { isSandboxError, type SandboxCalls, type SandboxCode, type SandboxDelivery } from "@millrace/engine";
@@ -124,6 +125,27 @@ test("a large state and large events go there and back", async () => {
   expect(result).toEqual({ ...counted, state: state.replace('"counted":0', '"counted":1') });
 });
 
+test("a process that cannot be started leaves nothing behind", async () => {
+  const closed: string[] = [];
+  const { load } = startSandbox({
+    isolation: async () => ({
+      wrap() {
+        throw new Error("no descriptors are left");
+      },
+      description: "",
+      missing: [],
+    }),
+    listen: async (_, socketPath) => {
+      writeFileSync(socketPath, "");
+      return { close: async () => void closed.push(socketPath) };
+    },
+  });
+  await expect(load(1)).rejects.toThrow("no descriptors are left");
+  // At once, and once more.
+  expect(closed).toHaveLength(2);
+  for (const socketPath of closed) expect(existsSync(path.dirname(socketPath))).toBe(false);
+});
+
 test("with the sandbox all its processes end", async () => {
   const { sandbox, load } = startSandbox({ isolatesMax: 1 });
   const running = await Promise.all([load(1, "await new Promise((r) => setTimeout(r, 60_000));"), load(2)]);
@@ -144,14 +166,14 @@ describe("how a process is shut in", () => {
   const statusOf = (pid: number, field: string) =>
     new RegExp(`^${field}:\\s+(.*)$`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
 
-  async function startIn(isolation: ReturnType<typeof findIsolation>): Promise<number> {
-    const { sandbox, load } = startSandbox({ isolation });
+  async function startIn(isolation: Awaited<ReturnType<typeof findIsolation>>): Promise<number> {
+    const { sandbox, load } = startSandbox({ isolation: async () => isolation });
     expect(await (await load(1)).deliver(delivery, quiet)).toEqual(counted);
     return innermostOf(sandbox.pids[0] as number);
   }
 
   test.skipIf(!hasBwrap)("in bwrap it sees no files and processes but its own, and no network", async () => {
-    const pid = await startIn(findIsolation(workerdBinary()));
+    const pid = await startIn(await findIsolation(workerdBinary()));
     for (const kind of ["net", "mnt", "pid", "ipc", "user"]) {
       expect(readlinkSync(`/proc/${pid}/ns/${kind}`)).not.toBe(readlinkSync(`/proc/self/ns/${kind}`));
     }
@@ -160,7 +182,7 @@ describe("how a process is shut in", () => {
   });
 
   test.skipIf(!isRoot)("without bwrap it has no network, no rights, and a user that no other process has", async () => {
-    const isolation = findIsolation(workerdBinary(), { bwrap: false });
+    const isolation = await findIsolation(workerdBinary(), { bwrap: false });
     const first = await startIn(isolation);
     expect(readlinkSync(`/proc/${first}/ns/net`)).not.toBe(readlinkSync("/proc/self/ns/net"));
     expect(statusOf(first, "CapEff")).toMatch(/^0+$/);
@@ -171,14 +193,14 @@ describe("how a process is shut in", () => {
   });
 
   test("its memory is limited, where prlimit is", async () => {
-    const isolation = findIsolation(workerdBinary());
+    const isolation = await findIsolation(workerdBinary());
     const pid = await startIn(isolation);
     const limited = new RegExp(`^Max data size\\s+${dataBytesMax}\\s`, "m");
     expect(limited.test(readFileSync(`/proc/${pid}/limits`, "utf8"))).toBe(isolation.description.includes("memory"));
   });
 
-  test("what is missing is said, and how to have it", () => {
-    const { description, missing } = findIsolation("/nowhere/workerd", { bwrap: false });
+  test("what is missing is said, and how to have it", async () => {
+    const { description, missing } = await findIsolation("/nowhere/workerd", { bwrap: false });
     expect(description).not.toMatch(/bwrap|a user of its own/);
     expect(missing.join("\n")).toMatch(/bubblewrap/);
   });

@@ -43,6 +43,7 @@ export {
   type Judged,
   type Processor,
 } from "./processor.ts";
+export { reduceOnce } from "./reduce-once.ts";
 export { type SourceFiles, sourceMain } from "./source-main.ts";
 export type { OutputOf, SchemaIssue, SchemaResult, StandardSchema } from "./standard-schema.ts";
 export { jsonStateFault } from "./state-fault.ts";

@@ -7,9 +7,9 @@
  * first the reducer gets frozen copies, in the second ones that are compared afterwards, which shows where it wrote.
  */
 import type { Processor, StreamEvent } from "@millrace/protocol";
+import { admitAndReduce, messageOf, placeOf } from "./admit-and-reduce.ts";
 import { withAlteredGlobals } from "./altered-globals.ts";
 import { copyOf, deepFrozen, firstDifference, notJson, show } from "./json-difference.ts";
-import { messageOf, placeOf, reduceOnce } from "./reduce-once.ts";
 import { createSeededRandom, type SeededRandom } from "./seeded-random.ts";
 import { type EventLike, storedEvents } from "./stored-events.ts";
 
@@ -68,7 +68,7 @@ function createFold<State>(processor: Processor<State>, distanceMs = 0): Fold<St
     state: processor.initialState,
     asked,
     step(state, event) {
-      fold.state = withAlteredGlobals(alteration, () => reduceOnce(processor, state, event));
+      fold.state = withAlteredGlobals(alteration, () => admitAndReduce(processor, state, event));
     },
   };
   return fold;

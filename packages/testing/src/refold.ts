@@ -1,8 +1,8 @@
 /** The state of a processor from a log that was exported: what it would be live, without anything being done. */
 import type { Processor } from "@millrace/protocol";
+import { admitAndReduce, messageOf, placeOf } from "./admit-and-reduce.ts";
 import { type ExportedLog, eventsOfLog } from "./exported-log.ts";
 import { copyOf } from "./json-difference.ts";
-import { messageOf, placeOf, reduceOnce } from "./reduce-once.ts";
 
 export interface RefoldOptions {
   /** Reduces each stream up to this offset, that event included. Default: all there is. */
@@ -29,7 +29,7 @@ export async function refold<State>(
     if (offset > at) continue;
     const state = states.has(streamPath) ? (states.get(streamPath) as State) : copyOf(processor.initialState);
     try {
-      states.set(streamPath, reduceOnce(processor, state, event));
+      states.set(streamPath, admitAndReduce(processor, state, event));
     } catch (error) {
       throw new Error(`${processor.slug}: reduce failed at ${placeOf(event)}: ${messageOf(error)}`, { cause: error });
     }

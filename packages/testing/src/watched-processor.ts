@@ -1,6 +1,6 @@
 /** A processor whose running hooks are known, so that whoever waits for it can wait for them, and name them. */
 import type { Processor } from "@millrace/protocol";
-import { placeOf } from "./reduce-once.ts";
+import { placeOf } from "./admit-and-reduce.ts";
 
 export interface Watched<State> {
   processor: Processor<State>;

@@ -155,7 +155,7 @@ test("a reducer that throws, and one that returns a promise", () => {
   };
   expect(fault(throwing)).toBe("items is not pure: at /test@3 (go) reduce failed: I cannot do this");
   expect(fault(async ({ state }) => state)).toBe(
-    "items is not pure: at /test@3 (go) reduce failed: it returned a promise, and has to be synchronous.",
+    "items is not pure: at /test@3 (go) reduce failed: reduce returned a promise; it has to be synchronous.",
   );
 });
 

@@ -79,7 +79,8 @@ test("a reducer that throws halts its processor there, at once, and nobody else"
   const later = defineProcessor<number>({
     slug: "later",
     initialState: 0,
-    reduce: (() => Promise.resolve(1)) as never,
+    // Nobody else would hear that it rejects, which ends a process.
+    reduce: (() => Promise.reject(new Error("too late"))) as never,
   });
   const other: string[] = [];
   const sound = acting("sound", "poison", ({ event }) => void other.push(event.type));

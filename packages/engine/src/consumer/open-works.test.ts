@@ -1,7 +1,17 @@
 /** Long work beside the cursor: what ends it, who is told, and that nobody begins it a second time. */
 import { defineProcessor, type HookArguments, type Work } from "@millrace/protocol";
 import { expect, test } from "vitest";
-import { acting, configured, errorsIn, gate, ofType, pass, removed, worldOf } from "../../test/processors.ts";
+import {
+  acting,
+  configured,
+  errorsIn,
+  gate,
+  ofType,
+  pass,
+  removed,
+  resumedFrom,
+  worldOf,
+} from "../../test/processors.ts";
 import { builtin, untilQuiet, type World } from "../../test/world.ts";
 
 const asking = (work: Work<number>, also: (args: HookArguments<number>) => void = () => {}) =>
@@ -38,6 +48,29 @@ test("work sees the latest state and appends with keys of its own, while events 
   expect(Number(ended?.payload)).toBeGreaterThanOrEqual(Number(began?.payload) + 2);
   expect(await stateOf(world)).not.toHaveProperty("work");
   expect(world.clock.nextTimerInMs()).toBeUndefined();
+});
+
+test("a hundred pieces of work may be open, with names of some length, and no more", async () => {
+  const { opened, open } = gate();
+  const world = worldOf({
+    p: acting("p", "ask", ({ event, waitUntil }) => {
+      const { names } = event.payload as { names: string[] };
+      for (const name of names) waitUntil(name, () => opened);
+    }),
+  });
+  await world.append("/s", configured("p"));
+  await world.append("/s", { type: "ask", payload: { names: ["x".repeat(1_001)] } });
+  await pass(world, 60_000);
+  await world.append("/s", resumedFrom("p", "head"));
+  await world.append("/s", { type: "ask", payload: { names: Array.from({ length: 101 }, (_, i) => `work ${i}`) } });
+  await untilQuiet();
+  expect((await stateOf(world))?.work).toHaveLength(100);
+  expect(await errorsIn(world)).toEqual([
+    "The name of work has 1001 characters, more than 1000.",
+    "100 pieces of work are open already; no more may be.",
+  ]);
+  open();
+  await untilQuiet();
 });
 
 test("work that throws is told, once, and its processor goes on", async () => {

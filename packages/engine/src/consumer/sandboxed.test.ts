@@ -15,6 +15,7 @@ const adding = `export default {
 
 interface Scene {
   sandbox: InProcessSandbox;
+  sandboxed: Awaited<ReturnType<InProcessSandbox["load"]>>;
   folded: ReturnType<typeof openSandboxed>;
   /** As it is read from the log. */
   events: StreamEvent[];
@@ -54,6 +55,7 @@ async function sceneOf(
   });
   return {
     sandbox,
+    sandboxed: loaded,
     folded,
     events,
     told,
@@ -153,6 +155,25 @@ test("an event that was passed over is told once that is possible, and what stan
   await scene.act({ n: 100 });
   expect(await scene.folded.state()).toEqual({ sum: 111 });
   expect(told).toEqual([[2, expect.stringContaining("does not parse: not positive")]]);
+});
+
+test("whatever makes events large, what goes over at once stays far below what a message may have", async () => {
+  const scene = await sceneOf();
+  const sizes: number[] = [];
+  const { deliver } = scene.sandboxed;
+  scene.sandboxed.deliver = (delivery, calls) => {
+    sizes.push(JSON.stringify(delivery.events).length);
+    return deliver(delivery, calls);
+  };
+  for (let n = 1; n <= 40; n++) {
+    const event = { ...eventAt(n, { n }), metadata: { text: "x".repeat(400_000) } };
+    scene.events.push(event);
+    await scene.folded.fold(event);
+  }
+  scene.sandbox.crash();
+  expect(await scene.folded.state()).toMatchObject({ sum: 820 });
+  expect(sizes.length).toBeGreaterThan(40);
+  expect(Math.max(...sizes)).toBeLessThan(2 * 1024 * 1024);
 });
 
 test("a hook that was left behind, and comes to its end later, changes nothing", async () => {

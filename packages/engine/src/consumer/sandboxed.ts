@@ -24,13 +24,18 @@ import {
   type SandboxResult,
 } from "../ports/sandbox.ts";
 import { unavailable } from "../unavailable.ts";
+import { weightOf } from "./weight.ts";
 
 const snapshotEvents = 1_000;
 /** For weighing a state against what would be folded instead: about so many has an event. */
 const charactersOfEvent = 200;
 /** What is handed over to be folded is sent at the latest when it is so much. */
 const queueEventsMax = 500;
-const queueCharactersMax = 4 * 1024 * 1024;
+/**
+ * At most 1.5 MiB as JSON, and one event more: a message to the sandbox has 32 MiB, of which the largest state takes 24,
+ * and the largest event, which is a deployment, 6.
+ */
+const queueWeightMax = 256 * 1024;
 /** How often a state may be gone before what is asked of it: then it is given up for now. */
 const rebuildsMax = 5;
 
@@ -50,7 +55,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   /** Everything up to here was handed over. */
   let offset = kept.offset;
   let queue: StreamEvent[] = [];
-  let queueCharacters = 0;
+  let queueWeight = 0;
   let snapshotOffset = kept.offset;
   let fresh: StoredState | undefined;
   /** Events that were passed over and are not on disk as such. */
@@ -65,7 +70,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     const events = queue;
     settled = events.at(-1)?.offset ?? before;
     queue = [];
-    queueCharacters = 0;
+    queueWeight = 0;
     const wantState = part.wantState === true || isWorthKeeping(settled);
     const given = !isPlaced && kept.offset === before ? { given: kept.state } : {};
     isPlaced = true;
@@ -97,10 +102,12 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     let given: { given?: string } = { given: kept.state };
     for (let after = base; after < settled; ) {
       const { events, through } = await house.read(after, settled, { types, shared: false });
-      const result = await deliver({ ...given, base, events }, quiet);
-      if (result.is === "state-missing") return;
-      base = events.at(-1)?.offset ?? base;
-      given = {};
+      for (const part of inParts(events)) {
+        const result = await deliver({ ...given, base, events: part }, quiet);
+        if (result.is === "state-missing") return;
+        base = part.at(-1)?.offset ?? base;
+        given = {};
+      }
       after = through;
     }
   }
@@ -161,8 +168,8 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     fold(event) {
       queue.push(event);
       offset = event.offset;
-      queueCharacters += JSON.stringify(event.payload)?.length ?? 0;
-      return queue.length < queueEventsMax && queueCharacters < queueCharactersMax ? undefined : settleNow();
+      queueWeight += weightOf(event as unknown as JsonValue);
+      return queue.length < queueEventsMax && queueWeight < queueWeightMax ? undefined : settleNow();
     },
     through(reached) {
       offset = Math.max(offset, reached);
@@ -208,6 +215,21 @@ const quiet: SandboxCalls = {
   waitUntil: () => undefined,
   refused: () => {},
 };
+
+/** One at least. */
+function inParts(events: readonly StreamEvent[]): StreamEvent[][] {
+  const parts: StreamEvent[][] = [[]];
+  let weight = 0;
+  for (const event of events) {
+    if (weight >= queueWeightMax) {
+      parts.push([]);
+      weight = 0;
+    }
+    parts.at(-1)?.push(event);
+    weight += weightOf(event as unknown as JsonValue);
+  }
+  return parts;
+}
 
 /** The event that is acted on goes over once. */
 function withoutRepeatedEvent<Delivery extends Omit<SandboxDelivery, "state">>(delivery: Delivery): Delivery {

@@ -42,8 +42,8 @@ export interface SandboxIsolation {
 }
 
 export interface Sandbox {
-  /** Where there is anything to say of it. */
-  readonly isolation?: SandboxIsolation;
+  /** Where there is anything to say of it. Looked at when it is asked for first, or when something is to run. */
+  isolation?(): Promise<SandboxIsolation>;
   /** Something of this project is about to be loaded: what takes a while may begin. */
   prepare?(project: string): void;
   /** Compiles and loads it. Rejects with SandboxError "code" when that is impossible, "unavailable" when nothing can run now. */

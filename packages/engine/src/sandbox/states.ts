@@ -1,4 +1,5 @@
 /** The states that one piece of code has in a sandbox, by name: those used last, since each can be made again. */
+import { jsonStateFault } from "@millrace/protocol";
 import type { SandboxDelivery } from "../ports/sandbox.ts";
 
 export interface HeldState {
@@ -33,4 +34,22 @@ export function createStates(statesMax: number): States {
     newest: (name) => held.get(name),
     forget: (name) => held.delete(name),
   };
+}
+
+/**
+ * Looking at a state costs as much as it has characters. So a small one is looked at behind every event, and a large
+ * one after so many that it comes to little for each.
+ * @throws Error that says what is wrong with it
+ */
+export function checkState(held: HeldState, charactersMax: number): void {
+  if (held.unchecked > 0) {
+    held.unchecked--;
+    return;
+  }
+  const fault = jsonStateFault(held.value, "the state");
+  if (fault !== undefined) throw new Error(`The state is not JSON: ${fault}.`);
+  const { length } = JSON.stringify(held.value) ?? "";
+  if (length > charactersMax)
+    throw new Error(`The state has ${length} characters as JSON, more than ${charactersMax}.`);
+  held.unchecked = Math.floor(length / 2_000);
 }

@@ -1,5 +1,5 @@
 /** The server in the foreground: one line on stdout when ready, logs on stderr, a clean end on SIGTERM and SIGINT. */
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { type RunningServer, type ServeOptions, serve } from "../serve.ts";
 import { isLoopback } from "./loopback.ts";
 
@@ -19,19 +19,24 @@ export async function runServer(options: Omit<ServeOptions, "onFatal">, logLevel
   });
   // Listened for before anybody is told that there is something to stop.
   const stopping = stopSignal();
-  const { isolation } = server.engine;
-  const sandbox = isolation === undefined ? {} : { sandbox: isolation.description, missing: isolation.missing };
-  log.info({ url: server.url, data: options.data, ...sandbox }, "ready");
-  if (isolation !== undefined && isolation.missing.length > 0 && !isLoopback(options.host)) {
-    const missing = isolation.missing.join("; ");
-    log.warn(`deployed code has fewer walls around it than there could be. Missing: ${missing}`);
-  }
+  log.info({ url: server.url, data: options.data }, "ready");
   process.stdout.write(`listening on ${server.url}\n`);
+  void tellIsolation(server, isLoopback(options.host), log);
   const signal = await stopping;
   log.info({ signal }, "stopping: answering what was accepted, ending readers");
   await closeOrGiveUp(server);
   log.info("stopped");
   return 0;
+}
+
+/** Nobody waits for it: it takes as long as all the rest of the start. */
+async function tellIsolation({ engine }: RunningServer, isNear: boolean, log: Logger): Promise<void> {
+  const isolation = await engine.isolation?.();
+  if (isolation === undefined) return;
+  const { description, missing } = isolation;
+  log.info({ sandbox: description, missing }, "deployed code is shut in");
+  if (missing.length === 0 || isNear) return;
+  log.warn(`deployed code has fewer walls around it than there could be. Missing: ${missing.join("; ")}`);
 }
 
 function stopSignal(): Promise<string> {

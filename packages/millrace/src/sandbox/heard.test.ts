@@ -69,7 +69,8 @@ describe("results, as answers to what was delivered", () => {
     const asked = { ...delivery, wantState: true };
     expect(result({ is: "done", state: "{}", passedOver: [] }, asked)).toMatchObject({ state: "{}" });
     expect(result({ is: "done", state: "{}", passedOver: [] }, delivery)).toEqual({ is: "done", passedOver: [] });
-    for (const state of [undefined, {}, "}{", `"${"x".repeat(9 << 20)}"`]) {
+    const deep = `${"[".repeat(1_000)}${"]".repeat(1_000)}`;
+    for (const state of [undefined, {}, "}{", `"${"x".repeat(9 << 20)}"`, deep]) {
       expect(result({ is: "done", state }, asked)).toMatchObject({ is: "hook-failed" });
     }
   });
@@ -97,4 +98,21 @@ test("errors are texts of some length", () => {
     code: "not_found",
     data: { at: 1 },
   });
+});
+
+test("what is nested so deep that nobody can write it any more ends nothing", () => {
+  const lists = `${"[".repeat(1_000_000)}${"]".repeat(1_000_000)}`;
+  const objects = `${'{"a":'.repeat(1_000_000)}1${"}".repeat(1_000_000)}`;
+  for (const deep of [`{"a":${lists}}`, objects]) {
+    const body = `{"is":"hook-failed","error":{"name":"E","message":"m","code":"not_found","data":${deep}},"passedOver":[]}`;
+    expect(resultOf(body, { events: [] })).toEqual({
+      is: "hook-failed",
+      error: { name: "E", message: "m", code: "not_found" },
+      passedOver: [],
+    });
+    expect(heardOf(`{"is":"load-failed","error":{"message":"m","code":"x","data":${deep}}}`)?.message).toEqual({
+      is: "load-failed",
+      error: { name: "Error", message: "m", code: "x" },
+    });
+  }
 });

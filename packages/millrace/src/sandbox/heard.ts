@@ -3,13 +3,16 @@
  * somebody else: so every part has its kind and its size here, or it is nothing.
  */
 import type { CodeError, SandboxDelivery, SandboxDescription, SandboxResult } from "@millrace/engine";
-import { isJsonObject, type JsonValue } from "@millrace/protocol";
+import type { JsonValue } from "@millrace/protocol";
 import { type FromRunner, type Question, stateCharactersMax } from "./messages.ts";
 
 const nameCharactersMax = 200;
 const messageCharactersMax = 16 * 1024;
 const stackCharactersMax = 32 * 1024;
 const dataCharactersMax = 16 * 1024;
+/** JSON is read without the stack, and written with it: what is too deep for that would end the server. */
+const dataDepthMax = 64;
+const stateDepthMax = 200;
 const typesMax = 1_000;
 const questions: ReadonlySet<unknown> = new Set<Question>(["append", "open", "begun", "closed", "abort", "log"]);
 
@@ -97,8 +100,13 @@ export function codeErrorOf(said: unknown): CodeError {
 }
 
 function smallData(data: unknown): { data?: JsonValue } {
-  if (!isJsonObject(data as JsonValue) || JSON.stringify(data).length > dataCharactersMax) return {};
+  if (!isObject(data) || isDeeper(data, dataDepthMax) || JSON.stringify(data).length > dataCharactersMax) return {};
   return { data: data as JsonValue };
+}
+
+function isDeeper(value: unknown, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return depth === 0 || Object.values(value).some((each) => isDeeper(each, depth - 1));
 }
 
 function descriptionOf(said: unknown): SandboxDescription | undefined {
@@ -130,8 +138,7 @@ function passedOverIn(said: unknown, offsets: ReadonlySet<number>): { offset: nu
 function isState(state: unknown): state is string {
   if (typeof state !== "string" || state.length > stateCharactersMax) return false;
   try {
-    JSON.parse(state);
-    return true;
+    return !isDeeper(JSON.parse(state), stateDepthMax);
   } catch {
     return false;
   }

@@ -1,8 +1,8 @@
 /**
  * How a sandbox process is shut in, with what this machine offers: walls around the one that the runtime itself is.
- * Looked at once, by trying.
+ * Looked at once, by trying, while the server does other things: most servers never run deployed code.
  */
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 
 export interface Isolation {
@@ -21,6 +21,8 @@ const firstUser = 61_184;
 const users = 4_336;
 /** Half a gigabyte is taken at the start, and 3 MB for each of 150 isolates: what is left is the code's. */
 export const dataBytesMax: number = 2 * 1024 ** 3;
+/** For a command that only says whether it works: a wall must not be left out because the machine is busy. */
+const tryMs = 15_000;
 const libraries = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
 
 interface Offers {
@@ -31,18 +33,24 @@ interface Offers {
   bwrap: boolean;
 }
 
-/** @param binary what is to run, which another user may not be able to reach */
-export function findIsolation(binary: string = process.execPath, tools: { bwrap?: boolean } = {}): Isolation {
+/**
+ * Never rejects: what cannot be tried is not there.
+ * @param binary what is to run, which another user may not be able to reach
+ */
+export async function findIsolation(
+  binary: string = process.execPath,
+  tools: { bwrap?: boolean } = {},
+): Promise<Isolation> {
   const isRoot = process.getuid?.() === 0;
-  const offersUsers = isRoot && works([...asUser(firstUser), "test", "-x", binary]);
-  const user = offersUsers ? asUser(firstUser) : [];
-  const offers: Offers = {
-    prlimit: works(["prlimit", "--core=0", "--", "true"]),
-    setpriv: works(["setpriv", "--pdeathsig", "KILL", "true"]),
-    users: offersUsers,
-    noNetwork: isRoot && works(["unshare", "--net", "--ipc", "--", "true"]),
-    bwrap: tools.bwrap !== false && works([...user, ...bubble([binary]), "--", binary, "--version"]),
-  };
+  const users = isRoot ? works([...asUser(firstUser), "test", "-x", binary]) : no;
+  const [prlimit, setpriv, noNetwork, offersUsers, bwrap] = await Promise.all([
+    works(["prlimit", "--core=0", "--", "true"]),
+    works(["setpriv", "--pdeathsig", "KILL", "true"]),
+    isRoot ? works(["unshare", "--net", "--ipc", "--", "true"]) : no,
+    users,
+    tools.bwrap === false ? no : users.then((asThem) => works(inBubble(binary, asThem))),
+  ]);
+  const offers: Offers = { prlimit, setpriv, noNetwork, users: offersUsers, bwrap };
   return {
     wrap: (command, { directory, number }) => [
       ...wrapping(offers, command[0] as string, directory, number),
@@ -52,6 +60,12 @@ export function findIsolation(binary: string = process.execPath, tools: { bwrap?
     description: descriptionOf(offers),
     missing: missingOf(offers, isRoot),
   };
+}
+
+const no = Promise.resolve(false);
+
+function inBubble(binary: string, asAnotherUser: boolean): string[] {
+  return [...(asAnotherUser ? asUser(firstUser) : []), ...bubble([binary]), "--", binary, "--version"];
 }
 
 function userOf(number: number): number {
@@ -103,6 +117,10 @@ function missingOf({ prlimit, setpriv, users, noNetwork, bwrap }: Offers, isRoot
   return missing;
 }
 
-function works([command = "", ...args]: readonly string[]): boolean {
-  return spawnSync(command, args, { stdio: "ignore", timeout: 5_000 }).status === 0;
+function works([command = "", ...args]: readonly string[]): Promise<boolean> {
+  return new Promise<boolean>((resolve) => {
+    const child = spawn(command, args, { stdio: "ignore", timeout: tryMs, killSignal: "SIGKILL" });
+    child.once("error", () => resolve(false));
+    child.once("exit", (code) => resolve(code === 0));
+  }).catch(() => false);
 }

@@ -54,16 +54,26 @@ export class WorkerdProcess {
   /** Rejects with what it said when it does not start. */
   static async start(needs: ProcessNeeds): Promise<WorkerdProcess> {
     const { directory, isolation, modules, number } = needs;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    for (const [name, text] of Object.entries(processFiles(directory, modules)))
-      writeFileSync(join(directory, name), text);
-    const gate = await needs.listen(join(directory, "egress.sock"));
-    const user = isolation.userOf?.(number);
-    if (user !== undefined) {
-      for (const name of ["", "config.capnp", "runner.js", "egress.sock"]) chownSync(join(directory, name), user, user);
+    let gate: { close(): Promise<void> } | undefined;
+    let started: WorkerdProcess;
+    try {
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      for (const [name, text] of Object.entries(processFiles(directory, modules)))
+        writeFileSync(join(directory, name), text);
+      gate = await needs.listen(join(directory, "egress.sock"));
+      const user = isolation.userOf?.(number);
+      if (user !== undefined) {
+        for (const name of ["", "config.capnp", "runner.js", "egress.sock"])
+          chownSync(join(directory, name), user, user);
+      }
+      chmodSync(join(directory, "egress.sock"), 0o600);
+      started = new WorkerdProcess(needs, gate);
+    } catch (error) {
+      // It is tried again and again: on a machine that has no descriptors left, each would take one more.
+      await gate?.close();
+      rmSync(directory, { recursive: true, force: true });
+      throw error;
     }
-    chmodSync(join(directory, "egress.sock"), 0o600);
-    const started = new WorkerdProcess(needs, gate);
     await started.#boot();
     return started;
   }

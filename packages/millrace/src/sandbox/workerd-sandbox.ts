@@ -49,7 +49,7 @@ export interface WorkerdSandboxOptions {
   compile(code: SandboxCode): Promise<Compiled>;
   /** Listens on a unix socket for whatever leaves the processes of a project. */
   listen(project: string, socketPath: string, attribution: Attribution): Promise<{ close(): Promise<void> }>;
-  isolation?: Isolation;
+  isolation?: () => Promise<Isolation>;
   isolatesMax?: number;
   loadsMax?: number;
   /** How often what is not used is looked for. */
@@ -59,7 +59,7 @@ export interface WorkerdSandboxOptions {
 
 export interface WorkerdSandbox extends Sandbox {
   /** For people: how processes are shut in. */
-  readonly isolation: Isolation;
+  isolation(): Promise<Isolation>;
   /** Ids of the processes that run now. */
   readonly pids: readonly number[];
 }
@@ -67,6 +67,10 @@ export interface WorkerdSandbox extends Sandbox {
 const isolatesMaxDefault = 150;
 const loadsMaxDefault = 2_000;
 const reloadsMax = 5;
+/** More than can run at the same time. */
+const fixedHeadersMax = 10_000;
+/** Of one project: of so many it is known that they heard of their conviction. */
+const toldMax = 1_000;
 const sweepMsDefault = 10_000;
 /** A process that did not start within this time is not started again. */
 const bootAgainMs = 2_000;
@@ -80,7 +84,6 @@ interface ProjectHouse {
 }
 
 export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSandbox {
-  const isolation = options.isolation ?? findIsolation(workerdBinaryIfThere());
   const projects = new Map<string, ProjectHouse>();
   const stayCold = warmUpSoon();
   let directory: string | undefined;
@@ -88,11 +91,18 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   let ids = 0;
   let isClosed = false;
   const nextId = () => ++ids;
-  /** By isolate: what their requests carry. */
+  let looking: Promise<Isolation> | undefined;
+  /** By isolate, those used last: what their requests carry. */
   const fixedHeaders = new Map<string, readonly [name: string, value: string]>();
 
   function expectOpen(): void {
     if (isClosed) throw new SandboxError("unavailable", "The server is closing.");
+  }
+
+  /** Whoever asks first has it looked at. */
+  function isolation(): Promise<Isolation> {
+    looking ??= options.isolation?.() ?? findIsolation(workerdBinaryIfThere());
+    return looking;
   }
 
   /** Whatever the end of the server does to a compiler is no fault of the code. */
@@ -110,10 +120,10 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     const binary = workerdBinary();
     directory ??= makeDirectory();
     const within = directory;
-    const modules = await workerModules();
+    const [modules, walls] = await Promise.all([workerModules(), isolation()]);
     const needs = () => ({
       binary,
-      isolation,
+      isolation: walls,
       directory: join(within, String(++started)),
       number: started,
       modules,
@@ -168,13 +178,21 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     const [{ script, locate }, { harness }] = await Promise.all([compile(code), workerModules()]);
     const identity = identityOf(code);
     const { path, slug, configuredAt } = place;
-    const suspect = `${code.project} ${path} ${slug} ${configuredAt}`;
+    // Paths and slugs are other people's words: nobody is to be convicted in the name of another.
+    const suspect = JSON.stringify([code.project, path, slug, configuredAt]);
     const tenant: Tenant = { suspect, code: identity, place };
-    if (code.fixedHeader !== undefined) fixedHeaders.set(identity, code.fixedHeader);
     const message = loadMessage(code, identity, { "harness.js": harness, "processor.js": script });
     const { suspects } = house;
     // Whoever asks for it to be loaded once more was told that it was stopped: it has another try, alone.
     if (house.told.delete(suspect)) for (const who of [suspect, identity]) suspects.tryAgain(who);
+
+    /** The youngest is last. Of the code that runs it is among them: it is said again whenever that is asked. */
+    function keepHeader(): void {
+      if (code.fixedHeader === undefined) return;
+      fixedHeaders.delete(identity);
+      fixedHeaders.set(identity, code.fixedHeader);
+      dropOldest(fixedHeaders, fixedHeadersMax);
+    }
 
     /** Rejects with SandboxError. */
     async function isolate(): Promise<LoadedIsolate> {
@@ -218,12 +236,16 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
 
     /** Once it is told that it was stopped, whoever loads it again means it. */
     function remember(error: unknown): never {
-      if (convictionOf(suspects, tenant) !== undefined) house.told.add(suspect);
+      if (convictionOf(suspects, tenant) !== undefined) {
+        house.told.add(suspect);
+        dropOldest(house.told, toldMax);
+      }
       throw error;
     }
 
     async function deliver(delivery: SandboxDelivery, calls: SandboxCalls): Promise<SandboxResult> {
       expectInnocent();
+      keepHeader();
       if (isSuspect(suspects, tenant)) {
         const result = await house.quarantine.deliver(tenant, message, delivery, calls);
         if (result !== undefined) return withLines(result, locate);
@@ -237,6 +259,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       }
     }
 
+    keepHeader();
     const description = await retried(describe).catch(remember);
     return {
       description,
@@ -269,6 +292,13 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+function dropOldest(entries: Map<string, unknown> | Set<string>, max: number): void {
+  for (const oldest of entries.keys()) {
+    if (entries.size <= max) return;
+    entries.delete(oldest);
+  }
 }
 
 /** Somebody else may have ended it while it booted. What is wrong with it is wrong again, and takes its time. */

@@ -1,7 +1,7 @@
 /** The state of a processor whose code is at hand: folded from the events, kept in memory, cached in snapshots. */
 import type { StreamEvent } from "../event.ts";
+import { reduceOnce } from "../reduce-once.ts";
 import { jsonStateFault } from "../state-fault.ts";
-import { isThenable } from "../thenable.ts";
 import { admit } from "./admit.ts";
 import { FoldError, type Folded } from "./folded.ts";
 import { messageOf } from "./hook-run.ts";
@@ -24,9 +24,7 @@ export function foldHere(
 
   function fold(event: StreamEvent): void {
     try {
-      const next: unknown = processor.reduce({ state: value, event });
-      if (isThenable(next)) throw new Error("reduce returned a promise; it has to be synchronous.");
-      if (next !== undefined) value = next;
+      value = reduceOnce(processor, value, event);
     } catch (error) {
       throw new FoldError(event.offset, `reduce failed: ${messageOf(error)}`);
     }

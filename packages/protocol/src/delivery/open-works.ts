@@ -10,6 +10,9 @@ import type { Consumer } from "./consumer.ts";
 import { isInterruptedError } from "./folded.ts";
 import { endedOrLeft, hookMsMax, messageOf } from "./hook-run.ts";
 
+/** Of one processor on one stream: each that begins or ends has the names of all written down. */
+const openMax = 100;
+const nameCharactersMax = 1_000;
 /** When the log could not be written, it is tried again after this time. */
 const againAfterMs = 1_000;
 
@@ -19,7 +22,7 @@ export interface OpenWorks {
   readonly leaving: Promise<unknown> | undefined;
   /**
    * Returns what resolves when it is over, also where it never began; undefined where it is not to begin.
-   * @throws Error when work of this name is open, and was begun for another event
+   * @throws Error when work of this name is open, and was begun for another event; when too much is open
    */
   // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
   open(name: string, work: Work<any>, cause: CallPurpose["cause"], depth: number): Promise<void> | undefined;
@@ -100,6 +103,9 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
       if (before?.offset === cause.offset) return undefined;
       if (before !== undefined)
         throw new Error(`Work named "${name}" is open already. Abort it, or name it otherwise.`);
+      if (running.size >= openMax) throw new Error(`${openMax} pieces of work are open already; no more may be.`);
+      if (name.length > nameCharactersMax)
+        throw new Error(`The name of work has ${name.length} characters, more than ${nameCharactersMax}.`);
       const open: OpenWork = { name, offset: cause.offset };
       if (!consumer.workBegins(open)) return undefined;
       const key = `${cause.offset}/${encodeURIComponent(name)}`;

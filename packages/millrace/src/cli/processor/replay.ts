@@ -1,5 +1,5 @@
 /** The pure half of a processor, over a history: each stream's events folded in order, nothing done because of them. */
-import { type Admitted, admit, type LoadedProcessor, type StreamEvent } from "@millrace/protocol";
+import { type Admitted, admit, type LoadedProcessor, reduceOnce, type StreamEvent } from "@millrace/protocol";
 import { note, type Output } from "../output.ts";
 import { counted, createProgress } from "../progress.ts";
 import { errorText } from "./author-line.ts";
@@ -76,9 +76,7 @@ async function admittedOf(
 
 function fold(processor: LoadedProcessor, replayed: Replayed, event: StreamEvent, files: ReadonlySet<string>): void {
   try {
-    const next: unknown = processor.reduce({ state: replayed.state, event });
-    if (next instanceof Promise) throw new Error("reduce returned a promise; it has to be synchronous.");
-    if (next !== undefined) replayed.state = next;
+    replayed.state = reduceOnce(processor, replayed.state, event);
   } catch (error) {
     throw failed(processor, event, error, files);
   }
