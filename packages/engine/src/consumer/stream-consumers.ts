@@ -322,7 +322,7 @@ export class StreamConsumers {
   }
 
   #newestSpecOf({ kind, spec }: Consumer): ConsumerSpec | undefined {
-    return this.#specs[this.#kinds.findIndex((each) => each === kind)]?.find(({ slug }) => slug === spec.slug);
+    return this.#specs[this.#kinds.indexOf(kind as ConsumerKind)]?.find(({ slug }) => slug === spec.slug);
   }
 
   /** Whoever has come to rest, or has left, is asked no more until something happens to it. */
