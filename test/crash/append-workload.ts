@@ -4,6 +4,7 @@
  * with the stored event, and every birth was announced once to every ancestor.
  */
 import { ancestors, type StreamEvent } from "@millrace/protocol";
+import { answerOf, textOf } from "../processes/http.ts";
 import type { ServerProcess } from "../processes/server-process.ts";
 import { eventually, type Round, type Workload } from "./harness.ts";
 
@@ -116,12 +117,12 @@ async function switchBreakerOff(server: ServerProcess): Promise<boolean> {
 }
 
 async function append(server: ServerProcess, { project, path, key, body }: Intent): Promise<string> {
-  const response = await fetch(`${server.url}/api/streams${path}`, {
+  const response = await answerOf(`${server.url}/api/streams${path}`, {
     method: "POST",
     headers: { "content-type": "application/json", "idempotency-key": key, "x-project-slug": project },
     body,
   });
-  const text = await response.text();
+  const text = await textOf(response);
   if (response.status !== 200) throw new Error(`append answered ${response.status}: ${text}`);
   const answer = JSON.parse(text) as { event?: StreamEvent; events?: StreamEvent[] };
   return JSON.stringify(answer.events ?? [answer.event]);
@@ -213,15 +214,15 @@ interface State {
 }
 
 async function stateOf(server: ServerProcess, project: string, path: string): Promise<State> {
-  const response = await fetch(`${server.url}/api/state${path}`, { headers: { "x-project-slug": project } });
-  return (await response.json()) as State;
+  const response = await answerOf(`${server.url}/api/state${path}`, { headers: { "x-project-slug": project } });
+  return JSON.parse(await textOf(response)) as State;
 }
 
 async function history(server: ServerProcess, project: string, path: string): Promise<StreamEvent[]> {
-  const response = await fetch(`${server.url}/api/streams${path}?format=ndjson`, {
+  const response = await answerOf(`${server.url}/api/streams${path}?format=ndjson`, {
     headers: { "x-project-slug": project },
   });
-  const lines = (await response.text()).split("\n").filter((line) => line !== "");
+  const lines = (await textOf(response)).split("\n").filter((line) => line !== "");
   return lines.map((line) => JSON.parse(line) as StreamEvent);
 }
 

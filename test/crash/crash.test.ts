@@ -16,6 +16,8 @@ const rounds = Number(process.env.MILLRACE_CRASH_ROUNDS ?? 20);
 /** Here a round is longer: what the server does by itself is awaited. */
 const effectRounds = Number(process.env.MILLRACE_CRASH_ROUNDS ?? 8);
 const seed = Number(process.env.MILLRACE_CRASH_SEED ?? Date.now() % 1_000_000);
+/** For the tests of effects; each has some seconds more, in which it says where it was. */
+const withinMs = effectRounds * 15_000 + 45_000;
 
 test(
   `${rounds} crashes lose nothing, double nothing and announce every birth once (seed ${seed})`,
@@ -23,7 +25,8 @@ test(
     const appends = createAppendWorkload();
     const readers = createReadWorkload("public", busyPaths);
     const cursors = createCursorWorkload();
-    await crash({ workloads: [appends, readers, cursors], rounds, seed, args: ["--log-level", "error"] });
+    const args = ["--log-level", "error"];
+    await crash({ workloads: [appends, readers, cursors], rounds, seed, args, withinMs: rounds * 15_000 + 45_000 });
     const { intents, acknowledgedAtOnce } = appends.counts();
     // A kill that came too early or too late everywhere would prove nothing.
     expect(acknowledgedAtOnce).toBeGreaterThan(rounds);
@@ -44,7 +47,10 @@ test(
     const consumers = createConsumerWorkload();
     const readers = createReadWorkload(scheduleProject, schedulePaths);
     const workloads = [schedules, consumers, readers];
-    const { orphans } = await crash({ workloads, rounds: effectRounds, seed, mayBeSaid: /A sandbox process of/ });
+    const { orphans } = await crash({
+      ...{ workloads, rounds: effectRounds, seed, withinMs },
+      mayBeSaid: /A sandbox process of/,
+    });
     const { ticks, finished, late } = schedules.counts();
     expect(ticks).toBeGreaterThan(effectRounds * 2);
     expect(finished).toBeGreaterThan(effectRounds / 2);
@@ -65,7 +71,9 @@ test(
   async () => {
     const pushes = await createPushWorkload(seed);
     const args = ["--allow-private-destinations"];
-    const { orphans } = await crash({ workloads: [pushes], rounds: effectRounds, seed, args }).finally(pushes.dispose);
+    const { orphans } = await crash({ workloads: [pushes], rounds: effectRounds, seed, args, withinMs }).finally(
+      pushes.dispose,
+    );
     const { orders, posted, sent, misbehaved } = pushes.counts();
     expect(orders).toBeGreaterThan(effectRounds * 2);
     expect(misbehaved).toBeGreaterThan(effectRounds / 4);
@@ -85,7 +93,9 @@ test(
   `${effectRounds} crashes of server and runtime, and every input was acted on or missed once (seed ${seed})`,
   async () => {
     const runtimes = createRuntimeWorkload();
-    await crash({ workloads: [runtimes], rounds: effectRounds, seed, samePort: true }).finally(runtimes.dispose);
+    await crash({ workloads: [runtimes], rounds: effectRounds, seed, samePort: true, withinMs }).finally(
+      runtimes.dispose,
+    );
     const counts = runtimes.counts();
     expect(counts.kills).toBeGreaterThan(effectRounds / 4);
     expect(counts.stops).toBeGreaterThan(effectRounds / 8);

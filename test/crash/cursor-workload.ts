@@ -4,7 +4,7 @@
  * not at all and may be put again, and nobody but its holder ever moves it.
  */
 import type { RemoteCursor, RemoteCursorInput } from "@millrace/protocol";
-import { append, breakerOff, getJson } from "../processes/http.ts";
+import { answerOf, append, breakerOff, getJson, textOf } from "../processes/http.ts";
 import type { ServerProcess } from "../processes/server-process.ts";
 import type { Round, Workload } from "./harness.ts";
 
@@ -46,7 +46,7 @@ function createMovedCursor(path: string): MovedCursor {
 }
 
 function put(server: ServerProcess, { path }: MovedCursor, input: RemoteCursorInput): Promise<Response> {
-  return fetch(`${server.url}/api/cursors/mover${path}`, { method: "PUT", headers, body: JSON.stringify(input) });
+  return answerOf(`${server.url}/api/cursors/mover${path}`, { method: "PUT", headers, body: JSON.stringify(input) });
 }
 
 async function moveUntilDead(cursor: MovedCursor, server: ServerProcess, round: Round, signal: AbortSignal) {
@@ -72,7 +72,7 @@ async function moveUntilDead(cursor: MovedCursor, server: ServerProcess, round: 
 class Unexpected extends Error {}
 
 async function acknowledged(cursor: MovedCursor, response: Response): Promise<void> {
-  const text = await response.text();
+  const text = await textOf(response);
   if (response.status !== 200) throw new Unexpected(`${cursor.path}: ${response.status} ${text}`);
   cursor.acknowledged = cursor.open;
   cursor.open = undefined;

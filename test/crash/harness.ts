@@ -9,6 +9,8 @@ import { createSeededRandom, type SeededRandom } from "@millrace/testing";
 import { evaluatorsOf, isAlive } from "../../packages/millrace/test/evaluators.ts";
 import { sandboxesOf } from "../../packages/millrace/test/sandbox-processes.ts";
 import { type Exit, type ServerProcess, startServer, temporaryDirectory } from "../processes/server-process.ts";
+import { lastLines, patienceMs, within } from "../processes/within.ts";
+import { createPhases, type Phases } from "./phases.ts";
 
 export interface Workload {
   name: string;
@@ -41,6 +43,8 @@ export interface CrashOptions {
   args?: string[];
   /** It comes back where it was: for clients that outlive it. */
   samePort?: boolean;
+  /** For all of it: a little less than the test has, which could not say where it was. */
+  withinMs: number;
   /** What a server may say though all is well with it, as where a workload kills something else. */
   mayBeSaid?: RegExp;
 }
@@ -49,7 +53,6 @@ const latestKillMs = 400;
 /** One round in so many is killed without waiting for anything: while the first appends arrive. */
 const earlyKillIn = 5;
 const underwayMs = 10_000;
-const stopMs = 60_000;
 
 export interface Crashed {
   /** Processes of the killed servers: evaluators of expressions, and sandboxes. */
@@ -57,49 +60,66 @@ export interface Crashed {
 }
 
 export async function crash(options: CrashOptions): Promise<Crashed> {
-  const { workloads, rounds, seed, args = [], mayBeSaid, samePort = false } = options;
-  const expectSilence = (exit: Exit) => expectNothingSaid(exit, mayBeSaid);
+  const { seed, args = [], samePort = false, withinMs } = options;
   const { directory: data, remove } = temporaryDirectory();
-  const start = () => {
-    const port = samePort ? server?.port : undefined;
-    return startServer({
-      data,
-      args,
-      ...(port === undefined ? {} : { port }),
-    });
-  };
-  const random = createSeededRandom(seed);
+  const phases = createPhases();
   let server: ServerProcess | undefined;
-  let orphans = 0;
+  const start = async (what: string) => {
+    const port = samePort && server !== undefined ? { port: server.port } : {};
+    server = await phases.run(what, () => startServer({ data, args, ...port }));
+    return server;
+  };
   try {
-    for (let number = 1; number <= rounds; number++) {
-      server = await start();
-      if (number === 1) for (const workload of workloads) await workload.prepare?.(server);
-      const killed = await actUntilKilled(server, workloads, { number, random });
-      orphans += killed.orphans;
-      expectSilence(killed.exit);
-      server = await start();
-      for (const workload of workloads) await workload.recover(server, { number, random, underway() {} });
-      // Every other round ends as hard as it began, in the middle of whatever recovery set in motion.
-      expectSilence(number % 2 === 0 ? await server.kill() : await stopped(server));
-    }
-    server = await start();
-    for (const workload of workloads) await workload.verify(server);
-    expectSilence(await stopped(server));
-    return { orphans };
+    return await within("all rounds", allRounds({ ...options, phases, start }), withinMs);
   } catch (error) {
+    const said = server === undefined ? "" : `The server: ${lastLines(server.output())}\n`;
     await server?.kill().catch(() => {});
     const { message } = error as Error;
-    throw new Error(`${message}\n(seed ${seed}: MILLRACE_CRASH_SEED=${seed} repeats its choices)`, { cause: error });
+    const repeat = `(seed ${seed}: MILLRACE_CRASH_SEED=${seed} repeats its choices)`;
+    throw new Error(`${message}\n${phases.told()}\n${said}${repeat}`, { cause: error });
   } finally {
     remove();
   }
+}
+
+interface Rounds extends CrashOptions {
+  phases: Phases;
+  start(what: string): Promise<ServerProcess>;
+}
+
+async function allRounds({ workloads, rounds, seed, mayBeSaid, phases, start }: Rounds): Promise<Crashed> {
+  const random = createSeededRandom(seed);
+  const expectSilence = (exit: Exit) => expectNothingSaid(exit, mayBeSaid);
+  let orphans = 0;
+  for (let number = 1; number <= rounds; number++) {
+    const round = `round ${number}`;
+    const first = await start(`${round}: start`);
+    for (const workload of number === 1 ? workloads : []) {
+      await phases.run(`preparing ${workload.name}`, async () => workload.prepare?.(first));
+    }
+    const killed = await actUntilKilled(first, workloads, { number, random }, phases);
+    orphans += killed.orphans;
+    expectSilence(killed.exit);
+    const second = await start(`${round}: start behind the kill`);
+    for (const workload of workloads) {
+      const recover = () => workload.recover(second, { number, random, underway() {} });
+      await phases.run(`${round}: recovery of ${workload.name}`, recover);
+    }
+    // Every other round ends as hard as it began, in the middle of whatever recovery set in motion.
+    expectSilence(await phases.run(`${round}: end`, () => second.stop(number % 2 === 0 ? "SIGKILL" : "SIGTERM")));
+  }
+  const last = await start("the last start");
+  for (const workload of workloads) await phases.run(`verifying ${workload.name}`, () => workload.verify(last));
+  // In good order, and before long: what a crash left behind is no reason to stay.
+  expectSilence(await phases.run("the last end", () => last.stop("SIGTERM")));
+  return { orphans };
 }
 
 async function actUntilKilled(
   server: ServerProcess,
   workloads: Workload[],
   { number, random }: Omit<Round, "underway">,
+  phases: Phases,
 ): Promise<{ orphans: number; exit: Exit }> {
   const dead = new AbortController();
   const delayMs = random.integer(latestKillMs);
@@ -114,26 +134,24 @@ async function actUntilKilled(
       underway = () => {};
       if (--waitingFor === 0) allUnderway();
     };
-    return workload.act(server, { number, random, underway: () => underway() }, dead.signal);
+    const acted = workload.act(server, { number, random, underway: () => underway() }, dead.signal);
+    // It is waited for below, and may fail before that.
+    acted.catch(() => {});
+    return { name: workload.name, acted };
   });
-  if (!isEarly) await Promise.race([started, after(underwayMs)]);
+  if (!isEarly) await phases.run(`round ${number}: under way`, () => Promise.race([started, after(underwayMs)]));
   await after(delayMs);
   const children = [...evaluatorsOf(server.pid), ...sandboxesOf(server.pid)];
-  const exit = await server.kill();
+  const exit = await phases.run(`round ${number}: kill`, () => server.kill());
   dead.abort();
-  await Promise.all(acting);
+  for (const { name, acted } of acting) {
+    await phases.run(`round ${number}: ${name}, of a dead server`, () => acted, patienceMs);
+  }
   await eventually("the processes of a killed server", async () => {
     const left = children.filter(isAlive);
     return left.length === 0 ? undefined : `${left} still run`;
   });
   return { orphans: children.length, exit };
-}
-
-/** In good order, and before long: what a crash left behind is no reason to stay. */
-async function stopped(server: ServerProcess): Promise<Exit> {
-  const exit = await Promise.race([server.stop("SIGTERM"), after(stopMs)]);
-  if (exit === undefined) throw new Error(`a server did not end within ${stopMs} ms: ${server.output().stderr}`);
-  return exit;
 }
 
 /** A server that was killed before is in order for the next one, which has nothing to report. */
@@ -155,7 +173,7 @@ export async function eventually(
 ): Promise<void> {
   const deadline = Date.now() + withinMs;
   for (;;) {
-    const fault = await ask();
+    const fault = await within(what, ask());
     if (fault === undefined) return;
     if (Date.now() > deadline) throw new Error(`${what}: ${fault}`);
     await after(50);

@@ -2,7 +2,13 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Command, type ServerProcess, spawnProgram, temporaryDirectory } from "../processes/server-process.ts";
+import {
+  type Command,
+  endOf,
+  type ServerProcess,
+  spawnProgram,
+  temporaryDirectory,
+} from "../processes/server-process.ts";
 import { eventually } from "./harness.ts";
 
 /** What the process wrote down: that it began, or a call of a hook when that begins and when it returned. */
@@ -56,8 +62,7 @@ export function createRuntime(): Runtime {
   async function end(signal: NodeJS.Signals) {
     const ending = command;
     command = undefined;
-    ending?.child.kill(signal);
-    return ending?.exited;
+    return ending === undefined ? undefined : endOf(ending, signal, "a runtime");
   }
 
   return {

@@ -1,5 +1,6 @@
-/** Requests to a server in another process. Plain `fetch`: what a user's program would do. */
+/** Requests to a server in another process. Plain `fetch`, as in a user's program; but no answer is waited for for ever. */
 import { builtinPrefix, type StreamEvent } from "@millrace/protocol";
+import { within } from "./within.ts";
 
 export const builtin = (name: string): string => builtinPrefix + name;
 
@@ -15,11 +16,21 @@ export function postJson(
   value: unknown,
   headers: Record<string, string> = {},
 ): Promise<Response> {
-  return fetch(`${url}/api/streams${path}`, {
-    method: "POST",
-    body: JSON.stringify(value),
+  const request = { method: "POST", body: JSON.stringify(value) };
+  return answerOf(`${url}/api/streams${path}`, {
+    ...request,
     headers: { "content-type": "application/json", ...headers },
   });
+}
+
+/** As `fetch`; rejects where nothing is answered. */
+export function answerOf(url: string, request: RequestInit = {}): Promise<Response> {
+  return within(`an answer to ${request.method ?? "GET"} ${url}`, fetch(url, request));
+}
+
+/** The whole body; rejects where it does not end. */
+export function textOf(response: Response): Promise<string> {
+  return within(`the end of the answer of ${response.url}`, response.text());
 }
 
 export async function append(
@@ -29,7 +40,7 @@ export async function append(
   headers: Record<string, string> = {},
 ): Promise<StreamEvent[]> {
   const response = await postJson(url, path, value, headers);
-  const text = await response.text();
+  const text = await textOf(response);
   if (response.status !== 200) throw new Error(`${path}: ${response.status} ${text.slice(0, 500)}`);
   const answer = JSON.parse(text) as { event?: StreamEvent; events?: StreamEvent[] };
   return answer.events ?? [answer.event as StreamEvent];
@@ -37,16 +48,18 @@ export async function append(
 
 export async function readAll(url: string, path: string, project = "public", query = ""): Promise<StreamEvent[]> {
   const headers = { "x-project-slug": project };
-  const response = await fetch(`${url}/api/streams${path}?format=ndjson${query}`, { headers });
-  if (response.status !== 200) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-  const lines = (await response.text()).split("\n").slice(0, -1);
+  const response = await answerOf(`${url}/api/streams${path}?format=ndjson${query}`, { headers });
+  const text = await textOf(response);
+  if (response.status !== 200) throw new Error(`${path}: ${response.status} ${text}`);
+  const lines = text.split("\n").slice(0, -1);
   return lines.map((line) => JSON.parse(line) as StreamEvent);
 }
 
 export async function getJson(url: string, target: string, project = "public") {
-  const response = await fetch(url + target, { headers: { "x-project-slug": project } });
-  if (response.status !== 200) throw new Error(`${target}: ${response.status} ${await response.text()}`);
-  return response.json();
+  const response = await answerOf(url + target, { headers: { "x-project-slug": project } });
+  const text = await textOf(response);
+  if (response.status !== 200) throw new Error(`${target}: ${response.status} ${text}`);
+  return JSON.parse(text);
 }
 
 /** Follows a stream live until `enough` says so; fails when that takes too long. */

@@ -5,6 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { lastLines, within } from "./within.ts";
 
 export interface Exit {
   code: number | null;
@@ -18,7 +19,7 @@ export interface ServerProcess {
   port: number;
   pid: number;
   output(): { stdout: string; stderr: string };
-  /** Sends the signal (SIGKILL if none is named) and waits for the end. */
+  /** Sends the signal (SIGKILL if none is named) and waits for the end, for half a minute. */
   stop(signal?: NodeJS.Signals): Promise<Exit>;
   /** SIGKILL: nothing can be said or saved any more. */
   kill(): Promise<Exit>;
@@ -58,10 +59,7 @@ export async function startServer(options: StartOptions): Promise<ServerProcess>
 export async function whenListening(command: Command): Promise<ServerProcess> {
   const { child, exited, output } = command;
   const url = await listening(command);
-  const stop = (signal: NodeJS.Signals) => {
-    child.kill(signal);
-    return exited;
-  };
+  const stop = (signal: NodeJS.Signals) => endOf(command, signal, "the server");
   return {
     url,
     port: Number(new URL(url).port),
@@ -102,6 +100,15 @@ export function spawnProgram(program: string, args: string[], env: Record<string
   return { child, exited, output: () => text };
 }
 
+/** Sends the signal, and waits until it has ended and nobody writes to its output any more. */
+export function endOf({ child, exited, output }: Command, signal: NodeJS.Signals, what: string): Promise<Exit> {
+  child.kill(signal);
+  return within(`the end of ${what} by ${signal}`, exited, undefined, () => {
+    const isOver = child.exitCode !== null || child.signalCode !== null;
+    return `${isOver ? "It has ended, and somebody holds its output open." : "It runs."} ${lastLines(output())}`;
+  });
+}
+
 async function listening({ child, exited, output }: Command): Promise<string> {
   const line = /^listening on (http:\/\/\S+)\n/;
   const found = new Promise<string>((resolve) => {
@@ -113,17 +120,12 @@ async function listening({ child, exited, output }: Command): Promise<string> {
   const ended = exited.then(({ code, signal, stderr }): never => {
     throw new Error(`the server ended before it listened (code ${code}, signal ${signal}): ${stderr.slice(-2_000)}`);
   });
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no server within ${startMs} ms: ${output().stderr}`)), startMs);
-  });
   try {
-    return await Promise.race([found, ended, late]);
+    return await within("a server that listens", Promise.race([found, ended]), startMs, () => lastLines(output()));
   } catch (error) {
     child.kill("SIGKILL");
     throw error;
   } finally {
-    clearTimeout(timer);
     ended.catch(() => {});
   }
 }

@@ -23,12 +23,14 @@ const tailCharactersMax = 4 * 1024 * 1024;
 
 export async function commitNext(stream: Stream): Promise<void> {
   const waiting = takeWaiting(stream);
-  const errands = stream.takeErrands();
-  const puts = stream.takePuts();
+  const others: Pick<Waiting, "reject">[] = [];
   try {
     //   1 key       what the log knows of the keys that are asked for
     const looking = knownKeys(stream, waiting);
     const known = looking instanceof Promise ? await looking : looking;
+    // Only now: what is saved here, and was asked to be, is told with this commit, and not behind the next one.
+    const [errands, puts] = [stream.takeErrands(), stream.takePuts()];
+    others.push(...errands, ...puts);
     const forming = startForming(stream, known);
     //   1-3         key, gate, reduce: each waiting append in order, over the state behind the earlier ones
     const verdicts = waiting.map(({ request }) => judge(forming, request));
@@ -61,7 +63,7 @@ export async function commitNext(stream: Stream): Promise<void> {
     // Nothing else happens to the stream before: a deletion would take the events away that are being read.
     if (reading !== undefined) await reading;
   } catch (error) {
-    refuseAll(stream, [...waiting, ...errands, ...puts], error);
+    refuseAll(stream, [...waiting, ...others], error);
   } finally {
     stream.endSharing();
   }

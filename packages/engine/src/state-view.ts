@@ -76,8 +76,8 @@ export function stateOf(stream: Stream): StreamState {
 
 function consumersOf(stream: Stream): Record<string, ConsumerState> {
   const states = new Map<string, ConsumerState>();
-  for (const consumer of stream.consumers ?? []) {
-    const { slug, halted, inheritedFrom } = consumer.spec;
+  for (const [consumer, spec] of stream.consumers?.withSpecs() ?? []) {
+    const { slug, halted, inheritedFrom } = spec;
     const { progress } = consumer.driver;
     const { lag } = consumer;
     const isTaken = states.has(slug) || slug === "tree" || consumer.kind.helps === true;

@@ -4,8 +4,7 @@
  */
 import { type Limits, type RemoteCursorInput, StreamError } from "@millrace/protocol";
 import { commitNext } from "./append.ts";
-import type { HeirPlace, Sharing } from "./consumer/inheritance.ts";
-import type { Inherited } from "./consumer/inherited-specs.ts";
+import type { Sharing } from "./consumer/inheritance.ts";
 import type { StreamConsumers } from "./consumer/stream-consumers.ts";
 import { type CursorPut, type Cursors, noCursors, type StoredCursor, takeCursors } from "./cursors.ts";
 import type { AppendRequest, Forming } from "./forming.ts";
@@ -16,6 +15,7 @@ import type { Clock } from "./ports/clock.ts";
 import { type Claim, type Committed, type DueStream, type Head, HeadConflict, type StreamLog } from "./ports/log.ts";
 import { continuesBatch, decodeRecord } from "./record.ts";
 import { decodeSnapshot, fold, initialSlices, isPaused, type Slices } from "./state.ts";
+import type { StreamDependencies } from "./stream-dependencies.ts";
 import { unavailable } from "./unavailable.ts";
 
 export interface Appended {
@@ -41,43 +41,6 @@ interface Errand {
 interface Removal {
   resolve(head: number | undefined): void;
   reject(error: Error): void;
-}
-
-/** What a stream needs from the house it lives in. */
-export interface StreamDependencies {
-  log: StreamLog;
-  clock: Clock;
-  limits: Limits;
-  newStreamId(): string;
-  isoTime(milliseconds: number): string;
-  claimAtBirth(now: number): Claim | null;
-  claimAtRemoval(open: Claim | null, now: number): Claim | null;
-  /** Who acts on the events of this stream; undefined where nobody ever does. */
-  consumersOf(stream: Stream): StreamConsumers | undefined;
-  /** What streams above configured for this one; undefined where nobody ever inherits. */
-  lookUp: ((place: HeirPlace) => Promise<readonly Inherited[]>) | undefined;
-  /**
-   * What this stream says to those below it is about to change: they are to ask again. Resolves when no commit is in
-   * flight there that was formed without knowing of it.
-   */
-  onSharing(): Promise<unknown>;
-  /** When the holders of cursors were heard. */
-  holders: Holders;
-  /** A commit of this stream is on disk, and with it this obligation. */
-  onWork(due: DueStream): void;
-  /** A commit may be on disk or not, and with it an obligation. */
-  onUnknown(): void;
-  /** It is to be opened then, and that is on disk. */
-  onClaim(wakeAt: number): void;
-  /** It is to be woken then; nobody else remembers. */
-  onCall(at: number): void;
-  /** A pause is over. */
-  onResumed(): void;
-  /** Something of this stream became visible. */
-  onPublished(): void;
-  /** Scheduled events are on disk, and their times had come then. */
-  onTicks(dueAt: readonly number[]): void;
-  onFailure(error: unknown): void;
 }
 
 const foldPageEvents = 1_000;
@@ -129,6 +92,8 @@ export class Stream {
   #removals: Removal[] = [];
   #errands: Errand[] = [];
   #puts: CursorPut[] = [];
+  /** Since a commit with an unknown outcome: a claim may be on disk of which the waker was not told. */
+  #claimUntold = false;
   /** When the waker was last asked to come beside the claim. */
   #calledFor: number | undefined;
   #busy = false;
@@ -162,7 +127,7 @@ export class Stream {
   /** True while forgetting it would lose nothing: no one waits, nothing is in flight, no one reads. */
   get idle(): boolean {
     if (this.#busy || this.queue.length > 0 || this.#loading !== undefined || this.tail.readers > 0) return false;
-    if (this.#heir?.idle === false) return false;
+    if (this.#heir?.idle === false || this.#claimUntold) return false;
     return this.consumers?.idle ?? true;
   }
 
@@ -306,6 +271,7 @@ export class Stream {
     else this.#dependencies.onUnknown();
     if (this.tail.readers > 0) this.clock.setTimer(reloadDelayMs, () => void this.#reloadForReaders());
     if (this.wakeAt !== null || this.wakeAtTried !== null || this.consumers?.idle === false) {
+      this.#claimUntold = true;
       this.#dependencies.onCall(this.clock.now() + reloadDelayMs);
     }
   }
@@ -343,11 +309,16 @@ export class Stream {
   wakeConsumers(forming: Forming): void {
     const { paused } = this;
     this.consumers?.published(forming.slices, forming.base, forming.records, paused, forming.now);
-    // What is owed by now is known to whoever owes it: the waker is for what is to come.
+    // What was owed by then is known to whoever owes it: the waker is for what is to come. So is a claim for an event in
+    // front of a clock that was set back: if nobody owes anything, nobody else takes it back.
     const { wakeAt } = this;
-    if (wakeAt !== null && wakeAt !== forming.wakeAtBefore && wakeAt > forming.now) this.#dependencies.onClaim(wakeAt);
+    if (wakeAt !== forming.wakeAtBefore) this.#claimed(Math.min(forming.now, this.clock.now()));
     if (forming.dueAt !== null && forming.dueAt !== wakeAt) this.#callFor(forming.dueAt, forming.now);
     if (forming.pausedBefore && !paused) this.#dependencies.onResumed();
+  }
+
+  #claimed(after: number): void {
+    if (this.wakeAt !== null && this.wakeAt > after) this.#dependencies.onClaim(this.wakeAt);
   }
 
   /**
@@ -433,6 +404,8 @@ export class Stream {
     this.consumers?.loaded(slices, others, inherited, { resting: this.#isResting(), paused: this.paused });
     // What the first of them asks for is not committed before the last of them has heard of what was loaded.
     this.#loaded = true;
+    if (this.#claimUntold) this.#claimed(this.clock.now());
+    this.#claimUntold = false;
     if (heard?.isCurrent() === false) this.inheritAnew();
   }
 

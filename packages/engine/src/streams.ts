@@ -1,7 +1,8 @@
 /** The streams that are open, by project and path. The least recently used one leaves when there are too many. */
 import { isBelow, type Limits } from "@millrace/protocol";
 import type { Gauges } from "./engine.ts";
-import { Stream, type StreamDependencies } from "./stream.ts";
+import { Stream } from "./stream.ts";
+import type { StreamDependencies } from "./stream-dependencies.ts";
 
 /** Moving a stream to the young end costs more than finding it, so a busy one is moved once in a turn of so many uses. */
 const usesPerTurn = 1_000;

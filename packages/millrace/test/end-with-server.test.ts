@@ -3,9 +3,13 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
+import { spawnWithServer } from "../dist/sandbox/end-with-server.js";
+import { findIsolation } from "../dist/sandbox/isolation.js";
 
 const parent = fileURLToPath(new URL("start-and-wait.mjs", import.meta.url));
+
+const isLinux = process.platform === "linux";
 
 /** Processes with this among their arguments, and what waits for their end. */
 function processesWith(mark: string): string[] {
@@ -20,7 +24,11 @@ function processesWith(mark: string): string[] {
     });
 }
 
-test.runIf(process.platform === "linux").each([0, 1, 2, 4, 8, 16, 32, 64, 300])(
+function endAll(mark: string): void {
+  for (const pid of processesWith(mark)) process.kill(Number(pid), "SIGKILL");
+}
+
+test.runIf(isLinux).each([0, 1, 2, 4, 8, 16, 32, 64, 300])(
   "killed %i ms after the start, the parent leaves nothing behind",
   async (afterMs) => {
     const mark = `31536${String(Math.random()).slice(2, 8)}`;
@@ -33,7 +41,7 @@ test.runIf(process.platform === "linux").each([0, 1, 2, 4, 8, 16, 32, 64, 300])(
   },
 );
 
-test.runIf(process.platform === "linux")("what ends by itself leaves nothing behind either", async () => {
+test.runIf(isLinux)("what ends by itself leaves nothing behind either", async () => {
   const mark = `0.1${String(Math.random()).slice(2, 8)}`;
   const starting = spawn(process.execPath, [parent, mark], { stdio: ["ignore", "pipe", "inherit"] });
   const said: string[] = [];
@@ -42,4 +50,34 @@ test.runIf(process.platform === "linux")("what ends by itself leaves nothing beh
   const [pid] = processesWith(mark);
   expect([pid, processesWith(mark).length]).toEqual([String(starting.pid), 1]);
   starting.kill("SIGKILL");
+});
+
+test.runIf(isLinux)("shut in and killed while it boots, it leaves nothing behind", { timeout: 60_000 }, async () => {
+  const mark = `31536${String(Math.random()).slice(2, 8)}`;
+  onTestFinished(() => endAll(mark));
+  const isolation = findIsolation("/bin/sleep");
+  for (let number = 0; number < 60; number++) {
+    const command = isolation.wrap(["/bin/sleep", mark], { directory: "/tmp", number });
+    const child = spawnWithServer(command, { env: {}, cwd: "/" });
+    const closed = once(child, "close");
+    await new Promise((resolve) => setTimeout(resolve, number));
+    child.kill("SIGKILL");
+    await closed;
+  }
+  await expect.poll(() => processesWith(mark), { timeout: 10_000 }).toEqual([]);
+});
+
+test.runIf(isLinux)("its end is heard though somebody else holds its pipes open", async () => {
+  const mark = `31536${String(Math.random()).slice(2, 8)}`;
+  const child = spawnWithServer(["/bin/sh", "-c", `setsid /bin/sleep ${mark} & echo started >&2`], {
+    env: {},
+    cwd: "/",
+  });
+  onTestFinished(() => endAll(mark));
+  child.stderr?.resume();
+  await once(child, "exit");
+  await expect.poll(() => processesWith(mark).length).toBeGreaterThan(0);
+  const [code] = await once(child, "close", { signal: AbortSignal.timeout(10_000) });
+  expect(code).toBe(0);
+  expect(processesWith(mark)).toHaveLength(1);
 });

@@ -1,5 +1,6 @@
 /** Schedules on a whole engine with a clock that only the test moves. */
 import type { JsonObject, StreamEvent } from "@millrace/protocol";
+import { createManualClock } from "@millrace/testing";
 import { expect, test } from "vitest";
 import { builtin, createWorld, untilQuiet, type World } from "../../test/world.ts";
 import { type SchedulesState, scheduleList, schedules } from "./schedules.ts";
@@ -372,4 +373,34 @@ test("a schedule ends with its stream, and cannot be made while it is paused", a
   await pass(world, 60 * second);
   expect((await typesOf(world)).filter((type) => type !== "initialized")).toEqual(["hello"]);
   expect(world.clock.nextTimerInMs()).toBeUndefined();
+});
+
+test("a schedule that was committed with an unknown outcome ticks at its time", async () => {
+  let lost = 0;
+  const world = createWorld({
+    async intercept({ operation }, proceed) {
+      const answer = await proceed();
+      if (operation === "append" && lost++ === 0) throw new Error("the answer was lost");
+      return answer;
+    },
+  });
+  await world.refusal(world.append("/s", scheduled("later", { kind: "once-in", delaySeconds: 90 })));
+  await pass(world, 200 * second);
+  expect(await ticks(world, "later")).toHaveLength(1);
+});
+
+test("a schedule that falls due while its commit is in flight ticks", async () => {
+  const clock = createManualClock();
+  let slow = true;
+  const world = createWorld({
+    clock,
+    intercept({ operation }, proceed) {
+      if (operation === "append" && slow) clock.advance(3 * second);
+      if (operation === "append") slow = false;
+      return proceed();
+    },
+  });
+  await world.append("/s", scheduled("soon", { kind: "once-in", delaySeconds: 1 }));
+  await pass(world, 1 * second);
+  expect(await ticks(world, "soon")).toHaveLength(1);
 });

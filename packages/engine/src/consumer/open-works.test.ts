@@ -224,3 +224,40 @@ test("work that never settles is left behind, and its processor can be replaced"
   await pass(world, 15_000);
   expect(await ofType(world, "pong")).toHaveLength(1);
 });
+
+test("work begins with the commit that says so, whoever else of it still waits for an answer", async () => {
+  const [hook, look, read] = [gate(), gate(), gate()];
+  let isHeld = false;
+  let begun = false;
+  const p = acting("p", "ping", async ({ waitUntil }) => {
+    await hook.opened;
+    waitUntil("work", async () => {
+      begun = true;
+    });
+  });
+  const world = worldOf(
+    { p },
+    {
+      async intercept({ operation }, proceed) {
+        if (isHeld && operation === "findKeys") await look.opened;
+        if (isHeld && operation === "read") await read.opened;
+        return proceed();
+      },
+    },
+  );
+  const keyed = { type: "keyed", idempotencyKey: "once" };
+  await world.append("/s", [configured("p"), keyed]);
+  await pass(world, 5_000);
+  await world.append("/s", { type: "ping" });
+  await untilQuiet();
+  isHeld = true;
+  const replayed = world.append("/s", keyed);
+  await untilQuiet();
+  hook.open();
+  await untilQuiet();
+  look.open();
+  await untilQuiet();
+  expect(begun).toBe(true);
+  read.open();
+  expect((await replayed)[0]).toMatchObject({ offset: 3 });
+});

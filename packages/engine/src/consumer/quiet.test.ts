@@ -84,6 +84,21 @@ test("exactly one commit follows an event that nobody appends behind, and then n
   expect(counts.calls, "the event and its progress").toEqual({ append: 2, read: 1 });
 });
 
+test("a claim for an event that was for nobody is taken back, also where the clock was set back before it", async () => {
+  const world = worldOf({ p: acting("p", "ping", () => {}) });
+  await world.append("/s", configured("p", "p", { startFrom: 100 }));
+  await pass(world, 5_000);
+  world.clock.jump(-3_600_000);
+  await world.append("/s", { type: "ping" });
+  const log = world.directory.log("public", "/s");
+  const { wakeAt, lastEventAt } = await log.load();
+  expect(wakeAt).toBe(lastEventAt);
+  expect(wakeAt).toBeGreaterThan(world.clock.now());
+  await pass(world, 3_660_000, 60_000);
+  expect((await log.load()).wakeAt).toBeNull();
+  expect(world.clock.nextTimerInMs()).toBeUndefined();
+});
+
 /** Consumers as `processorKind` has them, of which each acts on one type alone. */
 function typedKind(acted: string[]): ConsumerKind {
   const known = new WeakMap<object, readonly ConsumerSpec[]>();

@@ -110,6 +110,14 @@ export class StreamConsumers {
     return this.#consumers.values();
   }
 
+  /** Each with what the state says of it, also where another version is still to go on in its place. */
+  *withSpecs(): Generator<[Consumer, ConsumerSpec]> {
+    for (const consumer of this) {
+      const next = this.#replacing.has(consumer) ? this.#newestSpecOf(consumer) : undefined;
+      yield [consumer, next ?? consumer.spec];
+    }
+  }
+
   /**
    * The stream was loaded: by whom it was not known, what another server did meanwhile counts. Consumers whose row is
    * the one that they know go on; the others start from what is on disk.
@@ -308,9 +316,13 @@ export class StreamConsumers {
 
   #succeed(old: Consumer, kind: ConsumerKind): void {
     this.#replacing.delete(old);
-    const spec = this.#specs[this.#kinds.indexOf(kind)]?.find(({ slug }) => slug === old.spec.slug);
+    const spec = this.#newestSpecOf(old);
     if (this.#consumers.get(old.name) !== old || spec === undefined) return;
     this.#begin(kind, spec, old.handOver(), false);
+  }
+
+  #newestSpecOf({ kind, spec }: Consumer): ConsumerSpec | undefined {
+    return this.#specs[this.#kinds.indexOf(kind as ConsumerKind)]?.find(({ slug }) => slug === spec.slug);
   }
 
   /** Whoever has come to rest, or has left, is asked no more until something happens to it. */

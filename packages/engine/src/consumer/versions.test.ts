@@ -213,3 +213,28 @@ test("each decision has keys of its own, also where the cursor has not moved sin
   expect(answers).toEqual(["one", "two", "one"]);
   expect(await errorsIn(world)).toEqual([]);
 });
+
+test("what the state says of a halted processor is over with the commit that replaces it, whoever loaded that", async () => {
+  let isLost = false;
+  const world = worldOf(
+    { poisoned: acting("p", "ping", () => Promise.reject(new Error("poison"))), echo: echo("p") },
+    {
+      async intercept({ operation }, proceed) {
+        const answer = await proceed();
+        if (operation === "append" && isLost) throw new Error("the answer was lost");
+        return answer;
+      },
+    },
+  );
+  await world.append("/s", configured("p", "poisoned"));
+  await world.append("/s", { type: "ping" });
+  await pass(world, 60_000);
+  const shown = async () => (await world.engine.state("public", "/s")).consumers.p;
+  expect(await shown()).toMatchObject({ halted: { offset: 3 } });
+  isLost = true;
+  await world.refusal(world.append("/s", configured("p", "echo")));
+  isLost = false;
+  expect(await shown()).not.toHaveProperty("halted");
+  await pass(world, 5_000);
+  expect(await ofType(world, "echo")).toHaveLength(1);
+});

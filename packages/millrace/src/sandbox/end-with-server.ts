@@ -15,14 +15,25 @@ const lifeline = 4;
  */
 const script = `( ( exec 1>&- 2>&- 3>&-; read -r _ <&${lifeline}; kill -s KILL -- -$$ ) & ); exec "$@" ${lifeline}<&-`;
 
-/** As `spawn`, with stderr as a pipe and one more from descriptor 3. The group of the process is its own. */
+/** For what it wrote before its end to arrive. */
+const lastWordsMs = 1_000;
+
+/**
+ * As `spawn`, with stderr as a pipe and one more from descriptor 3. Group and session of the process are its own; what it
+ * starts has to stay in that group, or it would be left behind. Its end is told ("close") also where somebody else holds
+ * its pipes open.
+ */
 export function spawnWithServer(command: readonly string[], options: Pick<SpawnOptions, "cwd" | "env">): ChildProcess {
   const hasShell = existsSync(shell);
   const [program = "", ...args] = hasShell ? [shell, "-c", script, "sh", ...command] : command;
   const stdio: SpawnOptions["stdio"] = ["ignore", "ignore", "pipe", "pipe", "pipe"];
-  const child = spawn(program, args, { ...options, stdio, detached: hasShell });
+  const child = spawn(program, args, { ...options, stdio, detached: process.platform !== "win32" });
   const end = child.stdio[lifeline];
   end?.on("error", () => {});
-  child.once("exit", () => end?.destroy());
+  child.once("exit", () => {
+    end?.destroy();
+    const late = setTimeout(() => child.stdio.forEach((pipe) => void pipe?.destroy()), lastWordsMs);
+    child.once("close", () => clearTimeout(late));
+  });
   return child;
 }

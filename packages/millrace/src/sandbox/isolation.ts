@@ -86,11 +86,15 @@ function asUser(user: number): string[] {
   return ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups", "--no-new-privs", "--bounding-set=-all"];
 }
 
-/** No network, no files but these, no processes but its own, and it ends with whoever started it. */
+/**
+ * No network, no files but these, no processes but its own, and it ends with whoever started it. For that it stays in
+ * the group of the process, which is killed as a whole: `--die-with-parent` alone is asked for late, and who is killed
+ * before leaves all that is inside behind. A session of its own it has already (end-with-server.ts).
+ */
 function bubble(readable: readonly string[]): string[] {
   const shown = [...libraries.filter((name) => existsSync(name)), ...readable];
   return [
-    ...["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"],
+    ...["bwrap", "--unshare-all", "--die-with-parent", "--clearenv", "--cap-drop", "ALL"],
     ...shown.flatMap((name) => ["--ro-bind", name, name]),
     ...["--proc", "/proc", "--dev", "/dev"],
   ];

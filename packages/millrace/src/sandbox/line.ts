@@ -13,10 +13,13 @@ export interface Line {
 
 /** Twice the largest state, since it is a text in a text. */
 const messageBytesMax = 32 * 1024 * 1024;
+/** A process that listens and says nothing: longer than one that is only busy keeps anybody waiting. */
+const openMs = 30_000;
 
 /** Rejects when the process is not there. */
 export async function openLine(socketPath: string, hear: (message: FromRunner, body: string) => void): Promise<Line> {
-  const socket = new WebSocket(`ws+unix:${socketPath}:/`, { perMessageDeflate: false, maxPayload: messageBytesMax });
+  const bounds = { maxPayload: messageBytesMax, handshakeTimeout: openMs };
+  const socket = new WebSocket(`ws+unix:${socketPath}:/`, { perMessageDeflate: false, ...bounds });
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   socket.on("message", (data) => {
     const heard = heardOf(String(data));
