@@ -8,7 +8,7 @@ import type { HeirPlace, Sharing } from "./consumer/inheritance.ts";
 import type { Inherited } from "./consumer/inherited-specs.ts";
 import type { StreamConsumers } from "./consumer/stream-consumers.ts";
 import { type CursorPut, type Cursors, noCursors, type StoredCursor, takeCursors } from "./cursors.ts";
-import type { AppendRequest, Forming } from "./forming.ts";
+import type { AppendRequest, Entry, Forming } from "./forming.ts";
 import { Heir, placeOf, placeOfLoaded, Shares } from "./heir.ts";
 import type { Holders } from "./holders.ts";
 import { LiveTail } from "./live-tail.ts";
@@ -50,7 +50,7 @@ export interface StreamDependencies {
   limits: Limits;
   newStreamId(): string;
   isoTime(milliseconds: number): string;
-  claimAtBirth(now: number): Claim | null;
+  claimAtBirth(now: number, first: Entry): Claim | null;
   claimAtRemoval(open: Claim | null, now: number): Claim | null;
   /** Who acts on the events of this stream; undefined where nobody ever does. */
   consumersOf(stream: Stream): StreamConsumers | undefined;
@@ -92,7 +92,7 @@ export class Stream {
   readonly clock: Clock;
   readonly newStreamId: () => string;
   readonly isoTime: (milliseconds: number) => string;
-  readonly claimAtBirth: (now: number) => Claim | null;
+  readonly claimAtBirth: (now: number, first: Entry) => Claim | null;
   readonly limits: Limits;
   readonly tail: LiveTail = new LiveTail();
   readonly consumers: StreamConsumers | undefined;
