@@ -1,8 +1,8 @@
 /** What the news of a birth says of code that made the stream, and that it survives crashes, deletions, old databases. */
 import type { EventSource, StreamEvent } from "@millrace/protocol";
-import type { Intercept } from "@millrace/testing";
+import { createSeededRandom, type Intercept } from "@millrace/testing";
 import { expect, test } from "vitest";
-import { builtin, createWorld, untilQuiet, type World } from "../../test/world.ts";
+import { builtin, createWorld, untilQuiet, upTo, type World } from "../../test/world.ts";
 
 const plain = { type: "plain" };
 
@@ -206,3 +206,53 @@ test("another life has another origin", async () => {
     { childPath: "/a" },
   ]);
 });
+
+test("over crashes, deletions and new lives at any point, what was told is what stands in the logs", async () => {
+  let byCode = 0;
+  for (const seed of upTo(40)) {
+    const random = createSeededRandom(seed);
+    let world = createWorld();
+    for (let life = 0; life < 5; life++) {
+      let callsLeft = random.integer(60);
+      const { directory, clock } = world;
+      const intercept: Intercept = async (_, proceed) => (callsLeft-- <= 0 ? new Promise(() => {}) : proceed());
+      world = createWorld({ directory, clock, seed: 100 * seed + life, intercept });
+      for (let i = 0; i < 5; i++) {
+        const path = random.pick(["/a", "/a/b", "/a/b/c", "/d/e", "/d/e/f/g"]);
+        const source = random.fraction() < 0.6 ? because(random.pick(["/a", "/d", "/x"]), 1 + i) : undefined;
+        const remove = () => world.engine.delete("public", path, { children: false });
+        await Promise.race([random.fraction() < 0.75 ? world.append(path, plain, source) : remove(), untilQuiet()]);
+      }
+      await untilQuiet();
+    }
+    const last = createWorld({ directory: world.directory, clock: world.clock, seed: 7_777 });
+    await untilQuiet();
+    expect(await claims(last)).toEqual([]);
+    const { streams } = await last.engine.list({ project: "public", prefix: "/", depth: "all", limit: 100 });
+    for (const { path } of streams) {
+      if (path === "/") continue;
+      const { told, stands, ...life } = await newest(last, path);
+      expect(told, `seed ${seed}`).toEqual(stands);
+      if (life.byCode) byCode++;
+    }
+  }
+  expect(byCode).toBeGreaterThan(20);
+});
+
+/** What the root was told of a path last, and what it should have been told by what brought that into being. */
+async function newest(world: World, path: string): Promise<{ told: object; stands: object; byCode: boolean }> {
+  const news = (await births(world, "/")).findLast(
+    ({ payload }) => (payload as { childPath: string }).childPath === path,
+  );
+  const [birth, first] = await world.events(path);
+  const byNews = first?.type === builtin("child-stream-created");
+  const { createdBy } = (byNews ? first.payload : { createdBy: first?.source?.cause }) as { createdBy?: object };
+  const depth = (first?.source?.depth ?? 0) + (byNews ? 0 : 1);
+  const cause = { streamPath: path, offset: birth?.offset };
+  const { payload, source } = news ?? {};
+  return {
+    told: { payload, cause: source?.cause, depth: source?.depth },
+    stands: { payload: { childPath: path, ...(createdBy === undefined ? {} : { createdBy }) }, cause, depth },
+    byCode: createdBy !== undefined,
+  };
+}
