@@ -8,7 +8,7 @@
  */
 import type { Saving } from "./consumer/stream-consumers.ts";
 import { judgeCursors } from "./cursors.ts";
-import { type Forming, judge, nextDue, type Placed, pushDue, type Verdict } from "./forming.ts";
+import { type Entry, type Forming, judge, nextDue, type Placed, pushDue, type Verdict } from "./forming.ts";
 import { type Commit, type Committed, HeadConflict, type KeyEntry, type ProgressRow } from "./ports/log.ts";
 import { encodeSnapshot, isPaused } from "./state.ts";
 import type { Appended, Stream, Waiting } from "./stream.ts";
@@ -165,7 +165,7 @@ function commit(
   };
   if (stream.streamId === undefined) {
     commit.birth = { streamId: forming.streamId as string };
-    const claim = stream.claimAtBirth(forming.now);
+    const claim = stream.claimAtBirth(forming.now, forming.first as Entry);
     forming.claim = claim;
     commit.claim = claim;
   }

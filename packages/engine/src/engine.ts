@@ -11,7 +11,8 @@ import {
   type RemoteCursorInput,
   StreamError,
 } from "@millrace/protocol";
-import { claimAtBirth, claimAtRemoval, createTree, type Tree } from "./builtin/tree.ts";
+import { createTree, type Tree } from "./builtin/tree.ts";
+import { claimAtBirth, claimAtRemoval } from "./builtin/tree-claims.ts";
 import { bundlerKind } from "./consumer/bundler.ts";
 import { deployedKind } from "./consumer/deployed.ts";
 import { inheritedBy } from "./consumer/inheritance.ts";
@@ -180,7 +181,7 @@ export function createEngine(options: EngineOptions): Engine {
     holders,
     newStreamId: () => random.id(),
     isoTime,
-    claimAtBirth: (now) => claimAtBirth(path, now),
+    claimAtBirth: (now, first) => claimAtBirth(path, now, first),
     claimAtRemoval: (open, now) => claimAtRemoval(path, open, now),
     consumersOf: (stream) => consumersOf(stream),
     lookUp:

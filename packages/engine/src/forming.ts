@@ -62,6 +62,8 @@ export interface Forming {
   readonly limits: Limits;
   streamId: string | undefined;
   born: boolean;
+  /** What brought the stream into being, if this commit does. */
+  first?: Entry;
   head: number;
   slices: Slices;
   records: string[];
@@ -100,7 +102,7 @@ export function judge(forming: Forming, request: AppendRequest): Verdict {
       }
       if (!forming.born) {
         if (entry.onlyIfBorn) continue;
-        giveBirth(forming);
+        giveBirth(forming, entry);
       }
       gate(forming, entry.event, request, head);
       last = push(forming, entry.event, entry.source, last !== undefined && entry.source?.cause === undefined);
@@ -211,8 +213,9 @@ function pushRightBehind(forming: Forming, event: StreamEvent): void {
   }
 }
 
-function giveBirth(forming: Forming): void {
+function giveBirth(forming: Forming, first: Entry): void {
   forming.born = true;
+  forming.first = first;
   forming.streamId = forming.newStreamId();
   const { project: projectSlug, path, streamId } = forming;
   push(

@@ -6,6 +6,7 @@ import type { Limits } from "@millrace/protocol";
 import type { HeirPlace } from "./consumer/inheritance.ts";
 import type { Inherited } from "./consumer/inherited-specs.ts";
 import type { StreamConsumers } from "./consumer/stream-consumers.ts";
+import type { Entry } from "./forming.ts";
 import type { Holders } from "./holders.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Claim, DueStream, StreamLog } from "./ports/log.ts";
@@ -17,7 +18,7 @@ export interface StreamDependencies {
   limits: Limits;
   newStreamId(): string;
   isoTime(milliseconds: number): string;
-  claimAtBirth(now: number): Claim | null;
+  claimAtBirth(now: number, first: Entry): Claim | null;
   claimAtRemoval(open: Claim | null, now: number): Claim | null;
   /** Who acts on the events of this stream; undefined where nobody ever does. */
   consumersOf(stream: Stream): StreamConsumers | undefined;

@@ -7,7 +7,7 @@ import { commitNext } from "./append.ts";
 import type { Sharing } from "./consumer/inheritance.ts";
 import type { StreamConsumers } from "./consumer/stream-consumers.ts";
 import { type CursorPut, type Cursors, noCursors, type StoredCursor, takeCursors } from "./cursors.ts";
-import type { AppendRequest, Forming } from "./forming.ts";
+import type { AppendRequest, Entry, Forming } from "./forming.ts";
 import { Heir, placeOf, placeOfLoaded, Shares } from "./heir.ts";
 import type { Holders } from "./holders.ts";
 import { LiveTail } from "./live-tail.ts";
@@ -55,7 +55,7 @@ export class Stream {
   readonly clock: Clock;
   readonly newStreamId: () => string;
   readonly isoTime: (milliseconds: number) => string;
-  readonly claimAtBirth: (now: number) => Claim | null;
+  readonly claimAtBirth: (now: number, first: Entry) => Claim | null;
   readonly limits: Limits;
   readonly tail: LiveTail = new LiveTail();
   readonly consumers: StreamConsumers | undefined;

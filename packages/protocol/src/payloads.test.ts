@@ -42,7 +42,10 @@ const samples: { [Each in Name]: Samples<BuiltinPayloadsByName[Each]> } = {
     least: { projectSlug: "p", path: "/a", streamId: "i" },
     whole: [{ projectSlug: "p", path: "/a", streamId: "i" }],
   },
-  "child-stream-created": { least: { childPath: "/a" }, whole: [{ childPath: "/a" }] },
+  "child-stream-created": {
+    least: { childPath: "/a" },
+    whole: [{ childPath: "/a", createdBy: { streamPath: "/b", offset: 1 } }],
+  },
   "child-stream-deleted": { least: { childPath: "/a", head: 2 }, whole: [{ childPath: "/a", head: 2 }] },
   "metadata-updated": { least: { metadata: {} }, whole: [{ metadata: { a: [null, 1, "x", true] } }] },
   "invalid-event-appended": {

@@ -37,7 +37,7 @@ type Deployment = {
 /** By what stands behind the prefix of built-in types. */
 export type BuiltinPayloadsByName = {
   initialized: { projectSlug: string; path: string; streamId: string };
-  "child-stream-created": { childPath: string };
+  "child-stream-created": { childPath: string; createdBy?: { streamPath: string; offset: number } };
   "child-stream-deleted": { childPath: string; head: number };
   "metadata-updated": { metadata: JsonObject };
   "invalid-event-appended": { rawInput: JsonValue; error: string; contentType?: string };

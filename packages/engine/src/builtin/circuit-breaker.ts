@@ -4,7 +4,8 @@
  * Rate is a token bucket reckoned from `createdAt`, so a replay of the log comes to the same count. It starts full and
  * refills steadily. The event that takes it below zero is stored (nothing sent is lost), and `paused` stands right
  * behind it in the same commit. What has a cause counts by event, because code wrote it and code can loop; a batch
- * without a cause counts as one; facts that the server states cost nothing.
+ * without a cause counts as one; facts that the server states cost nothing. But one: the news of a stream that was
+ * made because of an event of this stream, for then code here answers itself, if only with births below.
  *
  * Depth is how many causes lie behind an event. Every `resumed` after a pause by depth allows as much again.
  *
@@ -18,6 +19,7 @@ import {
   type JsonObject,
   type StreamEvent,
 } from "@millrace/protocol";
+import { childStreamCreated } from "./tree-claims.ts";
 
 export interface CircuitBreakerState {
   burstCapacity: number;
@@ -39,6 +41,8 @@ export interface CircuitBreakerState {
 interface Caused {
   offset: number;
   cause: Cause;
+  /** Of the news of a birth, which is its cause: because of which event code made that stream. */
+  createdBy?: Cause;
 }
 
 type Cause = { streamPath: string; offset: number };
@@ -65,9 +69,9 @@ export const circuitBreaker: BuiltinProcessor<CircuitBreakerState> = {
 
   reduce({ state, event, continued }) {
     const next = changed(state, event, continued);
-    const cause = event.source?.cause;
-    if (cause === undefined) return next;
-    return { ...next, causes: [...next.causes.slice(1 - chainEventsMax), { offset: event.offset, cause }] };
+    const caused = causedOf(event);
+    if (caused === undefined) return next;
+    return { ...next, causes: [...next.causes.slice(1 - chainEventsMax), caused] };
   },
 
   rightBehind({ state, event }) {
@@ -91,10 +95,13 @@ function changed(state: CircuitBreakerState, event: StreamEvent, continued: bool
 
 function count(state: CircuitBreakerState, event: StreamEvent, continued: boolean): CircuitBreakerState {
   const { source } = event;
-  if (source?.kind === "server" || contractFor(event.type)?.serverOnly) return state;
+  const createdBy = creatorOf(event);
+  const stated = source?.kind === "server" || contractFor(event.type)?.serverOnly === true;
+  if (stated && createdBy === undefined) return state;
   if (source !== undefined && source.depth > state.depthLimit && state.tripped === undefined && !state.paused) {
     return { ...state, tripped: trip("depth", state.depthLimit, source.depth, chainOf(state, event)) };
   }
+  if (createdBy !== undefined && createdBy.streamPath !== event.streamPath) return state;
   if (state.burstCapacity === 0) return state;
   if (continued && source?.cause === undefined) return state;
   const now = Date.parse(event.createdAt);
@@ -112,17 +119,31 @@ function trip(kind: "rate" | "depth", limit: number, observed: number, chain: Ca
 
 /**
  * From the event back through its causes, as far as this stream knows: up to an event of another stream, to one from
- * outside, or to one that lies too far back.
+ * outside, or to one that lies too far back. From the news of a birth it goes on with what made that stream.
  */
-function chainOf({ causes }: CircuitBreakerState, { streamPath, offset, source }: StreamEvent): Cause[] {
+function chainOf({ causes }: CircuitBreakerState, event: StreamEvent): Cause[] {
+  const { streamPath, offset } = event;
   const chain: Cause[] = [{ streamPath, offset }];
-  let cause = source?.cause;
-  while (cause !== undefined && chain.length < chainEventsMax) {
-    chain.push(cause);
-    const { streamPath: path, offset: at } = cause;
-    cause = path === streamPath ? causes.find(({ offset }) => offset === at)?.cause : undefined;
+  let caused = causedOf(event);
+  while (caused !== undefined && chain.length < chainEventsMax) {
+    chain.push(caused.cause);
+    if (caused.createdBy !== undefined && chain.length < chainEventsMax) chain.push(caused.createdBy);
+    const last = caused.createdBy ?? caused.cause;
+    caused = last.streamPath === streamPath ? causes.find(({ offset }) => offset === last.offset) : undefined;
   }
   return chain;
+}
+
+function causedOf(event: StreamEvent): Caused | undefined {
+  const cause = event.source?.cause;
+  if (cause === undefined) return undefined;
+  const createdBy = creatorOf(event);
+  return { offset: event.offset, cause, ...(createdBy === undefined ? {} : { createdBy }) };
+}
+
+/** Because of which event code made the stream whose birth this tells; undefined for all else. */
+function creatorOf({ type, payload }: StreamEvent): Cause | undefined {
+  return type === childStreamCreated ? (payload as { createdBy?: Cause }).createdBy : undefined;
 }
 
 function configure(state: CircuitBreakerState, event: StreamEvent): CircuitBreakerState {
@@ -157,10 +178,14 @@ function resume({ tripped: _, ...state }: CircuitBreakerState, event: StreamEven
 }
 
 function pausedBecause(cause: JsonObject, event: StreamEvent): EventInput {
+  // Of news from the tree only that of streams which code made can trip it.
+  const byBirths = event.source?.kind === "server" && event.source.slug === "tree";
+  const births =
+    "Look for code that makes streams below because of streams that came into being (child-stream-created).";
   const reason =
     cause.kind === "rate"
-      ? `circuit breaker: more than ${cause.limit} events in a burst. ${howToResume} Append circuit-breaker-configured before it to allow more (burstCapacity 0 switches it off).`
-      : `circuit breaker: ${cause.observed} causes lie behind event ${event.offset}, more than the limit of ${cause.limit}. Look for processors that answer each other. ${howToResume} That allows as many again.`;
+      ? `circuit breaker: more than ${cause.limit} events in a burst. ${byBirths ? `${births} ` : ""}${howToResume} Append circuit-breaker-configured before it to allow more (burstCapacity 0 switches it off).`
+      : `circuit breaker: ${cause.observed} causes lie behind event ${event.offset}, more than the limit of ${cause.limit}. ${byBirths ? births : "Look for processors that answer each other."} ${howToResume} That allows as many again.`;
   return { type: "https://events.iterate.com/events/stream/paused", payload: { reason, cause } };
 }
 

@@ -9,20 +9,7 @@ import { ancestors, type EventInput } from "@millrace/protocol";
 import type { AppendRequest, Entry } from "../forming.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import type { Claim, DueStream } from "../ports/log.ts";
-
-/** Claims of the tree. One stream may owe both when it was deleted before its birth was announced. */
-const birth = "birth";
-const deletion = "deletion";
-const birthAndDeletion = "birth,deletion";
-
-export function claimAtBirth(path: string, now: number): Claim | null {
-  return path === "/" ? null : { dueAt: now, kind: birth };
-}
-
-export function claimAtRemoval(path: string, open: Claim | null, now: number): Claim | null {
-  if (path === "/") return null;
-  return { dueAt: now, kind: open?.kind === birth ? birthAndDeletion : deletion };
-}
+import { childStreamCreated, owedBy } from "./tree-claims.ts";
 
 export interface TreeHouse {
   clock: Clock;
@@ -199,33 +186,30 @@ function batches(round: DueStream[]): Batch[] {
 
 function announcements(due: DueStream): Entry[] {
   const entries: Entry[] = [];
-  const { kind } = due.claim;
-  if (kind === birth || kind === birthAndDeletion) {
-    entries.push(
-      announcement(due, "created", due.birthOffset, {
-        type: "https://events.iterate.com/events/stream/child-stream-created",
-        payload: { childPath: due.path },
-      }),
-    );
+  const { path: childPath, birthOffset, head } = due;
+  const owed = owedBy(due.claim);
+  if (owed.birth) {
+    const { depth, createdBy } = { depth: 0, ...owed.origin };
+    const payload = { childPath, ...(createdBy === undefined ? {} : { createdBy }) };
+    entries.push(announcement(due, "created", birthOffset, depth + 1, { type: childStreamCreated, payload }));
   }
-  if (kind === deletion || kind === birthAndDeletion) {
-    const head = due.head.offset;
+  if (owed.deletion) {
     entries.push(
-      announcement(due, "deleted", head, {
+      announcement(due, "deleted", head.offset, 1, {
         type: "https://events.iterate.com/events/stream/child-stream-deleted",
-        payload: { childPath: due.path, head },
+        payload: { childPath, head: head.offset },
       }),
     );
   }
   // Of a life that is over only the living hear: an ancestor that was deleted with its child must not come back.
-  return kind === birth ? entries : entries.map((entry) => ({ ...entry, onlyIfBorn: true }));
+  return owed.deletion ? entries.map((entry) => ({ ...entry, onlyIfBorn: true })) : entries;
 }
 
-function announcement(due: DueStream, what: string, offset: number, event: EventInput): Entry {
+function announcement(due: DueStream, what: string, offset: number, depth: number, event: EventInput): Entry {
   return {
     event,
     key: `d:tree/${due.streamId}/${what}`,
     digest: "",
-    source: { kind: "server", slug: "tree", cause: { streamPath: due.path, offset }, depth: 1 },
+    source: { kind: "server", slug: "tree", cause: { streamPath: due.path, offset }, depth },
   };
 }

@@ -16,15 +16,21 @@ const initialized = defineContract({
     "next offset: offsets are never used twice.",
 });
 
+const creator = z
+  .strictObject({ streamPath: canonicalPath, offset: eventOffset })
+  .describe("The event because of which code made the stream.");
+
 const childStreamCreated = defineContract({
   name: "child-stream-created",
   serverOnly: true,
-  payload: z.strictObject({ childPath: canonicalPath }),
-  example: { childPath: "/team/inbox" },
+  payload: z.strictObject({ childPath: canonicalPath, createdBy: creator.optional() }),
+  example: { childPath: "/team/inbox", createdBy: { streamPath: "/team", offset: 7 } },
   summary: "A stream came into being somewhere below this one.",
   documentation:
     "Announces a birth to every ancestor, from the parent up to the root, some milliseconds after the append that " +
-    "caused it was answered. Each ancestor hears of each birth exactly once, also when the server crashes in between.",
+    "caused it was answered. Each ancestor hears of each birth exactly once, also when the server crashes in between. " +
+    "`createdBy` is there when code made the stream: because of that event. Where that is an event of the stream that " +
+    "hears it, the news counts for its circuit breaker.",
 });
 
 const childStreamDeleted = defineContract({

@@ -112,6 +112,20 @@ export const claimCases: readonly LogCase[] = [
     },
   },
   {
+    name: "what a claim says is kept to the letter: nobody looks into it",
+    async run({ directory }) {
+      const writer = new StreamWriter(directory, "/a");
+      const cause = { streamPath: `/${"long/".repeat(200)}grün`, offset: 7 };
+      const kind = `birth ${JSON.stringify({ depth: 3, createdBy: cause })}`;
+      await writer.append([record(1)], { claim: { dueAt: someTime, kind } });
+      checkEqual((await writer.log.load()).claim, { dueAt: someTime, kind }, "as it was said");
+      const [due] = (await directory.due({ now: someTime, limit: 1 })).streams;
+      checkEqual(due?.claim.kind, kind, "as it is due");
+      checkEqual(await directory.settle(writer.head, "birth", null), false, "only the beginning of it");
+      checkEqual(await directory.settle(writer.head, kind, null), true, "all of it");
+    },
+  },
+  {
     name: "of many that settle at once exactly one does",
     async run({ directory }) {
       const writer = new StreamWriter(directory, "/a");
