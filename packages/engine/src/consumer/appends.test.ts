@@ -1,7 +1,7 @@
 /** What a hook appends: where to, how often, and what becomes of it when the other stream is paused or the own one is gone. */
 import { defineProcessor } from "@millrace/protocol";
 import { expect, test } from "vitest";
-import { acting, after, configured, errorsIn, gate, ofType, pass, worldOf } from "../../test/processors.ts";
+import { acting, after, configured, errorsIn, gate, mortal, ofType, pass, worldOf } from "../../test/processors.ts";
 import { builtin, untilQuiet } from "../../test/world.ts";
 
 const pausedEvent = { type: builtin("paused") };
@@ -58,6 +58,24 @@ test("only a call that may have been made before looks for what it appended", as
   await pass(world, 2_000);
   expect(ofHook()).toHaveLength(1);
   expect(await ofType(world, "pong")).toHaveLength(1);
+});
+
+test("after a crash all that may have been acted on is looked for, however far the cursor on disk lies behind", async () => {
+  // On the own stream each append would save the cursor.
+  const p = acting("p", "ping", async ({ append }) => void (await append({ path: "/other", event: { type: "pong" } })));
+  const world = mortal({ p });
+  await world.append("/s", configured("p"));
+  await world.append(
+    "/s",
+    Array.from({ length: 20 }, () => ({ type: "ping" })),
+  );
+  await untilQuiet();
+  world.die();
+  const next = after(world, { p });
+  await next.append("/s", { type: "ping" });
+  await untilQuiet();
+  expect(next.failures).toEqual([]);
+  expect(await ofType(next, "pong", "/other")).toHaveLength(21);
 });
 
 test("an append is committed when its promise settles, also before the hook has returned", async () => {

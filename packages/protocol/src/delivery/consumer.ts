@@ -31,6 +31,8 @@ export class Consumer {
   readonly name: string;
   /** The life of the stream that it belongs to. */
   readonly streamId: string;
+  /** Whatever lies behind this offset came while it was here: nobody acted on it before, in any process. */
+  newBehind: number;
   /** When it wants to be called, if nothing happens before. */
   callAt: number | undefined;
   #driver: Driver;
@@ -63,6 +65,7 @@ export class Consumer {
     this.name = nameOfConsumer(kind.kind, spec);
     const { start, progress } = startFrom(spec, from.row);
     const head = house.head();
+    this.newBehind = head;
     this.#start = start;
     this.#missedThrough = kind.misses === true && start !== "first" ? head : 0;
     this.#from = from;
@@ -133,6 +136,7 @@ export class Consumer {
 
   /** The stream was loaded again: what it was told since may not be all there is. */
   reloaded(resting: boolean): void {
+    this.newBehind = this.house.head();
     // Where the claim is for a next attempt, all that came since waits behind that. The attempt may be done and not yet
     // on disk.
     const { dirty, progress } = this.#driver;

@@ -32,7 +32,9 @@ export class Hooks {
   async act(folded: Folded, event: StreamEvent, attempt: number): Promise<Outcome> {
     const { streamPath, offset, source } = event;
     const cause = { streamPath, offset };
-    const purpose = { key: String(offset), cause, depth: source?.depth ?? 0, isFirst: attempt === 1 };
+    // Where a cursor was not saved, what lies behind it had been acted on.
+    const isFirst = attempt === 1 && offset > this.#consumer.newBehind;
+    const purpose = { key: String(offset), cause, depth: source?.depth ?? 0, isFirst };
     return this.#run(purpose, (call) => folded.afterAppend({ event, attempt, ...this.#tools(call, purpose) }));
   }
 
