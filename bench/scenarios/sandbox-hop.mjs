@@ -55,7 +55,7 @@ function rowsOf({ hop, reduce, start }, events) {
   return [
     beside("hop p50", ({ hop: { p50 } }) => p50, { target: { atMost: 1.5 } }),
     beside("hop p99", ({ hop: { p99 } }) => p99),
-    beside("behind the event p50", ({ behind: { p50 } }) => p50),
+    beside("behind the event p50", ({ behind: { p50 } }) => p50, { target: { atMost: 1.5 } }),
     beside("behind the event p99", ({ behind: { p99 } }) => p99),
     beside("one append of it p50", ({ plain: { p50 } }) => p50),
     row({ what: "reduced", value: perSecond(0), unit: "/s", peer: inProcess, peerValue: perSecond(1) }),
