@@ -9,7 +9,7 @@ import {
 } from "@millrace/testing";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
-import { errorsIn, ofType, pass } from "../../test/processors.ts";
+import { errorsIn, gate, ofType, pass } from "../../test/processors.ts";
 import {
   breakerOff,
   crashes,
@@ -475,3 +475,23 @@ test.each(["__proto__", "constructor", "\ud800", "a/b%c\n\u{1f600}", "tree"])(
     ]);
   },
 );
+
+test("an event whose hook was ended while its parking was written comes again, and never after itself", async () => {
+  const { opened, open } = gate();
+  const slow: Intercept = async ({ operation, arguments: args }, proceed) => {
+    if (operation === "append" && JSON.stringify(args[0]).includes("event-parked")) await opened;
+    return proceed();
+  };
+  const world = postingWorld(answers({ status: 422 }, { status: 422 }, { status: 422 }, { status: 200 }), {
+    intercept: slow,
+  });
+  await world.append("/s", hook());
+  await world.append("/s", { type: "a" });
+  await pass(world, 20_000);
+  expect(world.came()).toEqual([3, 3, 3]);
+  await pass(world, 16 * 60_000, 10_000);
+  open();
+  await pass(world, 60_000);
+  const sent = world.network.received.map(({ headers, body }) => [JSON.parse(body).offset, headers["millrace-after"]]);
+  expect(sent.filter(([offset]) => offset === 3)).toEqual(Array.from({ length: 4 }, () => [3, "2"]));
+});
