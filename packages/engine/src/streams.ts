@@ -1,6 +1,6 @@
 /** The streams that are open, by project and path. The least recently used one leaves when there are too many. */
 import { isBelow, type Limits } from "@millrace/protocol";
-import type { Gauges } from "./engine.ts";
+import type { Gauges } from "./engine-interface.ts";
 import { Stream, type StreamDependencies } from "./stream.ts";
 
 /** Moving a stream to the young end costs more than finding it, so a busy one is moved once in a turn of so many uses. */
