@@ -363,6 +363,15 @@ describe("tricks on what stands beside the code harm that code alone", () => {
         return run.call(this, store, ...rest); };`,
     ],
     [
+      "questions that nobody knows",
+      `const { AsyncLocalStorage } = process.getBuiltinModule("node:async_hooks");
+      const run = AsyncLocalStorage.prototype.run;
+      AsyncLocalStorage.prototype.run = function (store, ...rest) {
+        store?.host?.ask("nonsense", "[]"); store?.host?.ask("x".repeat(1e6), "[]");
+        store?.host?.ask({ toJSON: () => { for (;;) {} } }, { toString: () => { for (;;) {} } });
+        return run.call(this, store, ...rest); };`,
+    ],
+    [
       "a fault of its own",
       `const { AsyncLocalStorage } = process.getBuiltinModule("node:async_hooks");
       AsyncLocalStorage.prototype.run = () => Promise.resolve({ result: 1, works: 2 });`,

@@ -2,15 +2,8 @@
 export { mayCarryCode, type SplitRecord, splitCode } from "./code-of-record.ts";
 export { type Configuration, processorKind } from "./consumer/processors.ts";
 export type { ConsumerKind, ConsumerPlace } from "./consumer/spec.ts";
-export {
-  type AppendInput,
-  type AppendOptions,
-  createEngine,
-  type Deleted,
-  type Engine,
-  type EngineOptions,
-  type Gauges,
-} from "./engine.ts";
+export { createEngine } from "./engine.ts";
+export type { AppendInput, AppendOptions, Deleted, Engine, EngineOptions, Gauges } from "./engine-interface.ts";
 export type { Trouble } from "./health.ts";
 export { createMemoryDirectory } from "./memory/memory-directory.ts";
 export { createHistogram, type Histogram, type Meter, observe } from "./meter.ts";

@@ -1,6 +1,6 @@
 /** The streams that are open, by project and path. The least recently used one leaves when there are too many. */
 import { isBelow, type Limits } from "@millrace/protocol";
-import type { Gauges } from "./engine.ts";
+import type { Gauges } from "./engine-interface.ts";
 import { Stream } from "./stream.ts";
 import type { StreamDependencies } from "./stream-dependencies.ts";
 

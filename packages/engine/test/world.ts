@@ -8,7 +8,8 @@ import {
   type ManualClock,
 } from "@millrace/testing";
 import type { ConsumerKind } from "../src/consumer/spec.ts";
-import { createEngine, type Engine, type EngineOptions } from "../src/engine.ts";
+import { createEngine } from "../src/engine.ts";
+import type { Engine, EngineOptions } from "../src/engine-interface.ts";
 import { createMemoryDirectory } from "../src/memory/memory-directory.ts";
 import type { Directory } from "../src/ports/log.ts";
 import type { ReadItem, ReadRequest } from "../src/read.ts";

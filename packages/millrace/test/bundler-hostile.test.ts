@@ -142,6 +142,14 @@ test("a bundle of more than 4 MiB is refused, with the packages that it is made 
   );
 });
 
+test("a registry is not asked for more names than there may be packages", async () => {
+  const dependencies = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`nobody-${i}`, "1"]));
+  const input = { files: { "a.js": "" }, main: "a.js", packageJson: { dependencies } };
+  const bundled = await bundler.bundle(input, new AbortController().signal);
+  expect("fault" in bundled ? bundled.fault : "").toBe("More than 200 packages are needed, which is the most.");
+  expect(registry.asked.filter((path) => path.startsWith("nobody-"))).toEqual([]);
+});
+
 test.each([
   ["too many packages", { packages: 3 }, /More than 3 packages are needed/],
   ["too deep", { depth: 2 }, /lie more than 2 deep/],

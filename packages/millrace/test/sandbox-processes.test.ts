@@ -75,6 +75,22 @@ test("what waits to be loaded has no process started for it", async () => {
   expect(sandbox.pids.length).toBe(1);
 });
 
+test("so many processes and no more, however much is busy; what waits for one is loaded when one is free", async () => {
+  const processesMax = { ofProject: 2, all: 10 };
+  const { sandbox, load } = startSandbox({ isolatesMax: 1, processesMax });
+  const stopping = new AbortController();
+  const waits = "await new Promise((resolve) => setTimeout(resolve, 60_000));";
+  const busy = await Promise.all([load(1, waits), load(2, waits)]);
+  const running = busy.map((code) => code.deliver(delivery, { ...quiet, signal: stopping.signal }));
+  const refused = await load(3).catch((error) => error);
+  expect(refused).toMatchObject({ reason: "unavailable", message: expect.stringContaining("2 sandbox processes") });
+  expect(sandbox.pids).toHaveLength(2);
+  stopping.abort(new Error("enough"));
+  expect(await Promise.all(running)).toMatchObject([{ is: "hook-failed" }, { is: "hook-failed" }]);
+  await vi.waitFor(async () => expect(await (await load(3)).deliver(delivery, quiet)).toEqual(counted), 20_000);
+  expect(sandbox.pids.length).toBeLessThanOrEqual(2);
+});
+
 test("a process that loaded so much is replaced by another, and ends when nothing runs in it", async () => {
   const { sandbox, load } = startSandbox({ loadsMax: 2, sweepMs: 50 });
   await load(1);

@@ -44,6 +44,8 @@ export async function resolvePackages(
   let wishes: Wish[] = wishesOf(undefined, wanted, false);
   for (let depth = 1; wishes.length > 0; depth++) {
     if (depth > limits.depth) throw new SourceFault([{ text: `The dependencies lie more than ${limits.depth} deep.` }]);
+    // Each of them is at least one package: the registry is not asked for thousands of names to find that out.
+    if (namesIn(wishes).size > limits.packages) throw tooMany(limits);
     const found = await Promise.all(wishes.map((wish) => metadataFor(wish, registry, rules)));
     failIfAny(found);
     const next: Wish[] = [];
@@ -58,9 +60,7 @@ export async function resolvePackages(
       (wish.from?.dependencies ?? root).set(wish.alias, node);
       if (chosen.get(node.name)?.includes(node)) continue;
       chosen.set(node.name, [...(chosen.get(node.name) ?? []), node]);
-      if (++count > limits.packages) {
-        throw new SourceFault([{ text: `More than ${limits.packages} packages are needed, which is the most.` }]);
-      }
+      if (++count > limits.packages) throw tooMany(limits);
       next.push(...wishesOf(node, node.said.dependencies, false), ...wishesOf(node, node.said.peerDependencies, true));
     }
     if (problems.length > 0) throw new SourceFault(problems);
@@ -72,6 +72,15 @@ export async function resolvePackages(
 function wishesOf(from: PackageNode | undefined, wanted: Readonly<Record<string, string>>, peer: boolean): Wish[] {
   const own = (alias: string) => !(peer && from !== undefined && Object.hasOwn(from.said.dependencies, alias));
   return Object.entries(wanted).flatMap(([alias, spec]) => (own(alias) ? [{ from, alias, spec, peer }] : []));
+}
+
+function namesIn(wishes: readonly Wish[]): Set<string> {
+  const wanted = wishes.map(({ alias, spec }) => wantedPackage(alias, spec));
+  return new Set(wanted.flatMap((one) => ("name" in one ? [one.name] : [])));
+}
+
+function tooMany({ packages }: BundlerLimits): SourceFault {
+  return new SourceFault([{ text: `More than ${packages} packages are needed, which is the most.` }]);
 }
 
 async function metadataFor(

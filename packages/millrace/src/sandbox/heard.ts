@@ -4,7 +4,7 @@
  */
 import type { CodeError, SandboxDelivery, SandboxDescription, SandboxResult } from "@millrace/engine";
 import type { JsonValue } from "@millrace/protocol";
-import { type FromRunner, type Question, stateCharactersMax } from "./messages.ts";
+import { type FromRunner, type Question, questions, stateCharactersMax } from "./messages.ts";
 
 const nameCharactersMax = 200;
 const messageCharactersMax = 16 * 1024;
@@ -14,7 +14,6 @@ const dataCharactersMax = 16 * 1024;
 const dataDepthMax = 64;
 const stateDepthMax = 200;
 const typesMax = 1_000;
-const questions: ReadonlySet<unknown> = new Set<Question>(["append", "open", "begun", "closed", "abort", "log"]);
 
 type Unknown = Readonly<Record<string, unknown>>;
 

@@ -36,6 +36,7 @@ export type ToRunner =
 
 /** What the code asks of its host while a delivery runs. */
 export type Question = "append" | "open" | "begun" | "closed" | "abort" | "log";
+export const questions: ReadonlySet<unknown> = new Set<Question>(["append", "open", "begun", "closed", "abort", "log"]);
 
 export type FromRunner =
   | { is: "pong"; id: number }

@@ -22,6 +22,7 @@ import { identityOf } from "./identity.ts";
 import type { Tenant } from "./isolate.ts";
 import { findIsolation, type Isolation } from "./isolation.ts";
 import type { LoadMessage } from "./messages.ts";
+import { createPlaces, type ProcessesMax } from "./places.ts";
 import { type LoadedIsolate, ProjectProcesses } from "./project-processes.ts";
 import { convictionOf, isSuspect, Quarantine } from "./quarantine.ts";
 import { createSuspects, type Suspects } from "./suspects.ts";
@@ -52,6 +53,7 @@ export interface WorkerdSandboxOptions {
   isolation?: () => Promise<Isolation>;
   isolatesMax?: number;
   loadsMax?: number;
+  processesMax?: ProcessesMax;
   /** How often what is not used is looked for. */
   sweepMs?: number;
   onFault(error: Error): void;
@@ -66,6 +68,8 @@ export interface WorkerdSandbox extends Sandbox {
 
 const isolatesMaxDefault = 150;
 const loadsMaxDefault = 2_000;
+/** Each takes 100 MB and more, and may take 2 GiB. With 150 isolates in each, what is busy at once is rarely so much. */
+const processesMaxDefault: ProcessesMax = { ofProject: 16, all: 64 };
 const reloadsMax = 5;
 /** More than can run at the same time. */
 const fixedHeadersMax = 10_000;
@@ -91,6 +95,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   let ids = 0;
   let isClosed = false;
   const nextId = () => ++ids;
+  const places = createPlaces(options.processesMax ?? processesMaxDefault);
   let looking: Promise<Isolation> | undefined;
   /** By isolate, those used last: what their requests carry. */
   const fixedHeaders = new Map<string, readonly [name: string, value: string]>();
@@ -117,6 +122,18 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
 
   async function start(project: string, attribution: Pick<Attribution, "callOf">): Promise<WorkerdProcess> {
     expectOpen();
+    const release = places.take(project);
+    try {
+      const process = await startOne(project, attribution);
+      void process.ended.then(release);
+      return process;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  async function startOne(project: string, attribution: Pick<Attribution, "callOf">): Promise<WorkerdProcess> {
     const binary = workerdBinary();
     directory ??= makeDirectory();
     const within = directory;

@@ -64,6 +64,7 @@ test.each([
 ])("this machine, written %s", (host) => {
   const origins = ownOrigins({ url: "http://127.0.0.1:4040" });
   expect(isOwn(new URL(`http://${host}:4040/api/streams/me`), origins)).toBe(true);
+  expect(isOwn(new URL(`http://${host}:4040/api/streams/me`), ["http://127.0.0.1:4040"])).toBe(true);
   expect(isOwn(new URL(`http://${host}:4041/api/streams/me`), origins)).toBe(false);
 });
 

@@ -25,11 +25,16 @@ export function ownOrigins({ url, publicUrl, hosts = [] }: OwnNames): string[] {
 }
 
 export function isOwn(url: URL, origins: readonly string[]): boolean {
+  const wanted = plainOrigin(url);
+  return origins.some((origin) => plainOrigin(new URL(origin)) === wanted);
+}
+
+function plainOrigin(url: URL): string {
   const plain = new URL(url);
   // A dot at the end of a name changes nothing of where it leads.
   plain.hostname = url.hostname.replace(/\.$/, "");
   plain.hostname = plainHost(hostOf(plain));
-  return origins.includes(plain.origin);
+  return plain.origin;
 }
 
 /** All that lead to this machine itself by one name, and an IPv4 address within an IPv6 one by itself. */

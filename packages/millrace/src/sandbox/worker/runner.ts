@@ -14,6 +14,7 @@ import {
   type FromRunner,
   type LoadMessage,
   type Question,
+  questions,
   stateCharactersMax,
   type ToRunner,
 } from "../messages.ts";
@@ -81,8 +82,10 @@ class HostOfDelivery extends RpcTarget {
     this.#delivery = delivery;
   }
 
+  /** The code may call this itself: what is no text is no question, and is not made one here, by code of its own. */
   ask(question: Question, args: string): Promise<string> {
-    return this.#delivery.ask(question, String(args));
+    if (!questions.has(question) || typeof args !== "string") throw new TypeError("That cannot be asked.");
+    return this.#delivery.ask(question, args);
   }
 
   returned(result: string): void {
