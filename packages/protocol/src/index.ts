@@ -129,6 +129,8 @@ export {
   defaultLimits,
   deliverySecondsMax,
   deployedCodeBytesMax,
+  deployedMemoryMbMax,
+  deployedMemoryMbMin,
   expressionCharactersMax,
   idempotencyKeyCharactersMax,
   intervalSecondsMin,

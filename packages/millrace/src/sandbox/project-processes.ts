@@ -16,7 +16,7 @@ export interface LoadedIsolate {
 
 export interface ProjectNeeds {
   start(project: Pick<ProjectProcesses, "callOf">): Promise<WorkerdProcess>;
-  /** A process ended that was shared. */
+  /** A process ended. */
   ended(end: ProcessEnd): void;
   nextId(): number;
   isolatesMax: number;
@@ -90,6 +90,16 @@ export class ProjectProcesses {
   /** For whom a request of this isolate is made that names this delivery. */
   callOf(identity: string, id: number): RunningCall | undefined {
     return this.#opened.get(identity)?.isolate.callOf(id);
+  }
+
+  get usedAt(): number {
+    return this.#usedAt;
+  }
+
+  /** Something is loaded, or runs. */
+  get isBusy(): boolean {
+    const isRunning = [...this.#opened.values()].some(({ isolate }) => isolate.isBusy);
+    return isRunning || this.#loading > 0 || this.#starting !== undefined;
   }
 
   /** Ends what was not used for a while. True when nothing is left. */

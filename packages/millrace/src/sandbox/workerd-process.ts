@@ -2,13 +2,16 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { setPriority } from "node:os";
 import { join } from "node:path";
-import { type Activity, type Death, type ProcessEnd, suspectsAmong } from "./activity.ts";
+import { Activities } from "./activities.ts";
+import type { Activity, Death, ProcessEnd } from "./activity.ts";
+import { type BurningLimits, BusyWindow, busyShare } from "./burning.ts";
 import { spawnWithServer } from "./end-with-server.ts";
 import { dataBytesMax, type Isolation } from "./isolation.ts";
 import { type Line, openLine } from "./line.ts";
 import { processFiles } from "./process-config.ts";
-import { cpuMsOf, dataBytesOf, innermostOf } from "./process-figures.ts";
+import { cpuMsOf, dataBytesOf, heldBytesOf, innermostOf, spentOf } from "./process-figures.ts";
 import type { WorkerModules } from "./worker-modules.ts";
 
 export interface ProcessNeeds {
@@ -18,6 +21,9 @@ export interface ProcessNeeds {
   number: number;
   isolation: Isolation;
   modules: WorkerModules;
+  burning: BurningLimits;
+  /** Of code that has the process for itself: what it may hold. */
+  memoryMb?: number;
   /** Listens where everything leaves. Called before the process starts. */
   listen(socketPath: string): Promise<{ close(): Promise<void> }>;
 }
@@ -29,13 +35,15 @@ const lookEveryMs = 50;
 const fullBytes = 0.625 * dataBytesMax;
 /** Beyond it somebody takes what others need. It ends before their allocations fail. */
 const hoardedBytes = 0.875 * dataBytesMax;
+/** What the runtime takes beside a full heap, such as compiled code and what is being collected: 3 to 13 MB were seen. */
+const besideHeapMb = 16;
+/** The server, and whatever else the machine does, comes first. */
+const niceness = 5;
 
 export class WorkerdProcess {
   readonly #child: ChildProcess;
   readonly #needs: ProcessNeeds;
-  readonly #activities = new Set<Activity>();
-  /** What ran since memory was looked at last. */
-  #ran = new Set<Activity>();
+  readonly #activities = new Activities();
   readonly ended: Promise<ProcessEnd>;
   /** Its files are gone, too. */
   readonly #cleared: Promise<void>;
@@ -43,19 +51,24 @@ export class WorkerdProcess {
   #control: Line | undefined;
   /** Behind what it was wrapped in. */
   #worker = 0;
+  #busy: BusyWindow | undefined;
+  #looking: NodeJS.Timeout | undefined;
+  #held: Promise<void> | undefined;
+  /** What it may have of the machine's memory. */
+  #heldBytesMax = Number.POSITIVE_INFINITY;
   #pings = 0;
   #pong: (id: number) => void = () => {};
   #answeredAt: number = performance.now();
   #watching = false;
   #hasEnded = false;
   #isFull = false;
-  #killed: Omit<ProcessEnd, "said"> | undefined;
+  #killed: Omit<ProcessEnd, "said" | "last"> | undefined;
 
   /** Rejects with what it said when it does not start. */
   static async start(needs: ProcessNeeds): Promise<WorkerdProcess> {
-    const { directory, isolation, modules, number } = needs;
+    const { directory, isolation, modules, number, memoryMb } = needs;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    for (const [name, text] of Object.entries(processFiles(directory, modules)))
+    for (const [name, text] of Object.entries(processFiles(directory, modules, memoryMb)))
       writeFileSync(join(directory, name), text);
     const gate = await needs.listen(join(directory, "egress.sock"));
     const user = isolation.userOf?.(number);
@@ -74,6 +87,7 @@ export class WorkerdProcess {
     const serve = [binary, "serve", "--experimental", "--control-fd=3", join(directory, "config.capnp")];
     const command = needs.isolation.wrap(serve, { directory, number });
     this.#child = spawnWithServer(command, { env: {}, cwd: directory });
+    this.#yield();
     this.#child.stderr?.on("data", (data) => {
       this.#said = (this.#said + String(data)).slice(-4_000);
     });
@@ -87,6 +101,7 @@ export class WorkerdProcess {
     });
     this.ended = closed.then(() => {
       this.#hasEnded = true;
+      clearInterval(this.#looking);
       return this.#endOf();
     });
     this.#cleared = closed
@@ -109,8 +124,14 @@ export class WorkerdProcess {
     return this.#isFull;
   }
 
-  get activities(): ReadonlySet<Activity> {
-    return this.#activities;
+  /** It was busy almost all of the time that was looked at. */
+  get isBusy(): boolean {
+    return this.#busy?.isBusy ?? false;
+  }
+
+  /** Whoever begins something new waits for this, where it is there. */
+  get held(): Promise<void> | undefined {
+    return this.#held;
   }
 
   /** When the last ping was sent that it answered. */
@@ -124,15 +145,14 @@ export class WorkerdProcess {
 
   /** Watched until it is over. */
   begin(activity: Activity): () => void {
-    this.#activities.add(activity);
-    this.#ran.add(activity);
+    const over = this.#activities.begin(activity);
     void this.#watch();
-    return () => this.#activities.delete(activity);
+    return over;
   }
 
   /** Resolves when nothing is left of it. */
   async stop(): Promise<void> {
-    this.#kill("stopped", []);
+    this.#kill("stopped", { suspects: [], others: [] });
     await this.#cleared;
   }
 
@@ -149,6 +169,27 @@ export class WorkerdProcess {
     }
     // Without it nobody would see that it hangs.
     void this.#control.closed.then(() => this.#lost());
+    this.#lookFromNowOn();
+  }
+
+  /** Asked for before it has started anything else, which has it from it. */
+  #yield(): void {
+    try {
+      if (this.pid !== undefined) setPriority(this.pid, niceness);
+    } catch {
+      // It is gone already, or the system knows no priorities.
+    }
+  }
+
+  #lookFromNowOn(): void {
+    const { memoryMb, burning } = this.#needs;
+    const emptyBytes = heldBytesOf(this.#worker);
+    if (memoryMb !== undefined && emptyBytes !== undefined) {
+      this.#heldBytesMax = emptyBytes + (memoryMb + besideHeapMb) * 2 ** 20;
+    }
+    this.#busy = new BusyWindow(this.#worker, burning);
+    this.#looking = setInterval(() => void this.#lookAround(), burning.lookEveryMs);
+    this.#looking.unref();
   }
 
   async #listening(): Promise<void> {
@@ -168,27 +209,57 @@ export class WorkerdProcess {
 
   /** At its end the connection goes with it. When it does not end by itself, it is of no use. */
   async #lost(): Promise<void> {
-    const late = new AbortController();
-    await Promise.race([this.ended, sleep(1_000, late.signal)]);
-    // A timer that is left would hold up the end of the server.
-    late.abort();
-    if (!this.#hasEnded) this.#kill("crash", this.#suspects(Number.POSITIVE_INFINITY));
+    await this.#pause(1_000);
+    if (!this.#hasEnded) this.#kill("crash", this.#hung(Number.POSITIVE_INFINITY));
   }
 
   /**
    * A process hangs when it does not answer a ping and has used the CPU meanwhile: on a machine that is starved
-   * nobody is convicted. It is asked only while something runs in it.
+   * nobody is convicted. It is asked only while something runs in it that somebody waits for, and otherwise once.
    */
   async #watch(): Promise<void> {
-    if (this.#watching) return;
+    if (this.#watching || this.isOver) return;
     this.#watching = true;
-    while (this.#activities.size > 0 && !this.isOver) {
+    do {
       await this.#ping();
       this.#look();
       await sleep(pingEveryMs);
-    }
+    } while (this.#activities.areAwaited && !this.isOver);
     this.#look();
     this.#watching = false;
+  }
+
+  /** What was left behind may compute, and hold memory, though nobody waits for anything. */
+  async #lookAround(): Promise<void> {
+    if (this.isOver || this.#busy === undefined) return;
+    const computedMs = this.#busy.look();
+    this.#look();
+    if (computedMs > this.#needs.burning.lookEveryMs / 2) void this.#watch();
+    const since = this.#busy.burningSince;
+    if (since !== undefined && this.#held === undefined) await this.#hold(since);
+  }
+
+  /**
+   * A process may also be busy because it has much to do, which is no fault of anybody. So nothing new begins for a
+   * moment: what only has much to do comes to an end, and sleeps.
+   */
+  async #hold(since: number): Promise<void> {
+    const { holdMs, share, windowMs } = this.#needs.burning;
+    let release: () => void = () => {};
+    this.#held = new Promise((resolve) => (release = resolve));
+    await this.#pause(holdMs);
+    const { begun } = this.#activities;
+    const before = spentOf(this.#worker);
+    await this.#pause(holdMs);
+    const after = spentOf(this.#worker);
+    // A load is not held up: then it is found out later.
+    const isKnown = before !== undefined && after !== undefined && this.#activities.begun === begun;
+    if (isKnown && busyShare(before, after) >= share) {
+      const why = `took a whole core for ${windowMs / 1_000} s, giving way now and then, as in a loop that awaits, and was stopped.`;
+      this.#kill("burning", this.#activities.burned(since), why);
+    } else if (isKnown) this.#busy?.restart();
+    this.#held = undefined;
+    release();
   }
 
   async #ping(): Promise<void> {
@@ -206,56 +277,70 @@ export class WorkerdProcess {
     });
     this.#control?.send({ is: "ping", id });
     while (!answered && !this.isOver) {
-      const looking = new AbortController();
-      await Promise.race([pong, this.ended, sleep(lookEveryMs, looking.signal)]);
-      looking.abort();
+      await Promise.race([pong, this.#pause(lookEveryMs)]);
       // What fills memory computes, too: so this is asked first.
-      if (!answered && this.#dataBytes() > hoardedBytes) return this.#kill("memory", this.#suspects(sentAt));
+      if (!answered && this.#hoards()) return this.#kill("memory", this.#hung(sentAt));
       const cpuNow = cpuMsOf(this.#worker);
       // Where it cannot be known, a machine is rarely so busy that a tenth of the time is not the process's.
       const isKnown = cpuBefore !== undefined && cpuNow !== undefined;
       const used = isKnown ? cpuNow - cpuBefore : (performance.now() - sentAt) / 10;
-      if (!answered && used >= this.#cpuMsMax()) return this.#kill("cpu", this.#suspects(sentAt));
+      if (!answered && used >= this.#activities.cpuMsMax) return this.#kill("cpu", this.#hung(sentAt));
     }
-  }
-
-  #cpuMsMax(): number {
-    return Math.max(...[...this.#activities].map(({ cpuMs }) => cpuMs), 0);
   }
 
   /** Whoever keeps memory lets the allocations of others fail, so it is looked at before there is none. */
   #look(): void {
-    const bytes = this.#dataBytes();
-    this.#isFull = bytes > fullBytes;
-    if (bytes > hoardedBytes) this.#kill("memory", [...this.#ran]);
-    this.#ran = new Set(this.#activities);
+    const ran = this.#activities.takeRan();
+    this.#isFull = this.#needs.memoryMb === undefined && this.#dataBytes() > fullBytes;
+    if (this.#hoards()) this.#kill("memory", this.#activities.against(ran));
+  }
+
+  /**
+   * What all of it may take is what the system bounds. What one may have, who is alone in it, is what the machine lacks:
+   * both grow alike with objects and with buffers, but the former begins at half a gigabyte that nobody has touched, and
+   * keeps counting what was given back.
+   */
+  #hoards(): boolean {
+    if (this.#dataBytes() > hoardedBytes) return true;
+    return this.#heldBytesMax < Number.POSITIVE_INFINITY && (heldBytesOf(this.#worker) ?? 0) > this.#heldBytesMax;
   }
 
   #dataBytes(): number {
     return dataBytesOf(this.#worker) ?? 0;
   }
 
-  #suspects(unansweredAt: number): Activity[] {
-    return suspectsAmong(this.#activities, { unansweredAt, answeredAt: this.#answeredAt });
+  #hung(unansweredAt: number): Suspected {
+    return this.#activities.hung({ unansweredAt, answeredAt: this.#answeredAt });
   }
 
-  #kill(death: Death, suspects: readonly Activity[]): void {
-    this.#killed ??= { death, suspects, others: this.#othersThan(suspects) };
+  #kill(death: Death, suspected: Suspected, why?: string): void {
+    this.#killed ??= { death, ...suspected, ...(why === undefined ? {} : { why }) };
     // Nothing less ends one that loops.
     this.#child.kill("SIGKILL");
   }
 
-  #othersThan(suspects: readonly Activity[]): Activity[] {
-    return [...this.#activities].filter((activity) => !suspects.includes(activity));
-  }
-
   #endOf(): ProcessEnd {
     const said = this.#said.trim();
-    if (this.#killed !== undefined) return { ...this.#killed, said };
+    const { last } = this.#activities;
     const death = /out of memory|allocation failed/i.test(said) ? "memory" : "crash";
-    const suspects = this.#suspects(Number.POSITIVE_INFINITY);
-    return { death, suspects, others: this.#othersThan(suspects), said };
+    const end = this.#killed ?? { death, ...this.#hung(Number.POSITIVE_INFINITY) };
+    const { memoryMb } = this.#needs;
+    const why = end.death === "memory" && memoryMb !== undefined ? { why: tookMore(memoryMb) } : {};
+    return { ...why, ...end, last, said };
   }
+
+  /** Or until it has ended: a timer that is left would hold up the end of the server. */
+  async #pause(milliseconds: number): Promise<void> {
+    const late = new AbortController();
+    await Promise.race([this.ended, sleep(milliseconds, late.signal)]);
+    late.abort();
+  }
+}
+
+type Suspected = Pick<ProcessEnd, "suspects" | "others">;
+
+function tookMore(memoryMb: number): string {
+  return `took more memory than the ${memoryMb} MB of its limits.memoryMb, and was stopped.`;
 }
 
 function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {

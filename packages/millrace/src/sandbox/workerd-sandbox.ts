@@ -17,11 +17,15 @@ import {
   type SandboxPlace,
   type SandboxResult,
 } from "@millrace/engine";
+import { deployedMemoryMbMax, deployedMemoryMbMin } from "@millrace/protocol";
+import type { ProcessEnd } from "./activity.ts";
+import { type BurningLimits, burningDefaults } from "./burning.ts";
 import type { RunningCall } from "./delivery.ts";
 import { identityOf } from "./identity.ts";
 import type { Tenant } from "./isolate.ts";
 import { findIsolation, type Isolation } from "./isolation.ts";
 import type { LoadMessage } from "./messages.ts";
+import { blame, OwnProcesses } from "./own-processes.ts";
 import { type LoadedIsolate, ProjectProcesses } from "./project-processes.ts";
 import { convictionOf, isSuspect, Quarantine } from "./quarantine.ts";
 import { createSuspects, type Suspects } from "./suspects.ts";
@@ -51,6 +55,10 @@ export interface WorkerdSandboxOptions {
   isolation?: Isolation;
   isolatesMax?: number;
   loadsMax?: number;
+  /** Processes of code that says how much memory it may have, for each project. */
+  ownMax?: number;
+  /** When a process takes a core for too long, though it gives way. */
+  burning?: Partial<BurningLimits>;
   /** How often what is not used is looked for. */
   sweepMs?: number;
   onFault(error: Error): void;
@@ -65,13 +73,16 @@ export interface WorkerdSandbox extends Sandbox {
 
 const isolatesMaxDefault = 150;
 const loadsMaxDefault = 2_000;
+const ownMaxDefault = 8;
 const reloadsMax = 5;
 const sweepMsDefault = 10_000;
 /** A process that did not start within this time is not started again. */
 const bootAgainMs = 2_000;
 
 interface ProjectHouse {
+  /** Those that are shared. */
   processes: ProjectProcesses;
+  own: OwnProcesses;
   quarantine: Quarantine;
   suspects: Suspects;
   /** Who heard of a conviction. */
@@ -86,6 +97,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   let ids = 0;
   let isClosed = false;
   const nextId = () => ++ids;
+  const burning = { ...burningDefaults, ...options.burning };
   /** By isolate: what their requests carry. */
   const fixedHeaders = new Map<string, readonly [name: string, value: string]>();
 
@@ -103,7 +115,11 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     }
   }
 
-  async function start(project: string, attribution: Pick<Attribution, "callOf">): Promise<WorkerdProcess> {
+  async function start(
+    project: string,
+    attribution: Pick<Attribution, "callOf">,
+    memoryMb?: number,
+  ): Promise<WorkerdProcess> {
     expectOpen();
     const binary = workerdBinary();
     directory ??= makeDirectory();
@@ -115,6 +131,8 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       directory: join(within, String(++started)),
       number: started,
       modules,
+      burning,
+      ...(memoryMb === undefined ? {} : { memoryMb: withinBounds(memoryMb) }),
       listen: (socketPath: string) =>
         options.listen(project, socketPath, {
           callOf: (isolate, delivery) => attribution.callOf(isolate, delivery),
@@ -133,6 +151,10 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     const known = projects.get(project);
     if (known !== undefined) return known;
     const suspects = createSuspects();
+    const loadsMax = options.loadsMax ?? loadsMaxDefault;
+    const tell = ({ death, said }: ProcessEnd) => {
+      if (death !== "stopped") options.onFault(new Error(`A sandbox process of ${project} ended (${death}). ${said}`));
+    };
     const house: ProjectHouse = {
       suspects,
       told: new Set(),
@@ -140,14 +162,28 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
         start: (attribution) => start(project, attribution),
         ended(end) {
           suspects.add(end);
-          if (end.death !== "stopped")
-            options.onFault(new Error(`A sandbox process of ${project} ended (${end.death}). ${end.said}`));
+          tell(end);
         },
-        nextId,
-        isolatesMax: options.isolatesMax ?? isolatesMaxDefault,
-        loadsMax: options.loadsMax ?? loadsMaxDefault,
+        ...{ nextId, loadsMax, isolatesMax: options.isolatesMax ?? isolatesMaxDefault },
       }),
-      quarantine: new Quarantine({ start: (room) => start(project, room), suspects, nextId }),
+      own: new OwnProcesses({
+        make: (memoryMb) =>
+          new ProjectProcesses({
+            start: (attribution) => start(project, attribution, memoryMb),
+            ended(end) {
+              blame(suspects, end);
+              tell(end);
+            },
+            ...{ nextId, loadsMax, isolatesMax: 1 },
+          }),
+        ownMax: options.ownMax ?? ownMaxDefault,
+      }),
+      quarantine: new Quarantine({
+        start: (room, memoryMb) => start(project, room, memoryMb),
+        // A little behind the moment at which it would be ended.
+        slowMs: burning.windowMs + 2 * burning.holdMs + 2 * burning.lookEveryMs,
+        ...{ suspects, nextId },
+      }),
     };
     projects.set(project, house);
     return house;
@@ -155,14 +191,15 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
 
   const sweeping = setInterval(() => {
     const now = performance.now();
-    for (const { processes } of projects.values()) processes.sweep(now);
+    for (const { processes, own } of projects.values()) for (const each of [processes, own]) each.sweep(now);
   }, options.sweepMs ?? sweepMsDefault);
   sweeping.unref();
 
   async function load(code: SandboxCode, place: SandboxPlace): Promise<SandboxedProcessor> {
     const house = houseOf(code.project);
+    const memoryMb = code.limits?.memoryMb;
     // It boots while the code is compiled.
-    house.processes.prepare();
+    if (memoryMb === undefined) house.processes.prepare();
     const [{ script, locate }, { harness }] = await Promise.all([compile(code), workerModules()]);
     const identity = identityOf(code);
     const { path, slug, configuredAt } = place;
@@ -178,7 +215,8 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     async function isolate(): Promise<LoadedIsolate> {
       expectInnocent();
       try {
-        return await house.processes.isolate(identity, message, tenant);
+        const processes = memoryMb === undefined ? house.processes : house.own.of(identity, memoryMb);
+        return await processes.isolate(identity, message, tenant);
       } catch (error) {
         expectInnocent();
         throw located(error);
@@ -240,7 +278,8 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       description,
       deliver: (delivery, calls) => deliver(delivery, calls).catch(remember),
       forget(state) {
-        void house.processes.peek(identity)?.then(
+        const processes = memoryMb === undefined ? house.processes : house.own.peek(identity);
+        void processes?.peek(identity)?.then(
           ({ isolate: loaded }) => loaded.forget(state),
           () => {},
         );
@@ -253,15 +292,17 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     load,
     isolation,
     get pids() {
-      return [...projects.values()].flatMap(({ processes, quarantine }) =>
-        [...processes.processes, ...quarantine.processes].map(({ pid }) => pid as number),
+      return [...projects.values()].flatMap(({ processes, own, quarantine }) =>
+        [processes, own, quarantine].flatMap((each) => each.processes.map(({ pid }) => pid as number)),
       );
     },
     async close() {
       isClosed = true;
       clearInterval(sweeping);
       const houses = [...projects.values()];
-      await Promise.all(houses.flatMap(({ processes, quarantine }) => [processes.stop(), quarantine.stop()]));
+      await Promise.all(
+        houses.flatMap(({ processes, own, quarantine }) => [processes, own, quarantine].map((each) => each.stop())),
+      );
       if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
     },
   };
@@ -276,6 +317,11 @@ async function startedOrAgain(start: () => Promise<WorkerdProcess>): Promise<Wor
     if (performance.now() - began > bootAgainMs) throw error;
     return start();
   }
+}
+
+/** What is stored may be from a server that took any number. */
+function withinBounds(memoryMb: number): number {
+  return Math.round(Math.min(Math.max(memoryMb, deployedMemoryMbMin), deployedMemoryMbMax));
 }
 
 /** Another user goes through it to a directory of its own, and sees nothing else. */
