@@ -35,6 +35,12 @@ export class Activities {
     return false;
   }
 
+  /** Something runs that began later. */
+  hasSince(since: number): boolean {
+    for (const { sentAt, isLeft } of this.#open) if (sentAt > since && isLeft !== true) return true;
+    return false;
+  }
+
   get cpuMsMax(): number {
     return Math.max(cpuMsDefault, ...[...this.#open].map(({ cpuMs }) => cpuMs));
   }

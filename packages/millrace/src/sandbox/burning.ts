@@ -15,10 +15,10 @@ export interface BurningLimits {
   holdMs: number;
 }
 
-export const burningDefaults: BurningLimits = { windowMs: 30_000, share: 0.9, lookEveryMs: 1_000, holdMs: 500 };
+export const burningDefaults: BurningLimits = { windowMs: 30_000, share: 0.9, lookEveryMs: 1_000, holdMs: 250 };
 
 /** Below this part of a core it burns nothing worth a stop, however rarely it sleeps on a machine that is starved. */
-const coreMin = 0.2;
+const coreMin = 0.05;
 
 /**
  * How much of the time it was busy, of that in which it could have been: what it waited for a core counts neither for it

@@ -28,7 +28,7 @@ export interface QuarantineNeeds {
 }
 
 /** A process with one isolate. */
-interface Room {
+export interface Room {
   process: WorkerdProcess;
   /** Who is in it, and the last that it did there. */
   tenant?: { suspect: string; deed: Deed };

@@ -1,31 +1,21 @@
 /** One sandbox process from its start to its end: booted, watched while code runs in it, killed when it hangs. */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { setPriority } from "node:os";
+import { getPriority, setPriority } from "node:os";
 import { join } from "node:path";
 import { Activities } from "./activities.ts";
 import type { Activity, Death, ProcessEnd } from "./activity.ts";
-import { type BurningLimits, BusyWindow, busyShare } from "./burning.ts";
+import type { BurningLimits } from "./burning.ts";
+import { BurningWatch, type WatchedProcess } from "./burning-watch.ts";
 import { spawnWithServer } from "./end-with-server.ts";
-import { dataBytesMax, type Isolation } from "./isolation.ts";
+import { dataBytesMax } from "./isolation.ts";
 import { type Line, openLine } from "./line.ts";
-import { processFiles } from "./process-config.ts";
-import { cpuMsOf, dataBytesOf, heldBytesOf, innermostOf, spentOf } from "./process-figures.ts";
-import type { WorkerModules } from "./worker-modules.ts";
+import { type DirectoryNeeds, makeProcessDirectory, type ProcessDirectory } from "./process-directory.ts";
+import { cpuMsOf, dataBytesOf, heldBytesOf, innermostOf } from "./process-figures.ts";
 
-export interface ProcessNeeds {
+export interface ProcessNeeds extends DirectoryNeeds {
   binary: string;
-  directory: string;
-  /** Of this server: each process may have a user of its own. */
-  number: number;
-  isolation: Isolation;
-  modules: WorkerModules;
   burning: BurningLimits;
-  /** Of code that has the process for itself: what it may hold. */
-  memoryMb?: number;
-  /** Listens where everything leaves. Called before the process starts. */
-  listen(socketPath: string): Promise<{ close(): Promise<void> }>;
 }
 
 const bootMs = 10_000;
@@ -39,6 +29,7 @@ const hoardedBytes = 0.875 * dataBytesMax;
 const besideHeapMb = 16;
 /** The server, and whatever else the machine does, comes first. */
 const niceness = 5;
+const nicenessMax = 19;
 
 export class WorkerdProcess {
   readonly #child: ChildProcess;
@@ -51,9 +42,8 @@ export class WorkerdProcess {
   #control: Line | undefined;
   /** Behind what it was wrapped in. */
   #worker = 0;
-  #busy: BusyWindow | undefined;
+  #burning: BurningWatch | undefined;
   #looking: NodeJS.Timeout | undefined;
-  #held: Promise<void> | undefined;
   /** What it may have of the machine's memory. */
   #heldBytesMax = Number.POSITIVE_INFINITY;
   #pings = 0;
@@ -66,22 +56,12 @@ export class WorkerdProcess {
 
   /** Rejects with what it said when it does not start. */
   static async start(needs: ProcessNeeds): Promise<WorkerdProcess> {
-    const { directory, isolation, modules, number, memoryMb } = needs;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    for (const [name, text] of Object.entries(processFiles(directory, modules, memoryMb)))
-      writeFileSync(join(directory, name), text);
-    const gate = await needs.listen(join(directory, "egress.sock"));
-    const user = isolation.userOf?.(number);
-    if (user !== undefined) {
-      for (const name of ["", "config.capnp", "runner.js", "egress.sock"]) chownSync(join(directory, name), user, user);
-    }
-    chmodSync(join(directory, "egress.sock"), 0o600);
-    const started = new WorkerdProcess(needs, gate);
+    const started = new WorkerdProcess(needs, await makeProcessDirectory(needs));
     await started.#boot();
     return started;
   }
 
-  private constructor(needs: ProcessNeeds, gate: { close(): Promise<void> }) {
+  private constructor(needs: ProcessNeeds, files: ProcessDirectory) {
     this.#needs = needs;
     const { directory, binary, number } = needs;
     const serve = [binary, "serve", "--experimental", "--control-fd=3", join(directory, "config.capnp")];
@@ -104,10 +84,7 @@ export class WorkerdProcess {
       clearInterval(this.#looking);
       return this.#endOf();
     });
-    this.#cleared = closed
-      .then(() => gate.close())
-      .catch(() => {})
-      .then(() => rmSync(directory, { recursive: true, force: true }));
+    this.#cleared = closed.then(() => files.clear());
   }
 
   get pid(): number | undefined {
@@ -126,12 +103,12 @@ export class WorkerdProcess {
 
   /** It was busy almost all of the time that was looked at. */
   get isBusy(): boolean {
-    return this.#busy?.isBusy ?? false;
+    return this.#burning?.isBusy ?? false;
   }
 
   /** Whoever begins something new waits for this, where it is there. */
   get held(): Promise<void> | undefined {
-    return this.#held;
+    return this.#burning?.held;
   }
 
   /** When the last ping was sent that it answered. */
@@ -175,20 +152,27 @@ export class WorkerdProcess {
   /** Asked for before it has started anything else, which has it from it. */
   #yield(): void {
     try {
-      if (this.pid !== undefined) setPriority(this.pid, niceness);
+      if (this.pid !== undefined) setPriority(this.pid, Math.min(getPriority() + niceness, nicenessMax));
     } catch {
       // It is gone already, or the system knows no priorities.
     }
   }
 
   #lookFromNowOn(): void {
+    if (this.#hasEnded) return;
     const { memoryMb, burning } = this.#needs;
     const emptyBytes = heldBytesOf(this.#worker);
     if (memoryMb !== undefined && emptyBytes !== undefined) {
       this.#heldBytesMax = emptyBytes + (memoryMb + besideHeapMb) * 2 ** 20;
     }
-    this.#busy = new BusyWindow(this.#worker, burning);
-    this.#looking = setInterval(() => void this.#lookAround(), burning.lookEveryMs);
+    const watched: WatchedProcess = {
+      ...{ pid: this.#worker, activities: this.#activities },
+      isOver: () => this.isOver,
+      pause: (milliseconds) => this.#pause(milliseconds),
+      burns: (since) => this.#kill("burning", this.#activities.burned(since), tookCore(burning)),
+    };
+    this.#burning = new BurningWatch(watched, burning);
+    this.#looking = setInterval(() => this.#lookAround(), burning.lookEveryMs);
     this.#looking.unref();
   }
 
@@ -230,36 +214,11 @@ export class WorkerdProcess {
   }
 
   /** What was left behind may compute, and hold memory, though nobody waits for anything. */
-  async #lookAround(): Promise<void> {
-    if (this.isOver || this.#busy === undefined) return;
-    const computedMs = this.#busy.look();
+  #lookAround(): void {
+    if (this.isOver || this.#burning === undefined) return;
+    const computedMs = this.#burning.look();
     this.#look();
     if (computedMs > this.#needs.burning.lookEveryMs / 2) void this.#watch();
-    const since = this.#busy.burningSince;
-    if (since !== undefined && this.#held === undefined) await this.#hold(since);
-  }
-
-  /**
-   * A process may also be busy because it has much to do, which is no fault of anybody. So nothing new begins for a
-   * moment: what only has much to do comes to an end, and sleeps.
-   */
-  async #hold(since: number): Promise<void> {
-    const { holdMs, share, windowMs } = this.#needs.burning;
-    let release: () => void = () => {};
-    this.#held = new Promise((resolve) => (release = resolve));
-    await this.#pause(holdMs);
-    const { begun } = this.#activities;
-    const before = spentOf(this.#worker);
-    await this.#pause(holdMs);
-    const after = spentOf(this.#worker);
-    // A load is not held up: then it is found out later.
-    const isKnown = before !== undefined && after !== undefined && this.#activities.begun === begun;
-    if (isKnown && busyShare(before, after) >= share) {
-      const why = `took a whole core for ${windowMs / 1_000} s, giving way now and then, as in a loop that awaits, and was stopped.`;
-      this.#kill("burning", this.#activities.burned(since), why);
-    } else if (isKnown) this.#busy?.restart();
-    this.#held = undefined;
-    release();
   }
 
   async #ping(): Promise<void> {
@@ -338,6 +297,10 @@ export class WorkerdProcess {
 }
 
 type Suspected = Pick<ProcessEnd, "suspects" | "others">;
+
+function tookCore({ windowMs }: BurningLimits): string {
+  return `took a whole core for ${windowMs / 1_000} s, giving way now and then, as in a loop that awaits, and was stopped.`;
+}
 
 function tookMore(memoryMb: number): string {
   return `took more memory than the ${memoryMb} MB of its limits.memoryMb, and was stopped.`;

@@ -18,17 +18,15 @@ import {
   type SandboxResult,
 } from "@millrace/engine";
 import { deployedMemoryMbMax, deployedMemoryMbMin } from "@millrace/protocol";
-import type { ProcessEnd } from "./activity.ts";
 import { type BurningLimits, burningDefaults } from "./burning.ts";
 import type { RunningCall } from "./delivery.ts";
 import { identityOf } from "./identity.ts";
 import type { Tenant } from "./isolate.ts";
 import { findIsolation, type Isolation } from "./isolation.ts";
 import type { LoadMessage } from "./messages.ts";
-import { blame, OwnProcesses } from "./own-processes.ts";
-import { type LoadedIsolate, ProjectProcesses } from "./project-processes.ts";
-import { convictionOf, isSuspect, Quarantine } from "./quarantine.ts";
-import { createSuspects, type Suspects } from "./suspects.ts";
+import { ProjectHouse } from "./project-house.ts";
+import type { LoadedIsolate } from "./project-processes.ts";
+import { convictionOf, isSuspect } from "./quarantine.ts";
 import { workerModules } from "./worker-modules.ts";
 import { defaultCompatibilityDate, workerdBinary, workerdBinaryIfThere } from "./workerd-binary.ts";
 import { WorkerdProcess } from "./workerd-process.ts";
@@ -78,16 +76,6 @@ const reloadsMax = 5;
 const sweepMsDefault = 10_000;
 /** A process that did not start within this time is not started again. */
 const bootAgainMs = 2_000;
-
-interface ProjectHouse {
-  /** Those that are shared. */
-  processes: ProjectProcesses;
-  own: OwnProcesses;
-  quarantine: Quarantine;
-  suspects: Suspects;
-  /** Who heard of a conviction. */
-  told: Set<string>;
-}
 
 export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSandbox {
   const isolation = options.isolation ?? findIsolation(workerdBinaryIfThere());
@@ -150,48 +138,22 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   function houseOf(project: string): ProjectHouse {
     const known = projects.get(project);
     if (known !== undefined) return known;
-    const suspects = createSuspects();
-    const loadsMax = options.loadsMax ?? loadsMaxDefault;
-    const tell = ({ death, said }: ProcessEnd) => {
-      if (death !== "stopped") options.onFault(new Error(`A sandbox process of ${project} ended (${death}). ${said}`));
-    };
-    const house: ProjectHouse = {
-      suspects,
-      told: new Set(),
-      processes: new ProjectProcesses({
-        start: (attribution) => start(project, attribution),
-        ended(end) {
-          suspects.add(end);
-          tell(end);
-        },
-        ...{ nextId, loadsMax, isolatesMax: options.isolatesMax ?? isolatesMaxDefault },
-      }),
-      own: new OwnProcesses({
-        make: (memoryMb) =>
-          new ProjectProcesses({
-            start: (attribution) => start(project, attribution, memoryMb),
-            ended(end) {
-              blame(suspects, end);
-              tell(end);
-            },
-            ...{ nextId, loadsMax, isolatesMax: 1 },
-          }),
-        ownMax: options.ownMax ?? ownMaxDefault,
-      }),
-      quarantine: new Quarantine({
-        start: (room, memoryMb) => start(project, room, memoryMb),
-        // A little behind the moment at which it would be ended.
-        slowMs: burning.windowMs + 2 * burning.holdMs + 2 * burning.lookEveryMs,
-        ...{ suspects, nextId },
-      }),
-    };
+    const { isolatesMax = isolatesMaxDefault, loadsMax = loadsMaxDefault, ownMax = ownMaxDefault } = options;
+    const house = new ProjectHouse({
+      start: (attribution, memoryMb) => start(project, attribution, memoryMb),
+      ended({ death, said }) {
+        if (death === "stopped") return;
+        options.onFault(new Error(`A sandbox process of ${project} ended (${death}). ${said}`));
+      },
+      ...{ nextId, burning, isolatesMax, loadsMax, ownMax },
+    });
     projects.set(project, house);
     return house;
   }
 
   const sweeping = setInterval(() => {
     const now = performance.now();
-    for (const { processes, own } of projects.values()) for (const each of [processes, own]) each.sweep(now);
+    for (const house of projects.values()) house.sweep(now);
   }, options.sweepMs ?? sweepMsDefault);
   sweeping.unref();
 
@@ -199,7 +161,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     const house = houseOf(code.project);
     const memoryMb = code.limits?.memoryMb;
     // It boots while the code is compiled.
-    if (memoryMb === undefined) house.processes.prepare();
+    house.prepare(memoryMb);
     const [{ script, locate }, { harness }] = await Promise.all([compile(code), workerModules()]);
     const identity = identityOf(code);
     const { path, slug, configuredAt } = place;
@@ -215,8 +177,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     async function isolate(): Promise<LoadedIsolate> {
       expectInnocent();
       try {
-        const processes = memoryMb === undefined ? house.processes : house.own.of(identity, memoryMb);
-        return await processes.isolate(identity, message, tenant);
+        return await house.of(identity, memoryMb).isolate(identity, message, tenant);
       } catch (error) {
         expectInnocent();
         throw located(error);
@@ -278,8 +239,8 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       description,
       deliver: (delivery, calls) => deliver(delivery, calls).catch(remember),
       forget(state) {
-        const processes = memoryMb === undefined ? house.processes : house.own.peek(identity);
-        void processes?.peek(identity)?.then(
+        const loading = house.peek(identity, memoryMb)?.peek(identity);
+        void loading?.then(
           ({ isolate: loaded }) => loaded.forget(state),
           () => {},
         );
@@ -292,17 +253,12 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     load,
     isolation,
     get pids() {
-      return [...projects.values()].flatMap(({ processes, own, quarantine }) =>
-        [processes, own, quarantine].flatMap((each) => each.processes.map(({ pid }) => pid as number)),
-      );
+      return [...projects.values()].flatMap(({ processes }) => processes.map(({ pid }) => pid as number));
     },
     async close() {
       isClosed = true;
       clearInterval(sweeping);
-      const houses = [...projects.values()];
-      await Promise.all(
-        houses.flatMap(({ processes, own, quarantine }) => [processes, own, quarantine].map((each) => each.stop())),
-      );
+      await Promise.all([...projects.values()].map((house) => house.stop()));
       if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
     },
   };
