@@ -4,7 +4,7 @@
  */
 import type { Activities } from "./activities.ts";
 import { type BurningLimits, BusyWindow, busyShare } from "./burning.ts";
-import { spentOf } from "./process-figures.ts";
+import { type Spent, spentOf } from "./process-figures.ts";
 
 export interface WatchedProcess {
   pid: number;
@@ -58,19 +58,23 @@ export class BurningWatch {
   async #staysBusy(since: number): Promise<boolean> {
     const { pid, activities, isOver, pause } = this.#process;
     const { holdMs, share } = this.#limits;
+    let settled: Spent | undefined;
+    let before = spentOf(pid);
     let ranMs = 0;
     for (let looks = 1; looks <= looksMax; looks++) {
       const { begun } = activities;
-      const before = spentOf(pid);
       await pause(holdMs);
       const after = spentOf(pid);
       if (isOver() || before === undefined || after === undefined) return false;
-      // So short a time has not the same share as a long one.
-      if (busyShare(before, after) < 0.9 * share) return false;
+      if (busyShare(before, after) < share / 3) return false;
       // Loads are not held up: what they take is no sign of anything else.
       const isLoading = activities.begun !== begun;
-      if (looks > 1 && !isLoading && !activities.hasSince(since)) return true;
+      if (isLoading || activities.hasSince(since)) settled = undefined;
+      // Less than over a long time: a moment is measured coarsely.
+      else if (settled !== undefined && busyShare(settled, after) > 0.75 * share) return true;
+      else settled ??= after;
       ranMs = isLoading ? 0 : ranMs + after.ranMs - before.ranMs;
+      before = after;
     }
     // What began lately, and is not at its end by now, had at least the time for it.
     return ranMs > (looksMax * holdMs) / 2;

@@ -129,5 +129,8 @@ describe("one that may burn", () => {
     expect(suspects.isSuspect("hidden")).toBe(false);
     suspects.add(end("burning", [activity("a")], [activity("hidden")]));
     expect(suspects.isSuspect("hidden")).toBe(true);
+    suspects.endedAlone("a", "burning", { what: "call", through: 7 });
+    suspects.add(end("burning", [activity("c")], [activity("other")]));
+    expect(suspects.isSuspect("other")).toBe(false);
   });
 });

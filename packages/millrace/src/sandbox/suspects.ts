@@ -28,7 +28,7 @@ const suspectsMax = 10_000;
 const convictedMax = 1_000;
 /** When a process ends again so soon after, and nobody was convicted, it may have been one that seemed to wait. */
 const againMs = 30_000;
-/** The same of one that burned, which takes long to be seen. */
+/** The same of one that burned, which takes long to be seen; once it was found the next is another's. */
 const burningAgainMs = 5 * 60_000;
 /** Somebody else may end a process: so often it has to be for a processor that did nothing known to be wrong. */
 const crashesMax = 3;
@@ -82,6 +82,7 @@ export function createSuspects(): Suspects {
   /** Each end has one who did it: the others are let go. Should there be two, the second does it again. */
   function convict(suspect: string, death: Death, deed: Deed, why = whys[death]): void {
     const { incident } = suspected.get(suspect) ?? {};
+    if (death === "burning") lastBurningAt = Number.NEGATIVE_INFINITY;
     suspected.delete(suspect);
     for (const [other, suspicion] of suspected) {
       if (suspicion.incident === incident && suspicion.crashes === 0) suspected.delete(other);
