@@ -65,7 +65,8 @@ export class ProjectProcesses {
   /** There will be something to load: where no process is there, one starts. */
   prepare(): void {
     this.#usedAt = performance.now();
-    if (this.#processes.length > 0 || this.#starting !== undefined) return;
+    const isThere = this.#processes.some(({ process }) => !process.isOver);
+    if (isThere || this.#starting !== undefined || this.#stopped) return;
     // Whoever loads something into it hears why it did not start.
     this.#start().catch(() => {});
   }
@@ -207,6 +208,10 @@ export class ProjectProcesses {
     const starting = this.#needs.start(this).then((process): Process => {
       const started = { process, loads: 0, isolates: 0 };
       this.#processes.push(started);
+      // Those that were in it are needed again at once: the next one boots while this one ends.
+      void process.over.then(() => {
+        if (started.isolates > 1) this.prepare();
+      });
       void process.ended.then((end) => {
         this.#processes = this.#processes.filter((each) => each !== started);
         this.#needs.ended(end);

@@ -16,6 +16,8 @@ import { cpuMsOf, dataBytesOf, heldBytesOf, innermostOf } from "./process-figure
 export interface ProcessNeeds extends DirectoryNeeds {
   binary: string;
   burning: BurningLimits;
+  /** How much the machine's other work goes before it, as `nice` has it. */
+  niceness: number;
 }
 
 const bootMs = 10_000;
@@ -27,15 +29,18 @@ const fullBytes = 0.625 * dataBytesMax;
 const hoardedBytes = 0.875 * dataBytesMax;
 /** What the runtime takes beside a full heap, such as compiled code and what is being collected: 3 to 13 MB were seen. */
 const besideHeapMb = 16;
-/** The server, and whatever else the machine does, comes first. */
-const niceness = 5;
 const nicenessMax = 19;
+/** No look is worth more: what is measured has ticks of so long. */
+const lookEveryMsMin = 10;
 
 export class WorkerdProcess {
   readonly #child: ChildProcess;
   readonly #needs: ProcessNeeds;
   readonly #activities = new Activities();
   readonly ended: Promise<ProcessEnd>;
+  /** Resolves when it is decided that it ends. */
+  readonly over: Promise<void>;
+  #tellOver: () => void = () => {};
   /** Its files are gone, too. */
   readonly #cleared: Promise<void>;
   #said = "";
@@ -63,6 +68,7 @@ export class WorkerdProcess {
 
   private constructor(needs: ProcessNeeds, files: ProcessDirectory) {
     this.#needs = needs;
+    this.over = new Promise((resolve) => (this.#tellOver = resolve));
     const { directory, binary, number } = needs;
     const serve = [binary, "serve", "--experimental", "--control-fd=3", join(directory, "config.capnp")];
     const command = needs.isolation.wrap(serve, { directory, number });
@@ -82,6 +88,7 @@ export class WorkerdProcess {
     this.ended = closed.then(() => {
       this.#hasEnded = true;
       clearInterval(this.#looking);
+      this.#tellOver();
       return this.#endOf();
     });
     this.#cleared = closed.then(() => files.clear());
@@ -152,7 +159,7 @@ export class WorkerdProcess {
   /** Asked for before it has started anything else, which has it from it. */
   #yield(): void {
     try {
-      if (this.pid !== undefined) setPriority(this.pid, Math.min(getPriority() + niceness, nicenessMax));
+      if (this.pid !== undefined) setPriority(this.pid, Math.min(getPriority() + this.#needs.niceness, nicenessMax));
     } catch {
       // It is gone already, or the system knows no priorities.
     }
@@ -235,15 +242,17 @@ export class WorkerdProcess {
       };
     });
     this.#control?.send({ is: "ping", id });
+    let leftMs = this.#activities.cpuMsMax;
     while (!answered && !this.isOver) {
-      await Promise.race([pong, this.#pause(lookEveryMs)]);
+      await Promise.race([pong, this.#pause(Math.min(lookEveryMs, Math.max(leftMs, lookEveryMsMin)))]);
       // What fills memory computes, too: so this is asked first.
       if (!answered && this.#hoards()) return this.#kill("memory", this.#hung(sentAt));
       const cpuNow = cpuMsOf(this.#worker);
       // Where it cannot be known, a machine is rarely so busy that a tenth of the time is not the process's.
       const isKnown = cpuBefore !== undefined && cpuNow !== undefined;
       const used = isKnown ? cpuNow - cpuBefore : (performance.now() - sentAt) / 10;
-      if (!answered && used >= this.#activities.cpuMsMax) return this.#kill("cpu", this.#hung(sentAt));
+      leftMs = this.#activities.cpuMsMax - used;
+      if (!answered && leftMs <= 0) return this.#kill("cpu", this.#hung(sentAt));
     }
   }
 
@@ -276,6 +285,7 @@ export class WorkerdProcess {
     this.#killed ??= { death, ...suspected, ...(why === undefined ? {} : { why }) };
     // Nothing less ends one that loops.
     this.#child.kill("SIGKILL");
+    this.#tellOver();
   }
 
   #endOf(): ProcessEnd {
