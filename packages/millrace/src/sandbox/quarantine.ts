@@ -59,6 +59,10 @@ export class Quarantine {
   readonly #cells = new Map<string, Promise<Cell | undefined>>();
   readonly #rooms = new Set<Room>();
   readonly #starting = new Set<Promise<unknown>>();
+  /** Those that want a room, or are about to. */
+  #wanting = 0;
+  /** For the next of them, so that it does not wait for a process as well. */
+  #ahead: Promise<Room> | undefined;
   readonly #turns = createTurns(atATime);
   /** Nobody waits half a minute for one of these. */
   readonly #slowTurns = createTurns(atATime);
@@ -131,8 +135,10 @@ export class Quarantine {
     const { suspects, nextId } = this.#needs;
     const { suspect } = tenant;
     const isSlow = suspects.isSlow(suspect) && !suspects.isSuspect(tenant.code);
+    if (!isSlow) this.#wanting++;
     const leave = isSlow ? this.#slowTurns.takeNow() : await this.#turns.take(() => rankOf(suspects, tenant));
     if (leave === undefined) return undefined;
+    if (!isSlow) this.#wanting--;
     try {
       // The same code may have been tried meanwhile, for another stream.
       const conviction = convictionOf(suspects, tenant);
@@ -141,7 +147,7 @@ export class Quarantine {
         leave();
         return undefined;
       }
-      const room = await this.#room(load.limits?.memoryMb);
+      const room = await this.#roomFor(load.limits?.memoryMb);
       room.tenant = { suspect: tenant.code, deed: { what: "load", through: 0 } };
       const { isolate, description } = await this.#load({ process: room.process, load, nextId }, tenant);
       room.isolate = isolate;
@@ -158,7 +164,29 @@ export class Quarantine {
     } catch (error) {
       leave();
       throw error;
+    } finally {
+      if (this.#wanting === 0) this.#giveUpAhead();
     }
+  }
+
+  async #roomFor(memoryMb: number | undefined): Promise<Room> {
+    const ahead = memoryMb === undefined ? this.#ahead : undefined;
+    if (ahead !== undefined) this.#ahead = undefined;
+    if (this.#wanting > 0 && this.#ahead === undefined) {
+      this.#ahead = this.#room(undefined);
+      // Whoever takes it starts one that does.
+      this.#ahead.catch(() => {});
+    }
+    const room = await ahead?.catch(() => undefined);
+    return room === undefined || room.process.isOver ? this.#room(memoryMb) : room;
+  }
+
+  #giveUpAhead(): void {
+    this.#ahead?.then(
+      ({ process }) => process.stop(),
+      () => {},
+    );
+    this.#ahead = undefined;
   }
 
   async #load(needs: IsolateNeeds, tenant: Tenant): ReturnType<typeof Isolate.open> {
