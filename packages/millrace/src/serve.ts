@@ -12,7 +12,7 @@ import { createOutbound } from "./outbound/outbound.ts";
 import { createProcessMetrics } from "./process-metrics.ts";
 import type { EgressOptions } from "./sandbox/egress/egress-rules.ts";
 import { ownOrigins } from "./sandbox/egress/own-origins.ts";
-import { createSandbox } from "./sandbox/sandbox.ts";
+import { createSandbox, type SandboxSettings } from "./sandbox/sandbox.ts";
 import type { WorkerdSandbox } from "./sandbox/workerd-sandbox.ts";
 import { createFileSecrets } from "./secrets/file-secrets.ts";
 import type { KeptSecrets } from "./secrets/kept-secrets.ts";
@@ -37,8 +37,8 @@ export interface ServeOptions extends BundlerOptions {
   publicUrl?: string;
   /** What secrets are sealed with, instead of a key file in the data directory: 32 bytes, as hex or base64. */
   secretsKey?: string;
-  /** False: deployed processors are stored and do not run, and no source is bundled. */
-  sandbox?: boolean;
+  /** False: deployed processors are stored and do not run, and no source is bundled. Else what they may take. */
+  sandbox?: boolean | SandboxSettings;
   /**
    * Who acts on events beyond the built-ins, in this process and with all its rights: see `processorKind` of
    * @millrace/engine.
@@ -180,10 +180,11 @@ function createOutside(options: ServeOptions, secrets: KeptSecrets, onFault: (er
 }
 
 function sandboxOf(
-  { egress }: ServeOptions,
+  { egress, sandbox }: ServeOptions,
   needs: Pick<Parameters<typeof createSandbox>[0], "outbound" | "secrets" | "ownOrigins" | "onFault">,
 ): WorkerdSandbox {
-  return createSandbox({ ...needs, ...(egress === undefined ? {} : { egress }) });
+  const settings = typeof sandbox === "object" ? sandbox : {};
+  return createSandbox({ ...needs, settings, ...(egress === undefined ? {} : { egress }) });
 }
 
 function explainListen(error: NodeJS.ErrnoException, { host, port }: ServeOptions): string {

@@ -55,7 +55,7 @@ test.runIf(isLinux)("what ends by itself leaves nothing behind either", async ()
 test.runIf(isLinux)("shut in and killed while it boots, it leaves nothing behind", { timeout: 60_000 }, async () => {
   const mark = `31536${String(Math.random()).slice(2, 8)}`;
   onTestFinished(() => endAll(mark));
-  const isolation = findIsolation("/bin/sleep");
+  const isolation = await findIsolation("/bin/sleep");
   for (let number = 0; number < 60; number++) {
     const command = isolation.wrap(["/bin/sleep", mark], { directory: "/tmp", number });
     const child = spawnWithServer(command, { env: {}, cwd: "/" });

@@ -1,64 +1,16 @@
 /** Sandbox processes from outside: recycled, killed at bad moments, shut in, and gone with their sandbox. */
 import { execFile, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { isSandboxError, type SandboxCalls, type SandboxCode, type SandboxDelivery } from "@millrace/engine";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { isSandboxError } from "@millrace/engine";
+import { describe, expect, test, vi } from "vitest";
 import { dataBytesMax, findIsolation } from "../dist/sandbox/isolation.js";
 import { innermostOf } from "../dist/sandbox/process-figures.js";
 import { workerdBinary } from "../dist/sandbox/workerd-binary.js";
-import { createWorkerdSandbox, type WorkerdSandboxOptions } from "../dist/sandbox/workerd-sandbox.js";
+import { counted, delivery, event, quiet, startSandbox } from "./sandboxes.ts";
 
-const quiet: SandboxCalls = {
-  append: () => Promise.reject(new Error("not here")),
-  signal: new AbortController().signal,
-  abort: () => {},
-  logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
-  waitUntil: () => undefined,
-  refused: () => {},
-};
-
-function startSandbox(options: Partial<WorkerdSandboxOptions> = {}) {
-  const sandbox = createWorkerdSandbox({
-    compile: async ({ modules, main }) => ({ script: modules[main] as string, locate: (error) => error }),
-    async listen(_, socketPath) {
-      const server = createServer((socket) => socket.destroy());
-      await new Promise<void>((resolve) => server.listen(socketPath, resolve));
-      return { close: () => new Promise<void>((resolve) => server.close(() => resolve())) };
-    },
-    onFault: () => {},
-    ...options,
-  });
-  onTestFinished(() => sandbox.close());
-  const load = (number: number, body = "") =>
-    sandbox.load(codeOf(number, body), { path: `/${number}`, slug: "code", epoch: 2, configuredAt: 2 });
-  return { sandbox, load };
-}
-
-const codeOf = (number: number, body: string): SandboxCode => ({
-  project: "demo",
-  main: "processor.js",
-  modules: {
-    "processor.js": `export default { initialState: { number: ${number}, counted: 0 },
-      reduce: ({ state }) => ({ ...state, counted: state.counted + 1 }),
-      async afterAppend({ event }) { ${body} } };`,
-  },
-  env: {},
-});
-
-const event = { streamPath: "/x", offset: 1, type: "x", payload: {}, createdAt: "2026-11-21T00:00:00.000Z" };
-const delivery: SandboxDelivery = {
-  state: "one",
-  base: 0,
-  given: '{"number":0,"counted":0}',
-  events: [event as never],
-  call: { hook: "afterAppend", attempt: 1 },
-  wantState: true,
-};
-const counted = { is: "done", state: '{"number":0,"counted":1}', passedOver: [] };
 const isAlive = (pid: number) => spawnSync("kill", ["-0", String(pid)]).status === 0;
 
 test("a process takes so many isolates, however many come at once", async () => {

@@ -130,6 +130,8 @@ export {
   defaultLimits,
   deliverySecondsMax,
   deployedCodeBytesMax,
+  deployedMemoryMbMax,
+  deployedMemoryMbMin,
   expressionCharactersMax,
   idempotencyKeyCharactersMax,
   intervalSecondsMin,

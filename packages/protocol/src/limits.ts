@@ -92,6 +92,12 @@ export const slugCharactersMax = 255;
 export const expressionCharactersMax = 65_536;
 /** All modules of one deployed processor together, as UTF-8. */
 export const deployedCodeBytesMax: number = 4 * mebibyte;
+/**
+ * What deployed code may hold that says so, MiB. With less not much more than the runtime fits in, and more than one
+ * process may have is left to nobody.
+ */
+export const deployedMemoryMbMin = 16;
+export const deployedMemoryMbMax = 1_024;
 /** Faster than this a schedule is a busy loop. */
 export const intervalSecondsMin = 0.05;
 /** One hundred years: a due time must stay a date that every consumer can write down. */

@@ -141,7 +141,7 @@ const samples: { [Each in Name]: Samples<BuiltinPayloadsByName[Each]> } = {
         env: { A: "b" },
         startFrom: "start",
         includeChildren: true,
-        limits: { cpuMs: 1, memoryMb: 1, timeoutMs: 1 },
+        limits: { cpuMs: 1, memoryMb: 16, timeoutMs: 1 },
         compatibilityDate: "2026-02-05",
         compatibilityFlags: ["f"],
         outboundGateway: {
@@ -164,7 +164,7 @@ const samples: { [Each in Name]: Samples<BuiltinPayloadsByName[Each]> } = {
         env: { A: "b" },
         startFrom: "start",
         includeChildren: true,
-        limits: { cpuMs: 1, memoryMb: 1, timeoutMs: 1 },
+        limits: { cpuMs: 1, memoryMb: 16, timeoutMs: 1 },
         compatibilityDate: "2026-02-05",
         compatibilityFlags: ["f"],
         outboundGateway: {

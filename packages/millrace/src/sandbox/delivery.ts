@@ -31,8 +31,8 @@ export interface DeliveryNeeds {
   timeoutMs?: number;
   /** @param body the JSON text that belongs to it */
   send(message: ToRunner, body?: string): void;
-  /** Nothing of it runs any more, or what does is left behind. */
-  over(): void;
+  /** @param isLeft what still runs of it is left behind; else nothing does */
+  over(isLeft: boolean): void;
 }
 
 /** How long an ended hook, or work, has to come to its end before it is left behind. */
@@ -93,8 +93,8 @@ export class Delivery implements RunningCall {
     send({ is: "answer", ask }, JSON.stringify(value ?? null));
   }
 
-  /** Nothing of it runs any more. */
-  end(): void {
+  /** Nothing of it runs any more, or nobody waits for what does. */
+  end(isLeft = false): void {
     if (this.#isOver) return;
     this.#isOver = true;
     clearTimeout(this.#deadline);
@@ -103,7 +103,7 @@ export class Delivery implements RunningCall {
     // Work whose end was never told: its context is gone.
     this.#bridge.interrupt("The work ended without a word.");
     this.#answer(failed("The hook ended without a word."));
-    this.#needs.over();
+    this.#needs.over(isLeft);
   }
 
   /** What it ran in has ended. Whoever runs it says when it is over. */
@@ -148,7 +148,7 @@ export class Delivery implements RunningCall {
   #leaveLater(): void {
     if (!this.#isAnswered || this.#isOver || this.#works > 0) return;
     clearTimeout(this.#leaving);
-    this.#leaving = setTimeout(() => this.end(), graceMs);
+    this.#leaving = setTimeout(() => this.end(true), graceMs);
     this.#leaving.unref();
   }
 

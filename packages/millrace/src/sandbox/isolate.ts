@@ -7,14 +7,13 @@ import {
   type SandboxPlace,
   type SandboxResult,
 } from "@millrace/engine";
+import { cpuMsDefault } from "./activities.ts";
 import type { Activity, Deed } from "./activity.ts";
 import { Delivery, deedOf, type RunningCall } from "./delivery.ts";
 import type { Line } from "./line.ts";
 import type { FromRunner, LoadMessage } from "./messages.ts";
 import type { WorkerdProcess } from "./workerd-process.ts";
 
-/** Without limits of its own, code may compute for so long without an answer. */
-const cpuMsDefault = 450;
 const cpuMsMax = 5_000;
 /** A module that waits for something at its top level waits for ever. */
 const loadMs = 30_000;
@@ -43,6 +42,8 @@ export class Isolate {
   readonly process: WorkerdProcess;
   readonly #needs: IsolateNeeds;
   readonly #running = new Map<number, Delivery>();
+  /** By delivery: what was left behind, and tells its end when it comes to one. */
+  readonly #left = new Map<number, () => void>();
   #line: Line | undefined;
   #ended: SandboxError | undefined;
   #heardLoad: (message: Loaded | undefined) => void = () => {};
@@ -90,6 +91,7 @@ export class Isolate {
 
   /** Rejects with SandboxError, by when it is known whether the process has ended, and why. */
   async deliver(delivery: SandboxDelivery, calls: SandboxCalls, tenant: Tenant): Promise<SandboxResult> {
+    if (this.process.held !== undefined) await this.process.held;
     if (this.#ended !== undefined) throw this.#ended;
     this.usedAt = performance.now();
     const id = this.#needs.nextId();
@@ -104,8 +106,9 @@ export class Isolate {
       activity,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       send: (message, body) => this.#line?.send(message, body),
-      over: () => {
-        over();
+      over: (isLeft) => {
+        if (isLeft) this.#leave(id, activity, over);
+        else over();
         this.#running.delete(id);
         this.usedAt = performance.now();
         if (!this.isBusy) for (const tell of this.#tellRest.splice(0)) tell();
@@ -172,7 +175,17 @@ export class Isolate {
     if (message.is === "loaded" || message.is === "load-failed") this.#heardLoad(message);
     if (message.is === "result") this.#running.get(message.id)?.answered(message, body);
     if (message.is === "over") this.#running.get(message.id)?.end();
+    if (message.is === "over" || (message.is === "result" && !message.working)) this.#left.get(message.id)?.();
     if (message.is === "asked") this.#ask(message, body);
+  }
+
+  /** Its process is still asked what it does, for whoever left it behind. */
+  #leave(id: number, activity: Activity, over: () => void): void {
+    activity.isLeft = true;
+    this.#left.set(id, () => {
+      over();
+      this.#left.delete(id);
+    });
   }
 
   #ask(message: Extract<FromRunner, { is: "asked" }>, body: string): void {
@@ -184,6 +197,7 @@ export class Isolate {
   #end(error: SandboxError): void {
     if (this.#ended !== undefined) return;
     this.#ended = error;
+    for (const over of [...this.#left.values()]) over();
     for (const running of [...this.#running.values()]) {
       running.interrupt(error);
       running.end();

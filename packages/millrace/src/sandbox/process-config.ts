@@ -5,10 +5,12 @@ import { defaultCompatibilityDate } from "./workerd-binary.ts";
 /** Of each isolate, megabytes. Beyond it the process ends. */
 const heapMb = 128;
 
-export function processConfig(directory: string): string {
+/** @param memoryMb of code that has the process for itself: of all its objects, the young and the forgotten included */
+export function processConfig(directory: string, memoryMb?: number): string {
+  const heap = memoryMb === undefined ? `--max-old-space-size=${heapMb}` : `--max-heap-size=${memoryMb}`;
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  v8Flags = [ "--max-old-space-size=${heapMb}" ],
+  v8Flags = [ "${heap}" ],
   services = [
     (name = "runner", worker = .runner),
     (name = "egress", external = (address = "unix:${directory}/egress.sock", http = (style = proxy))),
@@ -25,6 +27,6 @@ const runner :Workerd.Worker = (
 `;
 }
 
-export function processFiles(directory: string, modules: WorkerModules): Record<string, string> {
-  return { "config.capnp": processConfig(directory), "runner.js": modules.runner };
+export function processFiles(directory: string, modules: WorkerModules, memoryMb?: number): Record<string, string> {
+  return { "config.capnp": processConfig(directory, memoryMb), "runner.js": modules.runner };
 }

@@ -16,7 +16,7 @@ export interface LoadedIsolate {
 
 export interface ProjectNeeds {
   start(project: Pick<ProjectProcesses, "callOf">): Promise<WorkerdProcess>;
-  /** A process ended that was shared. */
+  /** A process ended. */
   ended(end: ProcessEnd): void;
   nextId(): number;
   isolatesMax: number;
@@ -65,7 +65,8 @@ export class ProjectProcesses {
   /** There will be something to load: where no process is there, one starts. */
   prepare(): void {
     this.#usedAt = performance.now();
-    if (this.#processes.length > 0 || this.#starting !== undefined) return;
+    const isThere = this.#processes.some(({ process }) => !process.isOver);
+    if (isThere || this.#starting !== undefined || this.#stopped) return;
     // Whoever loads something into it hears why it did not start.
     this.#start().catch(() => {});
   }
@@ -90,6 +91,16 @@ export class ProjectProcesses {
   /** For whom a request of this isolate is made that names this delivery. */
   callOf(identity: string, id: number): RunningCall | undefined {
     return this.#opened.get(identity)?.isolate.callOf(id);
+  }
+
+  get usedAt(): number {
+    return this.#usedAt;
+  }
+
+  /** Something is loaded, or runs. */
+  get isBusy(): boolean {
+    const isRunning = [...this.#opened.values()].some(({ isolate }) => isolate.isBusy);
+    return isRunning || this.#loading > 0 || this.#starting !== undefined;
   }
 
   /** Ends what was not used for a while. True when nothing is left. */
@@ -197,6 +208,10 @@ export class ProjectProcesses {
     const starting = this.#needs.start(this).then((process): Process => {
       const started = { process, loads: 0, isolates: 0 };
       this.#processes.push(started);
+      // Those that were in it are needed again at once: the next one boots while this one ends.
+      void process.over.then(() => {
+        if (started.isolates > 1) this.prepare();
+      });
       void process.ended.then((end) => {
         this.#processes = this.#processes.filter((each) => each !== started);
         this.#needs.ended(end);

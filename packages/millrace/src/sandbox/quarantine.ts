@@ -1,6 +1,7 @@
 /**
  * Where suspects of one project run: each alone in a process, the likeliest first. Whoever has done again what it was
- * doing when its process ended, or runs for a while without harm, is let go; and the next has its turn.
+ * doing when its process ended, or runs for a while without harm, is let go; and the next has its turn. Those that are
+ * suspected of burning stay for as long as that takes to show, and until they have their turn they run with the others.
  */
 import {
   type SandboxCalls,
@@ -18,13 +19,16 @@ import { createTurns } from "./turns.ts";
 import type { WorkerdProcess } from "./workerd-process.ts";
 
 export interface QuarantineNeeds {
-  start(room: Pick<Room, "callOf">): Promise<WorkerdProcess>;
+  /** @param memoryMb what its code may hold, where that is said */
+  start(room: Pick<Room, "callOf">, memoryMb?: number): Promise<WorkerdProcess>;
+  /** How long one that is suspected of burning has to be harmless. */
+  slowMs: number;
   suspects: Suspects;
   nextId(): number;
 }
 
 /** A process with one isolate. */
-interface Room {
+export interface Room {
   process: WorkerdProcess;
   /** Who is in it, and the last that it did there. */
   tenant?: { suspect: string; deed: Deed };
@@ -37,6 +41,9 @@ interface Cell {
   room: Room;
   isolate: Isolate;
   description: SandboxDescription;
+  isSlow: boolean;
+  /** It did something here. */
+  hasActed: boolean;
   /** The turn of the next. */
   leave(): void;
   cancelIdle(): void;
@@ -46,12 +53,19 @@ interface Cell {
 const harmlessMs = 1_000;
 /** At the same time: on a machine with few cores, more would take the time from each other. */
 const atATime = 2;
+
 export class Quarantine {
   readonly #needs: QuarantineNeeds;
   readonly #cells = new Map<string, Promise<Cell | undefined>>();
   readonly #rooms = new Set<Room>();
   readonly #starting = new Set<Promise<unknown>>();
+  /** Those that want a room, or are about to. */
+  #wanting = 0;
+  /** For the next of them, so that it does not wait for a process as well. */
+  #ahead: Promise<Room> | undefined;
   readonly #turns = createTurns(atATime);
+  /** Nobody waits half a minute for one of these. */
+  readonly #slowTurns = createTurns(atATime);
 
   constructor(needs: QuarantineNeeds) {
     this.#needs = needs;
@@ -83,10 +97,13 @@ export class Quarantine {
     const { suspect } = tenant;
     const cell = await this.#cellOf(tenant, load);
     if (cell === undefined) return undefined;
-    cell.cancelIdle();
     const deed = deedOf(delivery);
     cell.room.tenant = { suspect, deed };
-    cell.cancelIdle = this.#letGoLater(cell);
+    if (!cell.isSlow || !cell.hasActed) {
+      cell.cancelIdle();
+      cell.cancelIdle = this.#letGoLater(cell);
+    }
+    cell.hasActed = true;
     try {
       const result = await cell.isolate.deliver(delivery, calls, tenant);
       if (result.is !== "state-missing") suspects.did(suspect, deed);
@@ -117,7 +134,11 @@ export class Quarantine {
   async #open(tenant: Tenant, load: LoadMessage): Promise<Cell | undefined> {
     const { suspects, nextId } = this.#needs;
     const { suspect } = tenant;
-    const leave = await this.#turns.take(() => Math.min(suspects.rankOf(suspect), suspects.rankOf(tenant.code)));
+    const isSlow = suspects.isSlow(suspect) && !suspects.isSuspect(tenant.code);
+    if (!isSlow) this.#wanting++;
+    const leave = isSlow ? this.#slowTurns.takeNow() : await this.#turns.take(() => rankOf(suspects, tenant));
+    if (leave === undefined) return undefined;
+    if (!isSlow) this.#wanting--;
     try {
       // The same code may have been tried meanwhile, for another stream.
       const conviction = convictionOf(suspects, tenant);
@@ -126,19 +147,46 @@ export class Quarantine {
         leave();
         return undefined;
       }
-      const room = await this.#room();
+      const room = await this.#roomFor(load.limits?.memoryMb);
       room.tenant = { suspect: tenant.code, deed: { what: "load", through: 0 } };
       const { isolate, description } = await this.#load({ process: room.process, load, nextId }, tenant);
       room.isolate = isolate;
       for (const who of [suspect, tenant.code]) suspects.did(who, { what: "load", through: 0 });
-      const cell: Cell = { suspect, room, isolate, description, leave, cancelIdle: () => {} };
+      const cell: Cell = {
+        ...{ suspect, room, isolate, description, isSlow },
+        hasActed: false,
+        leave,
+        cancelIdle() {},
+      };
       cell.cancelIdle = this.#letGoLater(cell);
       void room.process.ended.then(() => this.#letGo(cell));
       return cell;
     } catch (error) {
       leave();
       throw error;
+    } finally {
+      if (this.#wanting === 0) this.#giveUpAhead();
     }
+  }
+
+  async #roomFor(memoryMb: number | undefined): Promise<Room> {
+    const ahead = memoryMb === undefined ? this.#ahead : undefined;
+    if (ahead !== undefined) this.#ahead = undefined;
+    if (this.#wanting > 0 && this.#ahead === undefined) {
+      this.#ahead = this.#room(undefined);
+      // Whoever takes it starts one that does.
+      this.#ahead.catch(() => {});
+    }
+    const room = await ahead?.catch(() => undefined);
+    return room === undefined || room.process.isOver ? this.#room(memoryMb) : room;
+  }
+
+  #giveUpAhead(): void {
+    this.#ahead?.then(
+      ({ process }) => process.stop(),
+      () => {},
+    );
+    this.#ahead = undefined;
   }
 
   async #load(needs: IsolateNeeds, tenant: Tenant): ReturnType<typeof Isolate.open> {
@@ -151,9 +199,9 @@ export class Quarantine {
     }
   }
 
-  async #room(): Promise<Room> {
+  async #room(memoryMb: number | undefined): Promise<Room> {
     const room: Partial<Room> & Pick<Room, "callOf"> = { callOf: (_, id) => room.isolate?.callOf(id) };
-    const starting = this.#needs.start(room);
+    const starting = this.#needs.start(room, memoryMb);
     this.#starting.add(starting);
     try {
       room.process = await starting;
@@ -162,23 +210,25 @@ export class Quarantine {
     }
     const made = room as Room;
     this.#rooms.add(made);
-    void made.process.ended.then(({ death, suspects: ran, others }) => {
+    void made.process.ended.then(({ death, suspects: ran, others, why }) => {
       this.#rooms.delete(made);
-      if (death === "stopped" || made.tenant === undefined || ran.length + others.length === 0) return;
-      this.#needs.suspects.endedAlone(made.tenant.suspect, death, made.tenant.deed);
+      if (death === "stopped" || made.tenant === undefined) return;
+      // Somebody else may have ended it. What was found in it is the one's who is alone in it, also what it left behind.
+      if (death === "crash" && ran.length + others.length === 0) return;
+      this.#needs.suspects.endedAlone(made.tenant.suspect, death, made.tenant.deed, why);
     });
     return made;
   }
 
   /** It has shown that it gives way: what still runs goes on here, and what comes next runs with the others. */
-  #letGoLater(cell: Cell): () => void {
+  #letGoLater(cell: Cell, milliseconds: number = cell.isSlow ? this.#needs.slowMs : harmlessMs): () => void {
     const since = performance.now();
     const timer = setTimeout(() => {
-      const { isolate, room } = cell;
-      if (isolate.isBusy && !room.process.isOver && room.process.answeredAt < since) {
-        cell.cancelIdle = this.#letGoLater(cell);
-      } else this.#letGo(cell);
-    }, harmlessMs);
+      const { isolate, room, isSlow } = cell;
+      const isOpen = isSlow ? room.process.isBusy : isolate.isBusy && room.process.answeredAt < since;
+      if (isOpen && !room.process.isOver) cell.cancelIdle = this.#letGoLater(cell, harmlessMs);
+      else this.#letGo(cell);
+    }, milliseconds);
     return () => clearTimeout(timer);
   }
 
@@ -204,6 +254,10 @@ export class Quarantine {
     // Nobody comes after it: what it may have left behind would be the next one's fault.
     void room.process.stop();
   }
+}
+
+function rankOf(suspects: Suspects, { suspect, code }: Tenant): number {
+  return Math.min(suspects.rankOf(suspect), suspects.rankOf(code));
 }
 
 export function isSuspect(suspects: Suspects, { suspect, code }: Tenant): boolean {

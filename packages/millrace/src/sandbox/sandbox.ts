@@ -4,7 +4,10 @@ import { authorsLines } from "./authors-lines.ts";
 import { createCompiler } from "./compile.ts";
 import { createEgressGate } from "./egress/egress-gate.ts";
 import { createEgressRules, type EgressOptions } from "./egress/egress-rules.ts";
-import { createWorkerdSandbox, type WorkerdSandbox } from "./workerd-sandbox.ts";
+import { createWorkerdSandbox, type WorkerdSandbox, type WorkerdSandboxOptions } from "./workerd-sandbox.ts";
+
+/** What a program that embeds the server may set. */
+export type SandboxSettings = Pick<WorkerdSandboxOptions, "burning" | "ownMax">;
 
 export interface SandboxNeeds {
   outbound: OutboundStreams;
@@ -12,14 +15,23 @@ export interface SandboxNeeds {
   egress?: EgressOptions;
   /** Under which the server is reached; read with each request, since it may not listen yet. */
   ownOrigins?: readonly string[];
+  settings?: SandboxSettings;
   onFault(error: Error): void;
 }
 
 /** @throws Error when the rules of the operator are wrong */
-export function createSandbox({ outbound, secrets, egress, ownOrigins = [], onFault }: SandboxNeeds): WorkerdSandbox {
+export function createSandbox({
+  outbound,
+  secrets,
+  egress,
+  ownOrigins = [],
+  settings,
+  onFault,
+}: SandboxNeeds): WorkerdSandbox {
   const compiler = createCompiler();
   const allowedIn = createEgressRules(egress);
   const sandbox = createWorkerdSandbox({
+    ...settings,
     async compile({ modules, main }) {
       const { script, map } = await compiler.compile({ modules, main });
       return { script, locate: (error) => authorsLines(error, map) };

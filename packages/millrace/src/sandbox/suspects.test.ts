@@ -11,7 +11,10 @@ const activity = (suspect: string, part: Partial<Activity> = {}): Activity => ({
   ...part,
 });
 
-const end = (death: Death, suspects: Activity[], others: Activity[] = []) => ({ death, suspects, others, said: "" });
+const end = (death: Death, suspects: Activity[], others: Activity[] = []) => ({
+  ...{ death, suspects, others, said: "" },
+  last: [],
+});
 
 let suspects: Suspects;
 beforeEach(() => {
@@ -98,4 +101,36 @@ test("whoever is to run again after a conviction does so as a suspect", () => {
   suspects.endedAlone("a", "cpu", { what: "call", through: 7 });
   suspects.tryAgain("a");
   expect([suspects.isSuspect("a"), suspects.convictionOf("a")]).toEqual([true, undefined]);
+});
+
+describe("one that may burn", () => {
+  test("is not let go for having done it again, and hears what it did", () => {
+    suspects.add(end("burning", [activity("a"), activity("b")]));
+    suspects.did("a", { what: "call", through: 9 });
+    expect([suspects.isSuspect("a"), suspects.isSlow("a")]).toEqual([true, true]);
+    suspects.endedAlone("a", "burning", { what: "call", through: 9 }, "took a core, and was stopped.");
+    expect(suspects.convictionOf("a")).toBe("While it acted on event 9, it took a core, and was stopped.");
+    expect(suspects.isSuspect("b")).toBe(false);
+    suspects.tryAgain("a");
+    expect(suspects.isSlow("a")).toBe(true);
+  });
+
+  test("is looked at at once when it may also have hung", () => {
+    suspects.add(end("cpu", [activity("a")]));
+    suspects.add(end("burning", [activity("a")]));
+    expect(suspects.isSlow("a")).toBe(false);
+    suspects.add(end("burning", [activity("b")]));
+    suspects.add(end("cpu", [activity("b")]));
+    expect(suspects.isSlow("b")).toBe(false);
+  });
+
+  test("what runs beside it is suspected when it happens again", () => {
+    suspects.add(end("burning", [activity("a")], [activity("hidden")]));
+    expect(suspects.isSuspect("hidden")).toBe(false);
+    suspects.add(end("burning", [activity("a")], [activity("hidden")]));
+    expect(suspects.isSuspect("hidden")).toBe(true);
+    suspects.endedAlone("a", "burning", { what: "call", through: 7 });
+    suspects.add(end("burning", [activity("c")], [activity("other")]));
+    expect(suspects.isSuspect("other")).toBe(false);
+  });
 });

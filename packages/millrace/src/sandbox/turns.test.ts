@@ -22,3 +22,11 @@ test("some at a time, and the next is the one with the lowest rank at that momen
   await b;
   expect(began).toEqual(["a", "d", "c", "b"]);
 });
+
+test("whoever does not want to wait has its turn now, or none", () => {
+  const turns = createTurns(1);
+  const leave = turns.takeNow();
+  expect(turns.takeNow()).toBeUndefined();
+  leave?.();
+  expect(turns.takeNow()).toBeDefined();
+});

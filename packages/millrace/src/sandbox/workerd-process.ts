@@ -1,25 +1,23 @@
 /** One sandbox process from its start to its end: booted, watched while code runs in it, killed when it hangs. */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { getPriority, setPriority } from "node:os";
 import { join } from "node:path";
-import { type Activity, type Death, type ProcessEnd, suspectsAmong } from "./activity.ts";
+import { Activities } from "./activities.ts";
+import type { Activity, Death, ProcessEnd } from "./activity.ts";
+import type { BurningLimits } from "./burning.ts";
+import { BurningWatch, type WatchedProcess } from "./burning-watch.ts";
 import { spawnWithServer } from "./end-with-server.ts";
-import { dataBytesMax, type Isolation } from "./isolation.ts";
+import { dataBytesMax } from "./isolation.ts";
 import { type Line, openLine } from "./line.ts";
-import { processFiles } from "./process-config.ts";
-import { cpuMsOf, dataBytesOf, innermostOf } from "./process-figures.ts";
-import type { WorkerModules } from "./worker-modules.ts";
+import { type DirectoryNeeds, makeProcessDirectory, type ProcessDirectory } from "./process-directory.ts";
+import { cpuMsOf, dataBytesOf, heldBytesOf, innermostOf } from "./process-figures.ts";
 
-export interface ProcessNeeds {
+export interface ProcessNeeds extends DirectoryNeeds {
   binary: string;
-  directory: string;
-  /** Of this server: each process may have a user of its own. */
-  number: number;
-  isolation: Isolation;
-  modules: WorkerModules;
-  /** Listens where everything leaves. Called before the process starts. */
-  listen(socketPath: string): Promise<{ close(): Promise<void> }>;
+  burning: BurningLimits;
+  /** How much the machine's other work goes before it, as `nice` has it. */
+  niceness: number;
 }
 
 const bootMs = 10_000;
@@ -29,61 +27,60 @@ const lookEveryMs = 50;
 const fullBytes = 0.625 * dataBytesMax;
 /** Beyond it somebody takes what others need. It ends before their allocations fail. */
 const hoardedBytes = 0.875 * dataBytesMax;
+/** What the runtime takes beside a full heap, such as compiled code and what is being collected: 3 to 13 MB were seen. */
+const besideHeapMb = 16;
+const nicenessMax = 19;
+/** No look is worth more: what is measured has ticks of so long. */
+const lookEveryMsMin = 10;
 
 export class WorkerdProcess {
   readonly #child: ChildProcess;
   readonly #needs: ProcessNeeds;
-  readonly #activities = new Set<Activity>();
-  /** What ran since memory was looked at last. */
-  #ran = new Set<Activity>();
+  readonly #activities = new Activities();
   readonly ended: Promise<ProcessEnd>;
+  /** Resolves when it is decided that it ends. */
+  readonly over: Promise<void>;
+  #tellOver: () => void = () => {};
   /** Its files are gone, too. */
   readonly #cleared: Promise<void>;
   #said = "";
   #control: Line | undefined;
   /** Behind what it was wrapped in. */
   #worker = 0;
+  #burning: BurningWatch | undefined;
+  #looking: NodeJS.Timeout | undefined;
+  /** What it may have of the machine's memory. */
+  #heldBytesMax = Number.POSITIVE_INFINITY;
   #pings = 0;
   #pong: (id: number) => void = () => {};
   #answeredAt: number = performance.now();
   #watching = false;
   #hasEnded = false;
   #isFull = false;
-  #killed: Omit<ProcessEnd, "said"> | undefined;
+  #killed: Omit<ProcessEnd, "said" | "last"> | undefined;
 
   /** Rejects with what it said when it does not start. */
   static async start(needs: ProcessNeeds): Promise<WorkerdProcess> {
-    const { directory, isolation, modules, number } = needs;
-    let gate: { close(): Promise<void> } | undefined;
+    const files = await makeProcessDirectory(needs);
     let started: WorkerdProcess;
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
-      for (const [name, text] of Object.entries(processFiles(directory, modules)))
-        writeFileSync(join(directory, name), text);
-      gate = await needs.listen(join(directory, "egress.sock"));
-      const user = isolation.userOf?.(number);
-      if (user !== undefined) {
-        for (const name of ["", "config.capnp", "runner.js", "egress.sock"])
-          chownSync(join(directory, name), user, user);
-      }
-      chmodSync(join(directory, "egress.sock"), 0o600);
-      started = new WorkerdProcess(needs, gate);
+      started = new WorkerdProcess(needs, files);
     } catch (error) {
-      // It is tried again and again: on a machine that has no descriptors left, each would take one more.
-      await gate?.close();
-      rmSync(directory, { recursive: true, force: true });
+      await files.clear();
       throw error;
     }
     await started.#boot();
     return started;
   }
 
-  private constructor(needs: ProcessNeeds, gate: { close(): Promise<void> }) {
+  private constructor(needs: ProcessNeeds, files: ProcessDirectory) {
     this.#needs = needs;
+    this.over = new Promise((resolve) => (this.#tellOver = resolve));
     const { directory, binary, number } = needs;
     const serve = [binary, "serve", "--experimental", "--control-fd=3", join(directory, "config.capnp")];
     const command = needs.isolation.wrap(serve, { directory, number });
     this.#child = spawnWithServer(command, { env: {}, cwd: directory });
+    this.#yield();
     this.#child.stderr?.on("data", (data) => {
       this.#said = (this.#said + String(data)).slice(-4_000);
     });
@@ -97,12 +94,11 @@ export class WorkerdProcess {
     });
     this.ended = closed.then(() => {
       this.#hasEnded = true;
+      clearInterval(this.#looking);
+      this.#tellOver();
       return this.#endOf();
     });
-    this.#cleared = closed
-      .then(() => gate.close())
-      .catch(() => {})
-      .then(() => rmSync(directory, { recursive: true, force: true }));
+    this.#cleared = closed.then(() => files.clear());
   }
 
   get pid(): number | undefined {
@@ -119,8 +115,14 @@ export class WorkerdProcess {
     return this.#isFull;
   }
 
-  get activities(): ReadonlySet<Activity> {
-    return this.#activities;
+  /** It was busy almost all of the time that was looked at. */
+  get isBusy(): boolean {
+    return this.#burning?.isBusy ?? false;
+  }
+
+  /** Whoever begins something new waits for this, where it is there. */
+  get held(): Promise<void> | undefined {
+    return this.#burning?.held;
   }
 
   /** When the last ping was sent that it answered. */
@@ -134,15 +136,14 @@ export class WorkerdProcess {
 
   /** Watched until it is over. */
   begin(activity: Activity): () => void {
-    this.#activities.add(activity);
-    this.#ran.add(activity);
+    const over = this.#activities.begin(activity);
     void this.#watch();
-    return () => this.#activities.delete(activity);
+    return over;
   }
 
   /** Resolves when nothing is left of it. */
   async stop(): Promise<void> {
-    this.#kill("stopped", []);
+    this.#kill("stopped", { suspects: [], others: [] });
     await this.#cleared;
   }
 
@@ -154,6 +155,7 @@ export class WorkerdProcess {
       throw error;
     }
     this.#worker = innermostOf(this.pid as number);
+    this.#lookFromNowOn();
     void this.#connectControl();
   }
 
@@ -170,6 +172,33 @@ export class WorkerdProcess {
     }
     // Without it nobody would see that it hangs.
     await this.#lost();
+  }
+
+  /** Asked for before it has started anything else, which has it from it. */
+  #yield(): void {
+    try {
+      if (this.pid !== undefined) setPriority(this.pid, Math.min(getPriority() + this.#needs.niceness, nicenessMax));
+    } catch {
+      // It is gone already, or the system knows no priorities.
+    }
+  }
+
+  #lookFromNowOn(): void {
+    if (this.#hasEnded) return;
+    const { memoryMb, burning } = this.#needs;
+    const emptyBytes = heldBytesOf(this.#worker);
+    if (memoryMb !== undefined && emptyBytes !== undefined) {
+      this.#heldBytesMax = emptyBytes + (memoryMb + besideHeapMb) * 2 ** 20;
+    }
+    const watched: WatchedProcess = {
+      ...{ pid: this.#worker, activities: this.#activities },
+      isOver: () => this.isOver,
+      pause: (milliseconds) => this.#pause(milliseconds),
+      burns: (since) => this.#kill("burning", this.#activities.burned(since), tookCore(burning)),
+    };
+    this.#burning = new BurningWatch(watched, burning);
+    this.#looking = setInterval(() => this.#lookAround(), burning.lookEveryMs);
+    this.#looking.unref();
   }
 
   async #listening(): Promise<void> {
@@ -189,27 +218,32 @@ export class WorkerdProcess {
 
   /** At its end the connection goes with it. When it does not end by itself, it is of no use. */
   async #lost(): Promise<void> {
-    const late = new AbortController();
-    await Promise.race([this.ended, sleep(1_000, late.signal)]);
-    // A timer that is left would hold up the end of the server.
-    late.abort();
-    if (!this.#hasEnded) this.#kill("crash", this.#suspects(Number.POSITIVE_INFINITY));
+    await this.#pause(1_000);
+    if (!this.#hasEnded) this.#kill("crash", this.#hung(Number.POSITIVE_INFINITY));
   }
 
   /**
    * A process hangs when it does not answer a ping and has used the CPU meanwhile: on a machine that is starved
-   * nobody is convicted. It is asked only while something runs in it.
+   * nobody is convicted. It is asked only while something runs in it that somebody waits for, and otherwise once.
    */
   async #watch(): Promise<void> {
-    if (this.#watching) return;
+    if (this.#watching || this.isOver) return;
     this.#watching = true;
-    while (this.#activities.size > 0 && !this.isOver) {
+    do {
       await this.#ping();
       this.#look();
       await sleep(pingEveryMs);
-    }
+    } while (this.#activities.areAwaited && !this.isOver);
     this.#look();
     this.#watching = false;
+  }
+
+  /** What was left behind may compute, and hold memory, though nobody waits for anything. */
+  #lookAround(): void {
+    if (this.isOver || this.#burning === undefined) return;
+    const computedMs = this.#burning.look();
+    this.#look();
+    if (computedMs > this.#needs.burning.lookEveryMs / 2) void this.#watch();
   }
 
   async #ping(): Promise<void> {
@@ -226,57 +260,78 @@ export class WorkerdProcess {
       };
     });
     this.#control?.send({ is: "ping", id });
+    let leftMs = this.#activities.cpuMsMax;
     while (!answered && !this.isOver) {
-      const looking = new AbortController();
-      await Promise.race([pong, this.ended, sleep(lookEveryMs, looking.signal)]);
-      looking.abort();
+      await Promise.race([pong, this.#pause(Math.min(lookEveryMs, Math.max(leftMs, lookEveryMsMin)))]);
       // What fills memory computes, too: so this is asked first.
-      if (!answered && this.#dataBytes() > hoardedBytes) return this.#kill("memory", this.#suspects(sentAt));
+      if (!answered && this.#hoards()) return this.#kill("memory", this.#hung(sentAt));
       const cpuNow = cpuMsOf(this.#worker);
       // Where it cannot be known, a machine is rarely so busy that a tenth of the time is not the process's.
       const isKnown = cpuBefore !== undefined && cpuNow !== undefined;
       const used = isKnown ? cpuNow - cpuBefore : (performance.now() - sentAt) / 10;
-      if (!answered && used >= this.#cpuMsMax()) return this.#kill("cpu", this.#suspects(sentAt));
+      leftMs = this.#activities.cpuMsMax - used;
+      if (!answered && leftMs <= 0) return this.#kill("cpu", this.#hung(sentAt));
     }
-  }
-
-  #cpuMsMax(): number {
-    return Math.max(...[...this.#activities].map(({ cpuMs }) => cpuMs), 0);
   }
 
   /** Whoever keeps memory lets the allocations of others fail, so it is looked at before there is none. */
   #look(): void {
-    const bytes = this.#dataBytes();
-    this.#isFull = bytes > fullBytes;
-    if (bytes > hoardedBytes) this.#kill("memory", [...this.#ran]);
-    this.#ran = new Set(this.#activities);
+    const ran = this.#activities.takeRan();
+    this.#isFull = this.#needs.memoryMb === undefined && this.#dataBytes() > fullBytes;
+    if (this.#hoards()) this.#kill("memory", this.#activities.against(ran));
+  }
+
+  /**
+   * What all of it may take is what the system bounds. What one may have, who is alone in it, is what the machine lacks:
+   * both grow alike with objects and with buffers, but the former begins at half a gigabyte that nobody has touched, and
+   * keeps counting what was given back.
+   */
+  #hoards(): boolean {
+    if (this.#dataBytes() > hoardedBytes) return true;
+    return this.#heldBytesMax < Number.POSITIVE_INFINITY && (heldBytesOf(this.#worker) ?? 0) > this.#heldBytesMax;
   }
 
   #dataBytes(): number {
     return dataBytesOf(this.#worker) ?? 0;
   }
 
-  #suspects(unansweredAt: number): Activity[] {
-    return suspectsAmong(this.#activities, { unansweredAt, answeredAt: this.#answeredAt });
+  #hung(unansweredAt: number): Suspected {
+    return this.#activities.hung({ unansweredAt, answeredAt: this.#answeredAt });
   }
 
-  #kill(death: Death, suspects: readonly Activity[]): void {
-    this.#killed ??= { death, suspects, others: this.#othersThan(suspects) };
+  #kill(death: Death, suspected: Suspected, why?: string): void {
+    this.#killed ??= { death, ...suspected, ...(why === undefined ? {} : { why }) };
     // Nothing less ends one that loops.
     this.#child.kill("SIGKILL");
-  }
-
-  #othersThan(suspects: readonly Activity[]): Activity[] {
-    return [...this.#activities].filter((activity) => !suspects.includes(activity));
+    this.#tellOver();
   }
 
   #endOf(): ProcessEnd {
     const said = this.#said.trim();
-    if (this.#killed !== undefined) return { ...this.#killed, said };
+    const { last } = this.#activities;
     const death = /out of memory|allocation failed/i.test(said) ? "memory" : "crash";
-    const suspects = this.#suspects(Number.POSITIVE_INFINITY);
-    return { death, suspects, others: this.#othersThan(suspects), said };
+    const end = this.#killed ?? { death, ...this.#hung(Number.POSITIVE_INFINITY) };
+    const { memoryMb } = this.#needs;
+    const why = end.death === "memory" && memoryMb !== undefined ? { why: tookMore(memoryMb) } : {};
+    return { ...why, ...end, last, said };
   }
+
+  /** Or until it has ended: a timer that is left would hold up the end of the server. */
+  async #pause(milliseconds: number): Promise<void> {
+    const late = new AbortController();
+    await Promise.race([this.ended, sleep(milliseconds, late.signal)]);
+    late.abort();
+  }
+}
+
+type Suspected = Pick<ProcessEnd, "suspects" | "others">;
+
+function tookCore({ windowMs }: BurningLimits): string {
+  return `took a whole core for ${windowMs / 1_000} s, giving way now and then, as in a loop that awaits, and was stopped.`;
+}
+
+function tookMore(memoryMb: number): string {
+  return `took more memory than the ${memoryMb} MB of its limits.memoryMb, and was stopped.`;
 }
 
 function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {

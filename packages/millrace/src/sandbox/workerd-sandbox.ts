@@ -17,15 +17,17 @@ import {
   type SandboxPlace,
   type SandboxResult,
 } from "@millrace/engine";
+import { deployedMemoryMbMax, deployedMemoryMbMin } from "@millrace/protocol";
+import { type BurningLimits, burningDefaults } from "./burning.ts";
 import type { RunningCall } from "./delivery.ts";
 import { identityOf } from "./identity.ts";
 import type { Tenant } from "./isolate.ts";
 import { findIsolation, type Isolation } from "./isolation.ts";
 import type { LoadMessage } from "./messages.ts";
 import { createPlaces, type ProcessesMax } from "./places.ts";
-import { type LoadedIsolate, ProjectProcesses } from "./project-processes.ts";
-import { convictionOf, isSuspect, Quarantine } from "./quarantine.ts";
-import { createSuspects, type Suspects } from "./suspects.ts";
+import { ProjectHouse } from "./project-house.ts";
+import type { LoadedIsolate } from "./project-processes.ts";
+import { convictionOf, isSuspect } from "./quarantine.ts";
 import { warmUpSoon } from "./warm-up.ts";
 import { workerModules } from "./worker-modules.ts";
 import { defaultCompatibilityDate, workerdBinary, workerdBinaryIfThere } from "./workerd-binary.ts";
@@ -54,6 +56,10 @@ export interface WorkerdSandboxOptions {
   isolatesMax?: number;
   loadsMax?: number;
   processesMax?: ProcessesMax;
+  /** Processes of code that says how much memory it may have, for each project. */
+  ownMax?: number;
+  /** When a process takes a core for too long, though it gives way. */
+  burning?: Partial<BurningLimits>;
   /** How often what is not used is looked for. */
   sweepMs?: number;
   onFault(error: Error): void;
@@ -70,6 +76,7 @@ const isolatesMaxDefault = 150;
 const loadsMaxDefault = 2_000;
 /** Each takes 100 MB and more, and may take 2 GiB. With 150 isolates in each, what is busy at once is rarely so much. */
 const processesMaxDefault: ProcessesMax = { ofProject: 16, all: 64 };
+const ownMaxDefault = 8;
 const reloadsMax = 5;
 /** More than can run at the same time. */
 const fixedHeadersMax = 10_000;
@@ -78,14 +85,6 @@ const toldMax = 1_000;
 const sweepMsDefault = 10_000;
 /** A process that did not start within this time is not started again. */
 const bootAgainMs = 2_000;
-
-interface ProjectHouse {
-  processes: ProjectProcesses;
-  quarantine: Quarantine;
-  suspects: Suspects;
-  /** Who heard of a conviction. */
-  told: Set<string>;
-}
 
 export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSandbox {
   const projects = new Map<string, ProjectHouse>();
@@ -96,6 +95,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   let isClosed = false;
   const nextId = () => ++ids;
   const places = createPlaces(options.processesMax ?? processesMaxDefault);
+  const burning = { ...burningDefaults, ...options.burning };
   let looking: Promise<Isolation> | undefined;
   /** By isolate, those used last: what their requests carry. */
   const fixedHeaders = new Map<string, readonly [name: string, value: string]>();
@@ -120,11 +120,15 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     }
   }
 
-  async function start(project: string, attribution: Pick<Attribution, "callOf">): Promise<WorkerdProcess> {
+  async function start(
+    project: string,
+    attribution: Pick<Attribution, "callOf">,
+    how: { niceness: number; memoryMb?: number },
+  ): Promise<WorkerdProcess> {
     expectOpen();
     const release = places.take(project);
     try {
-      const process = await startOne(project, attribution);
+      const process = await startOne(project, attribution, how);
       void process.ended.then(release);
       return process;
     } catch (error) {
@@ -133,7 +137,11 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     }
   }
 
-  async function startOne(project: string, attribution: Pick<Attribution, "callOf">): Promise<WorkerdProcess> {
+  async function startOne(
+    project: string,
+    attribution: Pick<Attribution, "callOf">,
+    { niceness, memoryMb }: { niceness: number; memoryMb?: number },
+  ): Promise<WorkerdProcess> {
     const binary = workerdBinary();
     directory ??= makeDirectory();
     const within = directory;
@@ -144,6 +152,8 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       directory: join(within, String(++started)),
       number: started,
       modules,
+      ...{ burning, niceness },
+      ...(memoryMb === undefined ? {} : { memoryMb: withinBounds(memoryMb) }),
       listen: (socketPath: string) =>
         options.listen(project, socketPath, {
           callOf: (isolate, delivery) => attribution.callOf(isolate, delivery),
@@ -161,37 +171,30 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   function houseOf(project: string): ProjectHouse {
     const known = projects.get(project);
     if (known !== undefined) return known;
-    const suspects = createSuspects();
-    const house: ProjectHouse = {
-      suspects,
-      told: new Set(),
-      processes: new ProjectProcesses({
-        start: (attribution) => start(project, attribution),
-        ended(end) {
-          suspects.add(end);
-          if (end.death !== "stopped")
-            options.onFault(new Error(`A sandbox process of ${project} ended (${end.death}). ${end.said}`));
-        },
-        nextId,
-        isolatesMax: options.isolatesMax ?? isolatesMaxDefault,
-        loadsMax: options.loadsMax ?? loadsMaxDefault,
-      }),
-      quarantine: new Quarantine({ start: (room) => start(project, room), suspects, nextId }),
-    };
+    const { isolatesMax = isolatesMaxDefault, loadsMax = loadsMaxDefault, ownMax = ownMaxDefault } = options;
+    const house = new ProjectHouse({
+      start: (attribution, how) => start(project, attribution, how),
+      ended({ death, said }) {
+        if (death === "stopped") return;
+        options.onFault(new Error(`A sandbox process of ${project} ended (${death}). ${said}`));
+      },
+      ...{ nextId, burning, isolatesMax, loadsMax, ownMax },
+    });
     projects.set(project, house);
     return house;
   }
 
   const sweeping = setInterval(() => {
     const now = performance.now();
-    for (const { processes } of projects.values()) processes.sweep(now);
+    for (const house of projects.values()) house.sweep(now);
   }, options.sweepMs ?? sweepMsDefault);
   sweeping.unref();
 
   async function load(code: SandboxCode, place: SandboxPlace): Promise<SandboxedProcessor> {
     const house = houseOf(code.project);
+    const memoryMb = code.limits?.memoryMb;
     // It boots while the code is compiled, where it does not yet.
-    house.processes.prepare();
+    house.prepare(memoryMb);
     const [{ script, locate }, { harness }] = await Promise.all([compile(code), workerModules()]);
     const identity = identityOf(code);
     const { path, slug, configuredAt } = place;
@@ -215,7 +218,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     async function isolate(): Promise<LoadedIsolate> {
       expectInnocent();
       try {
-        return await house.processes.isolate(identity, message, tenant);
+        return await house.of(identity, memoryMb).isolate(identity, message, tenant);
       } catch (error) {
         expectInnocent();
         throw located(error);
@@ -282,7 +285,8 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       description,
       deliver: (delivery, calls) => deliver(delivery, calls).catch(remember),
       forget(state) {
-        void house.processes.peek(identity)?.then(
+        const loading = house.peek(identity, memoryMb)?.peek(identity);
+        void loading?.then(
           ({ isolate: loaded }) => loaded.forget(state),
           () => {},
         );
@@ -293,19 +297,16 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
 
   return {
     load,
-    prepare: (project) => houseOf(project).processes.prepare(),
+    prepare: (project) => houseOf(project).prepare(undefined),
     isolation,
     get pids() {
-      return [...projects.values()].flatMap(({ processes, quarantine }) =>
-        [...processes.processes, ...quarantine.processes].map(({ pid }) => pid as number),
-      );
+      return [...projects.values()].flatMap(({ processes }) => processes.map(({ pid }) => pid as number));
     },
     async close() {
       isClosed = true;
       stayCold();
       clearInterval(sweeping);
-      const houses = [...projects.values()];
-      await Promise.all(houses.flatMap(({ processes, quarantine }) => [processes.stop(), quarantine.stop()]));
+      await Promise.all([...projects.values()].map((house) => house.stop()));
       if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
     },
   };
@@ -327,6 +328,11 @@ async function startedOrAgain(start: () => Promise<WorkerdProcess>): Promise<Wor
     if (performance.now() - began > bootAgainMs) throw error;
     return start();
   }
+}
+
+/** What is stored may be from a server that took any number. */
+function withinBounds(memoryMb: number): number {
+  return Math.round(Math.min(Math.max(memoryMb, deployedMemoryMbMin), deployedMemoryMbMax));
 }
 
 /** Another user goes through it to a directory of its own, and sees nothing else. */

@@ -1,7 +1,14 @@
 /** What is said of deployed code beside the code itself: the same whether it comes as one script or is bundled first. */
 import { z } from "zod";
-import { deployedCodeBytesMax } from "../limits.ts";
+import { deployedCodeBytesMax, deployedMemoryMbMax, deployedMemoryMbMin } from "../limits.ts";
 import { positive, startFrom, stringRecord, text } from "./fields.ts";
+
+const expectedMemoryMb = `expected ${deployedMemoryMbMin} to ${deployedMemoryMbMax}`;
+const memoryMb = z
+  .number()
+  .min(deployedMemoryMbMin, expectedMemoryMb)
+  .max(deployedMemoryMbMax, expectedMemoryMb)
+  .describe("MiB that the code may hold, in a process of its own.");
 
 /** The talk's own way to give code an outgoing header. */
 const outboundGateway = z.strictObject({
@@ -30,7 +37,7 @@ export const deployment: Record<DeploymentField, z.ZodOptional<z.ZodType>> = {
   startFrom: startFrom.optional(),
   includeChildren: z.boolean().optional(),
   limits: z
-    .strictObject({ cpuMs: positive.optional(), memoryMb: positive.optional(), timeoutMs: positive.optional() })
+    .strictObject({ cpuMs: positive.optional(), memoryMb: memoryMb.optional(), timeoutMs: positive.optional() })
     .optional(),
   compatibilityDate: z.iso.date("expected a date such as 2026-02-05").optional(),
   compatibilityFlags: z.array(z.string()).optional(),

@@ -50,6 +50,8 @@ test.each([
   [{ ...script, startFrom: "head" }, 'payload.startFrom: expected "start", "end" or the offset'],
   [{ ...script, includeChildren: "true" }, "payload.includeChildren: expected true or false, got a string"],
   [{ ...script, limits: { cpuMs: 0 } }, "payload.limits.cpuMs: expected a number above 0"],
+  [{ ...script, limits: { memoryMb: 15 } }, "payload.limits.memoryMb: expected 16 to 1024"],
+  [{ ...script, limits: { memoryMb: 1_025 } }, "payload.limits.memoryMb: expected 16 to 1024"],
   [{ ...script, limits: { memoryMb: "1" } }, "payload.limits.memoryMb: expected a number, got a string"],
   [{ ...script, limits: { cpu: 1 } }, "payload.limits.cpu: unknown key"],
   [{ ...script, compatibilityDate: "today" }, "payload.compatibilityDate: expected a date such as 2026-02-05"],
