@@ -29,6 +29,8 @@ export interface DeliveryNeeds {
   activity: Activity;
   /** How long its hook may take. */
   timeoutMs?: number;
+  /** How long it may take where there is no hook. */
+  foldMs?: number;
   /** @param body the JSON text that belongs to it */
   send(message: ToRunner, body?: string): void;
   /** @param isLeft what still runs of it is left behind; else nothing does */
@@ -37,6 +39,8 @@ export interface DeliveryNeeds {
 
 /** How long an ended hook, or work, has to come to its end before it is left behind. */
 const graceMs = 5_000;
+/** Folding waits for nothing, unless the code makes it: then nobody else would end it, and it would hold up its server. */
+const foldMsDefault = 60_000;
 const levels: ReadonlySet<unknown> = new Set(["debug", "info", "warn", "error"]);
 const nameCharactersMax = 1_000;
 const logCharactersMax = 16 * 1024;
@@ -58,7 +62,7 @@ export class Delivery implements RunningCall {
   #leaving: NodeJS.Timeout | undefined;
 
   constructor(needs: DeliveryNeeds) {
-    const { calls, delivery, place, timeoutMs } = needs;
+    const { calls, delivery, place, timeoutMs, foldMs = foldMsDefault } = needs;
     this.#needs = needs;
     this.calls = calls;
     this.cause = causeOf(delivery, place);
@@ -69,9 +73,8 @@ export class Delivery implements RunningCall {
     calls.signal.addEventListener("abort", this.#abort, { once: true });
     needs.send({ is: "deliver", id: needs.id }, JSON.stringify(delivery));
     if (calls.signal.aborted) this.#abort();
-    if (timeoutMs !== undefined && delivery.call !== undefined) {
-      this.#deadline = setTimeout(() => this.#late(timeoutMs), timeoutMs);
-    }
+    if (delivery.call === undefined) this.#deadline = setTimeout(() => this.#unfolded(foldMs), foldMs);
+    else if (timeoutMs !== undefined) this.#deadline = setTimeout(() => this.#late(timeoutMs), timeoutMs);
   }
 
   /** The hook has returned. */
@@ -132,6 +135,14 @@ export class Delivery implements RunningCall {
     this.#lateness = `The hook ran for more than ${timeoutMs} ms, which is its limit.`;
     send({ is: "abort", id, reason: this.#lateness });
     this.#leave(this.#lateness);
+  }
+
+  #unfolded(foldMs: number): void {
+    const message = `Folding took more than ${foldMs} ms: a schema may wait for something that never comes.`;
+    const { events, base } = this.#needs.delivery;
+    const offset = events.at(-1)?.offset ?? Math.max(base, 1);
+    this.#answer({ is: "fold-failed", offset, error: { name: "Error", message } });
+    this.#leaveLater();
   }
 
   /** When it has not come to its end by then, it may do so where nobody hears of it. */
