@@ -27,6 +27,7 @@ import type { Entry } from "./forming.ts";
 import { type Trouble, troublesOf } from "./health.ts";
 import { createHolders } from "./holders.ts";
 import { createIsoTime } from "./iso-time.ts";
+import { listen } from "./listen.ts";
 import { createMeter, type Meter, observe } from "./meter.ts";
 import { meteredLog } from "./metered-log.ts";
 import type { Bundler } from "./ports/bundler.ts";
@@ -39,6 +40,9 @@ import type { Secrets } from "./ports/secrets.ts";
 import { type ProcessorState, processorStateAt } from "./processor-state.ts";
 import { type ReadItem, type ReadRequest, read } from "./read.ts";
 import { readSubtree, type SubtreeItem, type SubtreeRequest } from "./read-subtree.ts";
+import type { SaidItem, SaidRequest } from "./said/read-said.ts";
+import type { Said } from "./said/said.ts";
+import { createSayings } from "./said/sayings.ts";
 import { type StreamState, stateOf } from "./state-view.ts";
 import type { Appended, Stream } from "./stream.ts";
 import { Streams } from "./streams.ts";
@@ -64,6 +68,8 @@ export interface EngineOptions {
   consumers?: readonly ConsumerKind[];
   /** Hears what went wrong behind an answer: a log that cannot commit, an announcement that waits. */
   onFailure?(error: unknown): void;
+  /** Hears what processors say by `logger` and `console`, so much of it as a log can bear. */
+  onSaid?(said: Said): void;
 }
 
 export interface AppendInput {
@@ -101,6 +107,8 @@ export interface Engine {
     request: SubtreeRequest,
     signal: AbortSignal,
   ): AsyncGenerator<SubtreeItem>;
+  /** Reads what processors of the project said of late. It is in memory alone, and bounded. */
+  readSaid(project: string, request: SaidRequest, signal: AbortSignal): AsyncGenerator<SaidItem>;
   /** @throws StreamError `not_found` */
   state(project: string, path: string): Promise<StreamState>;
   /** The state of a built-in or a consumer, now or at an offset. @throws StreamError `not_found` */
@@ -167,6 +175,7 @@ export function createEngine(options: EngineOptions): Engine {
   const isoTime = createIsoTime();
   const meter = createMeter();
   const holders = createHolders(clock, limits.cursorSilenceMs);
+  const sayings = createSayings({ clock, random, onFailure, onSaid: (said) => options.onSaid?.(said) });
   /**
    * Who reads now. Each has a signal of its own that its caller and `close` abort. `AbortSignal.any` would join the two
    * as well, but what lives as long as the server would then remember every read there ever was (Node 20 does).
@@ -220,6 +229,7 @@ export function createEngine(options: EngineOptions): Engine {
       limits,
       meter,
       onFailure,
+      loggerOf: (speaking) => sayings.loggerOf({ project, path, ...speaking }),
       async eventOf(of, offset) {
         const other = streams.get(project, of);
         await other.load();
@@ -343,6 +353,16 @@ export function createEngine(options: EngineOptions): Engine {
       }
     },
 
+    async *readSaid(project, request, signal) {
+      expectRunning();
+      const reader = enter(signal);
+      try {
+        yield* sayings.read(project, request, reader.signal);
+      } finally {
+        reader.leave();
+      }
+    },
+
     async state(project, path) {
       expectRunning();
       return stateOf(await living(streams.get(project, path)));
@@ -431,6 +451,7 @@ export function createEngine(options: EngineOptions): Engine {
       for (const reader of readers) reader.abort();
       await waker.stop();
       await streams.stopConsumers();
+      sayings.close();
       await tree.stop();
       await streams.settled();
       await directory.close();
@@ -446,16 +467,6 @@ function kindsOf(options: EngineOptions): readonly ConsumerKind[] {
   if (expressions === undefined) return others;
   const pushing = outbound === undefined || secrets === undefined ? [] : [{ expressions, outbound, secrets }];
   return [...pushing.map(subscriptionKind), transformerKind(expressions), ...others];
-}
-
-/** Adds a listener under a name. Returns how to take it away. */
-function listen(listeners: Map<string, Set<() => void>>, name: string, run: () => void): () => void {
-  const own = listeners.get(name) ?? new Set();
-  listeners.set(name, own.add(run));
-  return () => {
-    own.delete(run);
-    if (own.size === 0) listeners.delete(name);
-  };
 }
 
 function toEntry({ event, idempotencyKey, sentText }: AppendInput, source: EventSource | undefined): Entry {

@@ -83,5 +83,8 @@ export { continuesBatch, decodeRecord, linePrefix, toLine, typeOfRecord } from "
 export { type Bridge, createBridge } from "./sandbox/bridge.ts";
 export { codeErrorOf, errorOf } from "./sandbox/code-error.ts";
 export { createHarness, type Harness, type HarnessHost } from "./sandbox/harness.ts";
+export { boundedDetails, boundedMessage } from "./said/bounded.ts";
+export type { SaidItem, SaidLine, SaidRequest } from "./said/read-said.ts";
+export { type Level, levels, type Said, type SaidLogger } from "./said/said.ts";
 export type { ConsumerState, StreamState } from "./state-view.ts";
 export type { Appended } from "./stream.ts";

@@ -38,7 +38,7 @@ export interface ElsewhereProcessor {
 }
 
 export interface Opening {
-  house: Pick<DeliveryHouse, "path" | "read" | "streamId" | "random">;
+  house: Pick<DeliveryHouse, "path" | "read" | "streamId" | "random" | "surroundings">;
   /** The newest snapshot of this version. */
   stored: StoredState | undefined;
   /** A later state than this would be the wrong one. */
