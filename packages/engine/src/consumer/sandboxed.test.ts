@@ -39,6 +39,7 @@ async function sceneOf(
       const page = events.filter(({ offset }) => offset > after && offset <= through).slice(0, 2);
       return { events: page, through: page.at(-1)?.offset ?? through };
     },
+    surroundings: () => tools,
     ...from.house,
   };
   const loaded = await sandbox.load(

@@ -65,7 +65,11 @@ export function createSayings({ clock, random, onSaid, onFailure }: SayingsNeeds
       };
     },
     read(project, request, signal) {
-      const source = { ring: () => rings.of(project), clock, onSaid: (wake: () => void) => listen(readers, project, wake) };
+      const source = {
+        ring: () => rings.of(project),
+        clock,
+        onSaid: (wake: () => void) => listen(readers, project, wake),
+      };
       return readSaid(source, request, signal);
     },
     close: () => speakers.close(),

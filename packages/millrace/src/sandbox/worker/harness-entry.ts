@@ -84,11 +84,7 @@ export default class extends WorkerEntrypoint {
   }
 
   #harness(): ReturnType<typeof createHarness> {
-    known ??= createHarness(
-      processor,
-      { fetch: attributedFetch, env: this.env as Record<string, string> },
-      limits,
-    );
+    known ??= createHarness(processor, { fetch: attributedFetch, env: this.env as Record<string, string> }, limits);
     return known;
   }
 }
