@@ -64,7 +64,7 @@ export default class extends WorkerEntrypoint {
   async deliver(id: number, text: string, host: RemoteHost): Promise<string | null> {
     const delivery = JSON.parse(text) as SandboxDelivery;
     const told = new Set<Promise<void>>();
-    const voice = createVoice(told, (...args) => tell({ told }, host.ask("log", JSON.stringify(args))));
+    const voice = createVoice(told, (...args) => tell({ told }, host.ask("log", JSON.stringify(given(args)))));
     const call: Call = { id, host, told, voice };
     tellLoad(voice);
     return calls.run(call, async () => {
@@ -91,9 +91,8 @@ export default class extends WorkerEntrypoint {
 
 function hostOf(call: Call): HarnessHost {
   const { host } = call;
-  // What is not there is left out: JSON would make a null of it.
   const ask = async (question: Question, ...args: unknown[]) =>
-    JSON.parse(await host.ask(question, JSON.stringify(args.filter((given) => given !== undefined))));
+    JSON.parse(await host.ask(question, JSON.stringify(given(args))));
   return {
     logger: call.voice.logger,
     append: (input, work) => ask("append", input ?? null, work),
@@ -102,6 +101,11 @@ function hostOf(call: Call): HarnessHost {
     closed: (work, error) => ask("closed", work, error),
     abort: (work) => tell(call, ask("abort", work)),
   };
+}
+
+/** What is not there is left out: JSON would make a null of it. */
+function given(args: readonly unknown[]): unknown[] {
+  return args.filter((each) => each !== undefined);
 }
 
 function signalOf(host: RemoteHost, work: string | null): AbortSignal {
