@@ -1,7 +1,7 @@
 /** What deployed code says by `logger` and `console`, from each place where it may be said, in the real sandbox. */
 import type { LogLine } from "@millrace/sdk";
 import { expect, test } from "vitest";
-import { type DeployedWorld, ping, startDeployedWorld } from "./deployed-world.ts";
+import { counting, type DeployedWorld, ping, startDeployedWorld } from "./deployed-world.ts";
 
 async function linesOf(world: DeployedWorld, path: string): Promise<LogLine[]> {
   const lines: LogLine[] = [];
@@ -164,4 +164,20 @@ test("lines that go on for as long as a hook runs fill nothing, and it is told o
   expect((await linesOf(world, "/s")).length).toBeLessThan(100 + 20 * 10);
   await world.append("/s", ping);
   await world.until("/s", "said", 2);
+});
+
+test("a hook that says something for ever, and never gives way, is ended as any other; neighbours go on", async () => {
+  const world = await startDeployedWorld();
+  const endless = `export default { afterAppend({ event }) {
+    if (event.type === "ping") for (;;) console.log("x".repeat(1_000), { a: 1 });
+  } };`;
+  await world.deploy("/loud", "endless", endless);
+  await world.deploy("/quiet", "quiet", counting());
+  await world.append("/loud", ping);
+  for (let n = 1; n <= 3; n++) {
+    await world.append("/quiet", ping);
+    await world.until("/quiet", "pong", n);
+  }
+  // At most what one delivery may have under way, and one line about the rest.
+  expect((await linesOf(world, "/loud")).length).toBeLessThanOrEqual(101);
 });

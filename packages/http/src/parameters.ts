@@ -153,6 +153,7 @@ export const logsParameters: readonly Parameter[] = [
     name: "after",
     description: "The `id` of a line: go on behind it, if this server still knows it.",
     schema: { type: "string", pattern: lineIdPattern },
+    example: "b2Zm-41",
   },
   { name: "format", description: "Wins over `Accept`.", schema: { enum: ["sse", "ndjson"] }, example: "ndjson" },
 ];

@@ -39,7 +39,6 @@ async function sceneOf(
       const page = events.filter(({ offset }) => offset > after && offset <= through).slice(0, 2);
       return { events: page, through: page.at(-1)?.offset ?? through };
     },
-    surroundings: () => tools,
     ...from.house,
   };
   const loaded = await sandbox.load(
@@ -52,6 +51,7 @@ async function sceneOf(
     cursor: 0,
     passedOver: from.passedOver ?? (async (offset) => void told.push(offset)),
     tell: async () => {},
+    loggerAt: () => tools.logger,
   });
   return {
     sandbox,

@@ -146,7 +146,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
 
   /** What `reduce` says is said of the last event that it is given. */
   function folding(): SandboxCalls {
-    return { ...quiet, logger: house.surroundings({ slug, offset: Math.max(offset, 1) }).logger };
+    return { ...quiet, logger: opening.loggerAt(Math.max(offset, 1)) };
   }
 
   async function callHook(call: SandboxCall, about: number, tools: Tools): Promise<void> {

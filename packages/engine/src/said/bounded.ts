@@ -19,9 +19,14 @@ export function boundedDetails(details: unknown): JsonValue | undefined {
 
 /** Cut again it stays as it is. */
 function cut(text: string): string {
-  if (text.length <= saidCharactersMax) return text;
+  if (text.length <= saidCharactersMax) return copyOf(text);
   const kept = text.slice(0, saidCharactersMax - remarkCharacters);
-  return `${kept}... (cut, it had ${text.length} characters)`;
+  return copyOf(`${kept}... (cut, it had ${text.length} characters)`);
+}
+
+/** A part of a text may keep all of it in memory, for as long as the part is there. */
+function copyOf(text: string): string {
+  return JSON.parse(JSON.stringify(text)) as string;
 }
 
 function jsonOf(value: unknown): string {
