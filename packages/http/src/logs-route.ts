@@ -15,6 +15,7 @@ export async function logsRoute(engine: Engine, incoming: Incoming): Promise<Out
   const slug = query.get("slug");
   const level = levelOf(query.get("level"));
   const after = afterOf(query, incoming);
+  const limit = limitOf(query.get("limit"));
   const writer = formatOf(query, incoming) === "ndjson" ? ndjson : serverSentEvents;
   const request = {
     path: parsePath(query.get("path") ?? "/"),
@@ -22,6 +23,7 @@ export async function logsRoute(engine: Engine, incoming: Incoming): Promise<Out
     ...(slug === null ? {} : { slug }),
     ...(level === undefined ? {} : { level }),
     ...(after === undefined ? {} : { after }),
+    ...(limit === undefined ? {} : { limit }),
   };
   return streamed(engine.readSaid(project, request, incoming.signal), writer, incoming);
 }
@@ -62,6 +64,13 @@ function levelOf(asked: string | null): Level | undefined {
   const level = levels.find((each) => each === asked);
   if (level !== undefined) return level;
   throw invalidRequest(`level is debug, info, warn or error; got "${asked.slice(0, 100)}".`, "level");
+}
+
+function limitOf(asked: string | null): number | undefined {
+  if (asked === null) return undefined;
+  const limit = /^\d{1,9}$/.test(asked) ? Number(asked) : 0;
+  if (limit > 0) return limit;
+  throw invalidRequest(`limit is a whole number from 1; got "${asked.slice(0, 100)}".`, "limit");
 }
 
 /** Also what another wins over is judged. */

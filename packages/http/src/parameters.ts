@@ -155,6 +155,12 @@ export const logsParameters: readonly Parameter[] = [
     schema: { type: "string", pattern: lineIdPattern },
     example: "b2Zm-41",
   },
+  {
+    name: "limit",
+    description: "At most so many lines, the oldest first.",
+    schema: { type: "integer", minimum: 1, maximum: 999_999_999 },
+    example: 100,
+  },
   { name: "format", description: "Wins over `Accept`.", schema: { enum: ["sse", "ndjson"] }, example: "ndjson" },
 ];
 

@@ -13,6 +13,8 @@ export interface SaidRequest {
   level?: Level;
   /** The id of the last line that was read: goes on behind it. Another server's, or a forgotten one's, is none. */
   after?: string;
+  /** At most so many lines. */
+  limit?: number;
   live?: boolean;
 }
 
@@ -50,12 +52,15 @@ export async function* readSaid(
   const news = request.live ? new News(onSaid, clock, signal) : undefined;
   try {
     let place = placeOf(request.after);
-    while (!signal.aborted) {
+    let wanted = request.limit ?? Number.POSITIVE_INFINITY;
+    while (!signal.aborted && wanted > 0) {
       const current = ring();
-      const { lines, next, missed } = current === undefined ? nothing : pageOf(current, place, request);
+      const linesMax = Math.min(pageLines, wanted);
+      const { lines, next, missed } = current === undefined ? nothing : pageOf(current, place, request, linesMax);
       if (missed > 0) yield { kind: "missed", count: missed };
       if (lines.length > 0) {
         news?.spoke();
+        wanted -= lines.length;
         yield { kind: "lines", lines };
       }
       if (current !== undefined) place = { ring: current.id, next };
@@ -70,13 +75,18 @@ export async function* readSaid(
 
 const nothing = { lines: [], next: 0, missed: 0 };
 
-function pageOf({ id, first, lines }: Ring, place: Place | undefined, { path, slug, level }: SaidRequest) {
+function pageOf(
+  { id, first, lines }: Ring,
+  place: Place | undefined,
+  { path, slug, level }: SaidRequest,
+  linesMax: number,
+): { lines: SaidLine[]; next: number; missed: number } {
   const isSame = place?.ring === id;
   const from = isSame ? Math.min(Math.max(place.next, first), first + lines.length) : first;
   const least = level === undefined ? 0 : levels.indexOf(level);
   const found: SaidLine[] = [];
   let next = from;
-  for (; next < first + lines.length && found.length < pageLines; next++) {
+  for (; next < first + lines.length && found.length < linesMax; next++) {
     const said = lines[next - first] as Said;
     const isWanted =
       (said.path === path || isBelow(said.path, path)) &&

@@ -182,6 +182,7 @@ test("a path means that stream and all below it; slug and level choose further",
   expect(messages(await linesOf(open({ path: "/team" })))).toEqual(["1", "2", "3"]);
   expect(messages(await linesOf(open({ path: "/team", slug: "a" })))).toEqual(["1", "2"]);
   expect(messages(await linesOf(open({ level: "warn" })))).toEqual(["3", "4"]);
+  expect(messages(await linesOf(open({ limit: 2, live: true })))).toEqual(["1", "2"]);
 });
 
 test("a live reader goes on with what is said, and one that comes back behind its last line", async () => {
