@@ -120,6 +120,20 @@ test("what is said once the hook and its work are over is heard by nobody, and h
   ]);
 });
 
+test("a long line of what JSON has to escape is cut, and heard", async () => {
+  const world = await startDeployedWorld();
+  const script = `export default { afterAppend({ event, logger }) {
+    if (event.type !== "ping") return;
+    logger.info("\\u0001".repeat(100_000), { quotes: '"'.repeat(100_000) });
+    logger.info("done");
+  } };`;
+  await world.deploy("/s", "long", script);
+  await world.append("/s", ping);
+  const [line] = await until(world, "/s", "done");
+  expect(line?.message).toMatch(/^.{16000}.*\(cut, it had 100000 characters\)$/);
+  expect(line?.details).toMatch(/^\{"quotes":".*\(cut, it had 200013 characters\)$/);
+});
+
 test("50,000 lines of one hook are a hundred and one that says how many were left out; neighbours go on", async () => {
   const world = await startDeployedWorld();
   const loud = `export default { async afterAppend({ event, append }) {

@@ -96,6 +96,12 @@ describeEach(
       again.close();
     });
 
+    test("of a stream on which nothing was said are open at once", async () => {
+      const reader = await openLive(server(), "/api/logs?path=/silent&live=true");
+      expect([await reader.frame(), await reader.frame()]).toEqual([":\nretry: 1000", ":"]);
+      reader.close();
+    });
+
     test("what is said can begin no line and no frame, and steers no terminal", async () => {
       const path = freshPath("logs");
       const evil = 'x\n\ndata: {"message":"forged"}\n{"level":"forged"}\u001b[2J\u009b2J\u0085\u2028\r';

@@ -27,6 +27,7 @@ export type SaidItem =
   | { kind: "lines"; lines: readonly SaidLine[] }
   /** So many lines of the project fell out of the ring before this reader came for them. */
   | { kind: "missed"; count: number }
+  /** Nothing for now: also as the first of a live read, so that whoever opened it knows that it is open. */
   | { kind: "idle" };
 
 export interface SaidSource {
@@ -52,6 +53,7 @@ export async function* readSaid(
   const news = request.live ? new News(onSaid, clock, signal) : undefined;
   try {
     let place = placeOf(request.after);
+    let isOpen = false;
     let wanted = request.limit ?? Number.POSITIVE_INFINITY;
     while (!signal.aborted && wanted > 0) {
       const current = ring();
@@ -66,7 +68,8 @@ export async function* readSaid(
       if (current !== undefined) place = { ring: current.id, next };
       if (current !== undefined && next < current.first + current.lines.length) continue;
       if (news === undefined) return;
-      if ((await news.next()) === "idle") yield { kind: "idle" };
+      if (!isOpen || (await news.next()) === "idle") yield { kind: "idle" };
+      isOpen = true;
     }
   } finally {
     news?.stop();

@@ -190,6 +190,7 @@ test("a live reader goes on with what is said, and one that comes back behind it
   as("a").info("1");
   const items = open({ live: true });
   expect(await items.next()).toMatchObject({ value: { kind: "lines", lines: [{ message: "1" }] } });
+  expect((await items.next()).value).toEqual({ kind: "idle" });
   const next = items.next();
   as("a").info("2");
   const { lines } = (await next).value as Extract<SaidItem, { kind: "lines" }>;
@@ -201,10 +202,23 @@ test("a live reader goes on with what is said, and one that comes back behind it
   await items.return(undefined);
 });
 
+test("a live reader hears at once that it is open, where nothing was said, and then every while", async () => {
+  const { clock, as, open, leave } = scene();
+  const items = open({ live: true, path: "/s" });
+  expect((await items.next()).value).toEqual({ kind: "idle" });
+  const next = items.next();
+  as("a", "/other").info("not for this reader");
+  clock.advance(30_000);
+  expect((await next).value).toEqual({ kind: "idle" });
+  leave();
+  await items.return(undefined);
+});
+
 test("a reader that is too slow is told how many lines it has lost, and holds up nobody", async () => {
   const { clock, as, open, leave } = scene();
   as("a").info("first");
   const items = open({ live: true });
+  await items.next();
   await items.next();
   for (let n = 0; n < linesMax + 50; n++) {
     as("a", `/${n % 50}`).info(`line ${n}`);
