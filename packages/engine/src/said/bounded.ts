@@ -13,6 +13,8 @@ export function boundedMessage(message: unknown): string {
 /** Undefined where there are none. What is too long becomes a text, which is the beginning of its JSON. */
 export function boundedDetails(details: unknown): JsonValue | undefined {
   if (details === undefined) return undefined;
+  // Such as what was cut before, in a sandbox: as JSON it would be longer.
+  if (typeof details === "string") return cut(details);
   const json = jsonOf(details);
   return json.length > saidCharactersMax ? cut(json) : (JSON.parse(json) as JsonValue);
 }

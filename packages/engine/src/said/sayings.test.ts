@@ -208,6 +208,7 @@ test("a live reader hears at once that it is open, where nothing was said, and t
   expect((await items.next()).value).toEqual({ kind: "idle" });
   const next = items.next();
   as("a", "/other").info("not for this reader");
+  await untilQuiet();
   clock.advance(30_000);
   expect((await next).value).toEqual({ kind: "idle" });
   leave();
