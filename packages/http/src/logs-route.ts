@@ -1,6 +1,6 @@
 /** `/api/logs`: what the processors of a project said of late, and what they say from now on. */
 import { type Engine, type Level, levels, type SaidItem, type SaidLine } from "@millrace/engine";
-import { parsePath } from "@millrace/protocol";
+import { parsePath, slugCharactersMax } from "@millrace/protocol";
 import type { Incoming, Outgoing } from "./exchange.ts";
 import type { Writer } from "./formats.ts";
 import { allow, isTrue, lineIdPattern, logsParameters } from "./parameters.ts";
@@ -12,7 +12,7 @@ export async function logsRoute(engine: Engine, incoming: Incoming): Promise<Out
   const query = queryOf(incoming.url);
   allow(query, logsParameters);
   const project = projectOf(incoming, query);
-  const slug = query.get("slug");
+  const slug = slugOf(query.get("slug"));
   const level = levelOf(query.get("level"));
   const after = afterOf(query, incoming);
   const limit = limitOf(query.get("limit"));
@@ -20,7 +20,7 @@ export async function logsRoute(engine: Engine, incoming: Incoming): Promise<Out
   const request = {
     path: parsePath(query.get("path") ?? "/"),
     live: isTrue(query, "live"),
-    ...(slug === null ? {} : { slug }),
+    ...(slug === undefined ? {} : { slug }),
     ...(level === undefined ? {} : { level }),
     ...(after === undefined ? {} : { after }),
     ...(limit === undefined ? {} : { limit }),
@@ -73,17 +73,24 @@ function limitOf(asked: string | null): number | undefined {
   throw invalidRequest(`limit is a whole number from 1; got "${asked.slice(0, 100)}".`, "limit");
 }
 
-/** Also what another wins over is judged. */
-function afterOf(query: URLSearchParams, incoming: Incoming): string | undefined {
-  const resumed = incoming.header("last-event-id");
-  const given = [resumed ? lineId("Last-Event-ID", resumed) : undefined, lineId("after", query.get("after"))];
-  return given.find((id) => id !== undefined);
+function slugOf(asked: string | null): string | undefined {
+  if (asked === null) return undefined;
+  if (asked !== "" && [...asked].length <= slugCharactersMax) return asked;
+  throw invalidRequest(`slug has 1 to ${slugCharactersMax} characters; got "${asked.slice(0, 100)}".`, "slug");
 }
 
-function lineId(name: string, id: string | null): string | undefined {
-  if (id === null) return undefined;
-  if (new RegExp(lineIdPattern).test(id)) return id;
-  throw invalidRequest(`${name} is the id of a line; got "${id.slice(0, 100)}".`, name);
+/** The header is sent by whoever was connected before, perhaps to something else: what is no line's id is none. */
+function afterOf(query: URLSearchParams, incoming: Incoming): string | undefined {
+  const asked = query.get("after");
+  if (asked !== null && !isLineId(asked)) {
+    throw invalidRequest(`after is the id of a line; got "${asked.slice(0, 100)}".`, "after");
+  }
+  const resumed = incoming.header("last-event-id");
+  return resumed !== undefined && isLineId(resumed) ? resumed : (asked ?? undefined);
+}
+
+function isLineId(text: string): boolean {
+  return new RegExp(lineIdPattern).test(text);
 }
 
 function formatOf(query: URLSearchParams, incoming: Incoming): "sse" | "ndjson" {
