@@ -85,6 +85,8 @@ describeEach(
       const reader = await openLive(server(), target, { accept: "text/event-stream" });
       expect(reader.response.headers.get("content-type")).toBe("text/event-stream");
       expect(await reader.event()).toMatchObject({ message: "one" });
+      // That is all for now.
+      expect(await reader.frame()).toBe(":");
       await append(server(), path, { type: "say", payload: { message: "two" } });
       const frame = (await reader.frame()) as string;
       expect(frame).toMatch(/^id: \S+\nevent: message\ndata: .*"message":"two"/);
