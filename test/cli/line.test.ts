@@ -14,7 +14,7 @@ const names = [
   ...["serve", "append", "tail", "read", "state", "streams", "delete", "pause", "resume"],
   ...["schedule", "schedules", "cancel", "subscribe", "subscriptions", "unsubscribe", "redeliver"],
   ...["transform", "transformers", "untransform", "why", "run"],
-  ...["deploy", "undeploy", "processors", "replay", "cursors", "secrets", "export", "import", "completion"],
+  ...["deploy", "undeploy", "processors", "logs", "replay", "cursors", "secrets", "export", "import", "completion"],
 ];
 
 const flagsIn = (help: string) => [...help.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag as string);

@@ -36,7 +36,14 @@ test("it is in the request, and in no event, log, answer or file", async () => {
   expect(world.fake.asked.map(({ authorization }) => authorization)).toEqual(Array(3).fill(`Bearer ${key}`));
 
   const { url } = world.server;
-  const answers = ["/api/secrets", `/api/state${agent.path}?processor=agent`, "/readyz", "/metrics", "/openapi.json"];
+  const answers = [
+    "/api/secrets",
+    "/api/logs",
+    `/api/state${agent.path}?processor=agent`,
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+  ];
   const texts = await Promise.all(answers.map(async (target) => (await fetch(url + target)).text()));
   const events = JSON.stringify([await agent.events(), await spy.events()]);
   const { stdout, stderr } = world.server.output();

@@ -32,7 +32,7 @@ test.skipIf(!isThere)(
       expect(code, output).toBe(0);
       // No warnings either: a tool whose calls are mostly refused finds nothing for another reason.
       expect(output).toContain("No issues found");
-      expect(output).toMatch(/Tested: +26\n/);
+      expect(output).toMatch(/Tested: +27\n/);
       for (const phase of ["Examples", "Coverage", "Fuzzing", "Stateful"]) expect(output).toContain(`✅ ${phase}`);
       const { stderr } = await server.stop("SIGTERM");
       expect(stderr).toBe("");

@@ -13,6 +13,8 @@ import type { Secrets } from "./ports/secrets.ts";
 import type { ProcessorState } from "./processor-state.ts";
 import type { ReadItem, ReadRequest } from "./read.ts";
 import type { SubtreeItem, SubtreeRequest } from "./read-subtree.ts";
+import type { SaidItem, SaidRequest } from "./said/read-said.ts";
+import type { Said } from "./said/said.ts";
 import type { StreamState } from "./state-view.ts";
 import type { Appended } from "./stream.ts";
 
@@ -34,6 +36,8 @@ export interface EngineOptions {
   consumers?: readonly ConsumerKind[];
   /** Hears what went wrong behind an answer: a log that cannot commit, an announcement that waits. */
   onFailure?(error: unknown): void;
+  /** Hears what processors say by `logger` and `console`, so much of it as a log can bear. */
+  onSaid?(said: Said): void;
 }
 
 export interface AppendInput {
@@ -71,6 +75,8 @@ export interface Engine {
     request: SubtreeRequest,
     signal: AbortSignal,
   ): AsyncGenerator<SubtreeItem>;
+  /** Reads what processors of the project said of late. It is in memory alone, and bounded. */
+  readSaid(project: string, request: SaidRequest, signal: AbortSignal): AsyncGenerator<SaidItem>;
   /** @throws StreamError `not_found` */
   state(project: string, path: string): Promise<StreamState>;
   /** The state of a built-in or a consumer, now or at an offset. @throws StreamError `not_found` */

@@ -21,12 +21,14 @@ import type { Entry } from "./forming.ts";
 import { troublesOf } from "./health.ts";
 import { createHolders } from "./holders.ts";
 import { createIsoTime } from "./iso-time.ts";
+import { listen } from "./listen.ts";
 import { createMeter, observe } from "./meter.ts";
 import { meteredLog } from "./metered-log.ts";
 import type { StreamSummary } from "./ports/log.ts";
 import { processorStateAt } from "./processor-state.ts";
 import { read } from "./read.ts";
 import { readSubtree } from "./read-subtree.ts";
+import { createSayings } from "./said/sayings.ts";
 import { stateOf } from "./state-view.ts";
 import type { Stream } from "./stream.ts";
 import { Streams } from "./streams.ts";
@@ -42,6 +44,7 @@ export function createEngine(options: EngineOptions): Engine {
   const isoTime = createIsoTime();
   const meter = createMeter();
   const holders = createHolders(clock, limits.cursorSilenceMs);
+  const sayings = createSayings({ clock, random, onFailure, onSaid: (said) => options.onSaid?.(said) });
   /**
    * Who reads now. Each has a signal of its own that its caller and `close` abort. `AbortSignal.any` would join the two
    * as well, but what lives as long as the server would then remember every read there ever was (Node 20 does).
@@ -95,6 +98,7 @@ export function createEngine(options: EngineOptions): Engine {
       limits,
       meter,
       onFailure,
+      loggerOf: (speaking) => sayings.loggerOf({ project, path, ...speaking }),
       async eventOf(of, offset) {
         const other = streams.get(project, of);
         await other.load();
@@ -218,6 +222,16 @@ export function createEngine(options: EngineOptions): Engine {
       }
     },
 
+    async *readSaid(project, request, signal) {
+      expectRunning();
+      const reader = enter(signal);
+      try {
+        yield* sayings.read(project, request, reader.signal);
+      } finally {
+        reader.leave();
+      }
+    },
+
     async state(project, path) {
       expectRunning();
       return stateOf(await living(streams.get(project, path)));
@@ -306,6 +320,7 @@ export function createEngine(options: EngineOptions): Engine {
       for (const reader of readers) reader.abort();
       await waker.stop();
       await streams.stopConsumers();
+      sayings.close();
       await tree.stop();
       await streams.settled();
       await directory.close();
@@ -321,16 +336,6 @@ function kindsOf(options: EngineOptions): readonly ConsumerKind[] {
   if (expressions === undefined) return others;
   const pushing = outbound === undefined || secrets === undefined ? [] : [{ expressions, outbound, secrets }];
   return [...pushing.map(subscriptionKind), transformerKind(expressions), ...others];
-}
-
-/** Adds a listener under a name. Returns how to take it away. */
-function listen(listeners: Map<string, Set<() => void>>, name: string, run: () => void): () => void {
-  const own = listeners.get(name) ?? new Set();
-  listeners.set(name, own.add(run));
-  return () => {
-    own.delete(run);
-    if (own.size === 0) listeners.delete(name);
-  };
 }
 
 function toEntry({ event, idempotencyKey, sentText }: AppendInput, source: EventSource | undefined): Entry {

@@ -16,6 +16,7 @@ import { eventRoute } from "./documents/event-pages.ts";
 import { type Incoming, type Outgoing, toIncoming, toResponse } from "./exchange.ts";
 import { type AccessOptions, corsHeaders, createGuard } from "./guard.ts";
 import { healthRoute, readyRoute } from "./health-routes.ts";
+import { logsRoute } from "./logs-route.ts";
 import type { Metric } from "./metrics/exposition.ts";
 import { metricsRoute, type RequestMeter } from "./metrics/metrics-route.ts";
 import { isRefusal, problem, toRefusal } from "./problem.ts";
@@ -131,6 +132,7 @@ export function createHandler(options: HandlerOptions): Handler {
   get("/healthz", healthRoute);
   get("/readyz", () => readyRoute(engine));
   get("/api/projects", (incoming) => projectsRoute(engine, incoming));
+  get("/api/logs", (incoming) => logsRoute(engine, incoming));
   get("/api/streams", (incoming) => listRoute(engine, incoming));
   for (const prefix of ["/api/state", "/api/__state", "/api/streams/__state"]) {
     get(`${prefix}/*`, (incoming) => stateRoute(engine, incoming, below(incoming.url, prefix)));

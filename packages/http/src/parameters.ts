@@ -2,7 +2,7 @@
  * What may stand in a query, for each route: the routes refuse what is not listed here, and the OpenAPI document lists
  * it, so neither can know a parameter that the other does not.
  */
-import { type JsonObject, pathCharactersMax, segmentCharactersMax } from "@millrace/protocol";
+import { type JsonObject, pathCharactersMax, segmentCharactersMax, slugCharactersMax } from "@millrace/protocol";
 import { invalidRequest } from "./refusals.ts";
 
 export interface Parameter {
@@ -22,6 +22,8 @@ export const atDigitsMax = 15;
 const segment = `(?!\\.{1,2}(?:/|$))[A-Za-z0-9._~@:+=-]{1,${segmentCharactersMax}}`;
 /** A path in a URL, behind the slash of what is before it. */
 export const pathPattern: string = `^${segment}(?:/${segment})*/?$`;
+/** The same in a query, where it may have that slash, or be the root. */
+const anyPathPattern = `^/?$|^/?${pathPattern.slice(1)}`;
 /** A project slug. */
 export const slugPattern = "^(?!\\.{1,2}$)[A-Za-z0-9._~@:+=-]+$";
 
@@ -117,11 +119,49 @@ export const listParameters: readonly Parameter[] = [
   {
     name: "prefix",
     description: "This path and everything below it, by whole segments.",
-    schema: { type: "string", maxLength: pathCharactersMax, pattern: `^/?$|^/?${pathPattern.slice(1)}`, default: "/" },
+    schema: { type: "string", maxLength: pathCharactersMax, pattern: anyPathPattern, default: "/" },
     example: "/team",
   },
   cursor,
   limit,
+];
+
+/** What a line of the log of processors is called. */
+export const lineIdPattern = "^[A-Za-z0-9_-]{1,64}-\\d{1,15}$";
+
+export const logsParameters: readonly Parameter[] = [
+  {
+    name: "path",
+    description: "What was said on this stream and everything below it.",
+    schema: { type: "string", maxLength: pathCharactersMax, pattern: anyPathPattern, default: "/" },
+    example: "/team",
+  },
+  {
+    name: "slug",
+    description: "Only of the processor with this slug.",
+    schema: { type: "string", minLength: 1, maxLength: slugCharactersMax },
+    example: "greeter",
+  },
+  {
+    name: "level",
+    description: "This one and what is more important.",
+    schema: { enum: ["debug", "info", "warn", "error"], default: "debug" },
+    example: "warn",
+  },
+  flag("live", "Go on with what is said from now on."),
+  {
+    name: "after",
+    description: "The `id` of a line: go on behind it, if this server still knows it.",
+    schema: { type: "string", pattern: lineIdPattern },
+    example: "b2Zm-41",
+  },
+  {
+    name: "limit",
+    description: "At most so many lines, the oldest first.",
+    schema: { type: "integer", minimum: 1, maximum: 999_999_999 },
+    example: 100,
+  },
+  { name: "format", description: "Wins over `Accept`.", schema: { enum: ["sse", "ndjson"] }, example: "ndjson" },
 ];
 
 export const childrenParameters: readonly Parameter[] = [

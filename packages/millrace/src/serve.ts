@@ -1,6 +1,13 @@
 /** A whole server: picks the log, the clock, chance and the HTTP host, and nothing else does. */
 import type { AddressInfo, Socket } from "node:net";
-import { type ConsumerKind, createEngine, createMemoryDirectory, type Directory, type Engine } from "@millrace/engine";
+import {
+  type ConsumerKind,
+  createEngine,
+  createMemoryDirectory,
+  type Directory,
+  type Engine,
+  type Said,
+} from "@millrace/engine";
 import { type AccessOptions, createHandler, type RequestNote } from "@millrace/http";
 import { defaultLimits, type Limits, type StreamError } from "@millrace/protocol";
 import { type BundlerOptions, createBundler } from "./bundler/bundler.ts";
@@ -46,6 +53,8 @@ export interface ServeOptions extends BundlerOptions {
   consumers?: readonly ConsumerKind[];
   /** Hears of every fault behind an answer, and of which request if it was one. */
   onFault?(error: unknown, request?: RequestNote): void;
+  /** Hears what processors say by `logger` and `console`, so much of it as a log can bear. */
+  onSaid?(said: Said): void;
   /** Hears of every refusal. */
   onRefusal?(refusal: StreamError, request: RequestNote): void;
   /** What is on disk is not known any more: the process has to end, and nothing is acknowledged from here on. */
@@ -101,6 +110,7 @@ async function listen(
     ...outside.ports,
     secrets,
     onFailure: (error) => onFault(error),
+    ...(options.onSaid === undefined ? {} : { onSaid: options.onSaid }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.consumers === undefined ? {} : { consumers: options.consumers }),
   });

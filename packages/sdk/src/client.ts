@@ -13,6 +13,8 @@ import { type Append, createAppend } from "./append.ts";
 import { type Call, type ClientOptions, type Connection, createConnection, readJson } from "./connection.ts";
 import { createEventStream, type EventStream } from "./event-stream.ts";
 import { readLive, type StreamOptions } from "./live.ts";
+import type { LogLine } from "./log-line.ts";
+import { type LogsOptions, readLogs } from "./logs.ts";
 import { listPages, type ReadOptions, readPages } from "./pages.ts";
 import { retrying } from "./retry.ts";
 
@@ -38,6 +40,8 @@ export interface EventsClient {
   /** Sent once, never again by itself: a repetition could delete what was born in between. */
   delete(path: string, options?: DeleteOptions): Promise<Deletion>;
   projects(options?: CallOptions): AsyncGenerator<{ slug: string }, void, undefined>;
+  /** What processors on the server said of late, and with `live` what they say from now on. Never durable. */
+  logs(options?: LogsOptions): AsyncGenerator<LogLine, void, undefined>;
   /** Where remote processors say how far they have come. */
   cursors: CursorsClient;
   /** Values that leave the server towards the hosts to which they are pinned, and never come back. */
@@ -201,6 +205,7 @@ export function createEventsClient(options: ClientOptions): EventsClient {
       return readJson(await send(route, { method: "DELETE", query: { children }, signal }), signal);
     },
     projects: ({ signal } = {}) => listPages(connection, "/api/projects", "projects", {}, signal),
+    logs: (options = {}) => readLogs(connection, options),
     cursors: cursorsOf(connection),
     secrets: secretsOf(connection),
     pathOf: connection.pathOf,

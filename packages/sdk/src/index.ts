@@ -45,6 +45,8 @@ export {
 } from "./errors.ts";
 export type { EventStream } from "./event-stream.ts";
 export type { CaughtUp, Disconnected, StreamOptions } from "./live.ts";
+export type { LogLevel, LogLine } from "./log-line.ts";
+export type { LogsOptions } from "./logs.ts";
 export type { ReadOptions } from "./pages.ts";
 export type { RetryOptions } from "./retry.ts";
 export type { Answer, Sending, Transport } from "./transport.ts";

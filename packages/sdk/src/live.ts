@@ -3,20 +3,14 @@
  * was given out, so nothing is missing and nothing comes twice, also when the server was restarted in between.
  */
 import type { StreamEvent } from "@millrace/protocol";
-import { type Connection, type Query, toUnreachable } from "./connection.ts";
+import type { Connection, Query } from "./connection.ts";
 import { isTransient, type MillraceError } from "./errors.ts";
 import type { Progress } from "./event-stream.ts";
 import { createFrameParser, type Item } from "./frames.ts";
 import { createLife, type Life } from "./life.ts";
+import { openLive } from "./live-answer.ts";
 import { positionOf } from "./pages.ts";
-import { unexpectedAnswer } from "./problem.ts";
 import { delayMs, pause, type Retry } from "./retry.ts";
-import type { Answer } from "./transport.ts";
-
-/** The server gives a sign of life every 15 to 30 s. Silence for longer is a connection that nobody told us is dead. */
-const silenceMs = 60_000;
-/** The first words come at once. What holds them back, such as a proxy that buffers, would hold back events as well. */
-const firstWordsMs = 15_000;
 
 export interface StreamOptions {
   /** Exclusive: an offset, `"start"` (default of `stream`), `"end"` (default of `tail`), or a cursor. */
@@ -108,13 +102,10 @@ async function* openFrames(
   { retry, life, onContact }: { retry: Retry; life: Life; onContact: StreamOptions["onContact"] },
   signal: AbortSignal,
 ): AsyncGenerator<Item[]> {
-  const response = await open(connection, route, query, signal);
-  if (!response.headers.get("content-type")?.startsWith("text/event-stream") || response.body === null) {
-    throw unexpectedAnswer(connection.urlOf(route), response.status, await response.text());
-  }
+  const { response, texts } = await openLive(connection, route, { query }, signal);
   if (!life.isOf(response)) {
     // Deleted while there was no connection: told like a deletion that was seen.
-    await response.body.cancel().catch(() => {});
+    await response.body?.cancel().catch(() => {});
     return yield [{ kind: "deleted" }];
   }
   const parser = createFrameParser({
@@ -123,64 +114,9 @@ async function* openFrames(
       if (retry.hearsServer) retry.baseMs = ms;
     },
   });
-  for await (const text of textOf(response.body, connection.urlOf(route), signal)) {
+  for await (const text of texts()) {
     onContact?.();
     const items = parser.feed(text);
     if (items.length > 0) yield items;
   }
 }
-
-async function open(connection: Connection, route: string, query: Query, signal: AbortSignal): Promise<Answer> {
-  const attempt = new AbortController();
-  const abort = () => attempt.abort(signal.reason);
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort);
-  try {
-    const headers = { accept: "text/event-stream" };
-    return await inTime(connection.send(route, { query, headers, signal: attempt.signal }), firstWordsMs);
-  } catch (error) {
-    attempt.abort();
-    throw toUnreachable(error, connection.urlOf(route), signal);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
-}
-
-async function* textOf(body: ReadableStream<Uint8Array>, url: string, signal: AbortSignal): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  const reader = body.getReader();
-  // Not left to `fetch` alone: an injected one may not know signals.
-  const cancel = () => void reader.cancel().catch(() => {});
-  signal.addEventListener("abort", cancel);
-  let patienceMs = firstWordsMs;
-  try {
-    for (;;) {
-      const { done, value } = await inTime(reader.read(), patienceMs);
-      patienceMs = silenceMs;
-      if (signal.aborted) throw signal.reason;
-      if (done) return;
-      yield decoder.decode(value, { stream: true });
-    }
-  } catch (error) {
-    throw toUnreachable(error, url, signal);
-  } finally {
-    signal.removeEventListener("abort", cancel);
-    cancel();
-  }
-}
-
-/** Only waiting is limited: a consumer may take all the time it wants for an event. */
-async function inTime<Value>(waiting: Promise<Value>, patienceMs: number): Promise<Value> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(silent(patienceMs / 1_000))), patienceMs);
-  });
-  try {
-    return await Promise.race([waiting, silence]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-const silent = (seconds: number): string =>
-  `silent for ${seconds} s; a proxy in between may hold back what is sent live`;

@@ -52,6 +52,7 @@ async function sceneOf(
     cursor: 0,
     passedOver: from.passedOver ?? (async (offset) => void told.push(offset)),
     tell: async () => {},
+    loggerAt: () => tools.logger,
   });
   return {
     sandbox,

@@ -148,7 +148,12 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
   }
 
   async function settleNow(): Promise<void> {
-    while (queue.length > 0) await ask({}, quiet);
+    while (queue.length > 0) await ask({}, folding());
+  }
+
+  /** What `reduce` says is said of the last event that it is given. */
+  function folding(): SandboxCalls {
+    return { ...quiet, logger: opening.loggerAt(Math.max(offset, 1)) };
   }
 
   async function callHook(call: SandboxCall, about: number, tools: Tools): Promise<void> {
@@ -181,7 +186,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
       return snapshot;
     },
     async state() {
-      const result = await ask({ wantState: true }, quiet);
+      const result = await ask({ wantState: true }, folding());
       if (result.is === "done" && result.state !== undefined) return JSON.parse(result.state) as JsonValue;
       const why = result.is === "hook-failed" ? textOf(result.error) : "the sandbox gave none";
       throw new FoldError(settled, `there is no state: ${why}`);

@@ -3,6 +3,7 @@ import {
   type EventInput,
   type HookSurroundings,
   type Limits,
+  type Logger,
   type Page,
   parseEventInput,
   type Random,
@@ -30,6 +31,8 @@ export interface HouseNeeds extends Pick<ConsumerHouse, "onResumed" | "onFailure
   /** One stored event of another stream of the project. */
   eventOf(path: string, offset: number): Promise<StreamEvent | undefined>;
   limits: Limits;
+  /** What a processor of this stream says goes there, as said of an event. */
+  loggerOf(speaking: { slug: string; offset: number }): Logger;
   meter: Meter;
   callMe(at: number): void;
 }
@@ -69,7 +72,7 @@ export function houseOf(stream: Stream, needs: HouseNeeds): ConsumerHouse {
     streamId: () => stream.streamId ?? "",
     head: () => stream.head.offset,
     paused: () => stream.paused,
-    surroundings,
+    surroundings: (speaking) => ({ logger: needs.loggerOf(speaking), ...ofTheHost }),
     read: (after, through, { types, shared }) =>
       shared && types === undefined ? readShared(after, through) : readFresh(after, through, types),
     follow(following) {
@@ -130,8 +133,7 @@ export async function eventAt(stream: Stream, offset: number): Promise<StreamEve
 }
 
 /** Code of the host has the host's own; a sandbox gives its processors others. */
-const surroundings: HookSurroundings = {
-  logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+const ofTheHost: Omit<HookSurroundings, "logger"> = {
   fetch: (...args) => fetch(...args),
   env: {},
 };

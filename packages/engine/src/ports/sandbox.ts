@@ -2,7 +2,8 @@
  * Where deployed code runs: apart from the server and from the code of other projects. The host owns truth, since
  * offsets and states can always be made again from the log: whatever is in a sandbox may vanish at any time.
  */
-import type { HookArguments, JsonValue, StreamEvent } from "@millrace/protocol";
+import type { HookArguments, JsonValue, Logger, StreamEvent } from "@millrace/protocol";
+import type { SaidLogger } from "../said/said.ts";
 
 /** Everything that makes one piece of running code. Two that are equal in all of it may share what they are loaded into. */
 export interface SandboxCode {
@@ -98,7 +99,9 @@ export type SandboxCall =
  * What a running hook asks for. `waitUntil` answers when the work is over, also where it never began; undefined where
  * it will not begin.
  */
-export interface SandboxCalls extends Pick<HookArguments<unknown>, "append" | "signal" | "abort" | "logger"> {
+export interface SandboxCalls extends Pick<HookArguments<unknown>, "append" | "signal" | "abort"> {
+  /** `leftOut`: so many lines more were said, and did not leave the sandbox. */
+  readonly logger: Logger & Partial<Pick<SaidLogger, "leftOut">>;
   waitUntil(...args: Parameters<HookArguments<unknown>["waitUntil"]>): Promise<void> | undefined;
   /** A request of the code was refused: told as an event, once for each offset. */
   refused(message: string): void;

@@ -111,6 +111,21 @@ export function readAnswer(): JsonObject {
   };
 }
 
+export function logsAnswer(): JsonObject {
+  const said = { level: "info", path: "/me/hello", slug: "greeter", offset: 3, message: "greeted" };
+  const example = JSON.stringify({ id: "b2Zm-41", at: "2026-01-01T00:00:00.000Z", ...said });
+  return {
+    description: "Lines as JSON, oldest first.",
+    content: {
+      "text/event-stream": {
+        schema: { description: "Frames of `id`, `event` and `data`; `event: missed` says how many lines are gone." },
+        example: `:\nretry: 1000\n\nid: b2Zm-41\nevent: message\ndata: ${example}\n\n`,
+      },
+      "application/x-ndjson": { schema: { type: "string" }, example: `${example}\n` },
+    },
+  };
+}
+
 export function jsonAnswer(description: string, schema: JsonObject): JsonObject {
   return { description, content: { "application/json": { schema } } };
 }

@@ -40,7 +40,7 @@ export function openApiDocument(): JsonObject {
       license: { name: "MIT", identifier: "MIT" },
     },
     servers: [{ url: "/", description: "This server" }],
-    tags: ["events", "streams", "cursors", "secrets", "documents", "health"].map((name) => ({ name })),
+    tags: ["events", "streams", "logs", "cursors", "secrets", "documents", "health"].map((name) => ({ name })),
     security: [{}, { bearer: [] }, { token: [] }],
     paths: paths(),
     components: {

@@ -5,12 +5,22 @@ import {
   childrenParameters,
   deleteParameters,
   listParameters,
+  logsParameters,
   type Parameter,
   projectsParameters,
   readParameters,
   stateParameters,
 } from "../parameters.ts";
-import { appendBody, appended, cursorBody, jsonAnswer, readAnswer, secretBody, textAnswer } from "./bodies.ts";
+import {
+  appendBody,
+  appended,
+  cursorBody,
+  jsonAnswer,
+  logsAnswer,
+  readAnswer,
+  secretBody,
+  textAnswer,
+} from "./bodies.ts";
 import { ref } from "./schemas.ts";
 
 export interface Operation {
@@ -18,7 +28,7 @@ export interface Operation {
   /** Several where the same is at several addresses; the first is the one to use. */
   paths: readonly string[];
   id: string;
-  tag: "events" | "streams" | "cursors" | "secrets" | "documents" | "health";
+  tag: "events" | "streams" | "logs" | "cursors" | "secrets" | "documents" | "health";
   summary: string;
   query: readonly Parameter[];
   /** Names of header parameters, beside the project. */
@@ -79,6 +89,14 @@ export function operations(): Operation[] {
       ...stream("get", ["/api/projects"], "projects", "List projects"),
       query: projectsParameters,
       ok: jsonAnswer("A page, in the order of slugs.", ref("ProjectList")),
+    },
+    {
+      ...stream("get", ["/api/logs"], "logs", "What processors said of late, and what they say from now on"),
+      tag: "logs",
+      query: logsParameters,
+      headers: ["last-event-id"],
+      ok: logsAnswer(),
+      codes: ["rate_limited"],
     },
     {
       ...cursor("get", "cursor", "How far a remote processor has come, and who holds its cursor"),

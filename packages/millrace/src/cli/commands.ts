@@ -103,6 +103,10 @@ export const commands: Record<string, CommandEntry> = {
     summary: "list the deployed processors of a stream",
     load: async () => (await import("./processors-command.ts")).processorsCommand,
   },
+  logs: {
+    summary: "print what processors said on the server",
+    load: async () => (await import("./logs-command.ts")).logsCommand,
+  },
   replay: {
     summary: "fold a history with a processor, without effects",
     load: async () => (await import("./replay-command.ts")).replayCommand,

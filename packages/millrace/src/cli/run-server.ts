@@ -1,15 +1,20 @@
 /** The server in the foreground: one line on stdout when ready, logs on stderr, a clean end on SIGTERM and SIGINT. */
 import { type Logger, pino } from "pino";
 import { type RunningServer, type ServeOptions, serve } from "../serve.ts";
+import { escapeControls } from "./escape-controls.ts";
 import { isLoopback } from "./loopback.ts";
 
 export async function runServer(options: Omit<ServeOptions, "onFatal">, logLevel: string): Promise<number> {
-  const log = pino({ level: logLevel }, pino.destination({ fd: 2, sync: true }));
+  const log = createLog(logLevel);
   const server = await serve({
     ...options,
     onFault: (error, request) => log.error({ err: error, ...request }, "a request or an effect failed"),
     onRefusal({ code, status, message }, request) {
       log.debug({ code, status, detail: message, ...request }, "refused");
+    },
+    onSaid({ level, project, path, slug, offset, message, details, leftOut }) {
+      const more = { ...(details === undefined ? {} : { details }), ...(leftOut === undefined ? {} : { leftOut }) };
+      log[level]({ project, path, slug, offset, ...more }, message);
     },
     onFatal(message) {
       log.fatal(message);
@@ -37,6 +42,13 @@ async function tellIsolation({ engine }: RunningServer, isNear: boolean, log: Lo
   log.info({ sandbox: description, missing }, "deployed code is shut in");
   if (missing.length === 0 || isNear) return;
   log.warn(`deployed code has fewer walls around it than there could be. Missing: ${missing.join("; ")}`);
+}
+
+/** What others wrote stands in lines of the log: none of it may begin a line, or steer the terminal that shows it. */
+function createLog(level: string): Logger {
+  const stderr = pino.destination({ fd: 2, sync: true });
+  const escaped = { write: (line: string) => void stderr.write(escapeControls(line)) };
+  return pino({ level }, escaped);
 }
 
 function stopSignal(): Promise<string> {

@@ -43,7 +43,8 @@ const graceMs = 5_000;
 const foldMsDefault = 60_000;
 const levels: ReadonlySet<unknown> = new Set(["debug", "info", "warn", "error"]);
 const nameCharactersMax = 1_000;
-const logCharactersMax = 16 * 1024;
+/** Whatever the code says, the numbers stay such as can be added up. */
+const leftOutMax = 1_000_000_000;
 
 export class Delivery implements RunningCall {
   readonly calls: SandboxCalls;
@@ -213,7 +214,8 @@ async function answerTo(
   const [first, second, third] = args;
   if (question === "append") return bridge.append(first, second === undefined ? undefined : nameOf(second));
   if (question === "log") {
-    if (levels.has(first)) calls.logger[first as "info"](String(second).slice(0, logCharactersMax), third);
+    if (levels.has(first)) calls.logger[first as "info"](String(second), third);
+    if (first === "left-out" && isCount(second)) calls.logger.leftOut?.(second);
     return undefined;
   }
   const name = nameOf(first);
@@ -227,6 +229,10 @@ async function answerTo(
     case "abort":
       return bridge.abort(name);
   }
+}
+
+function isCount(count: unknown): count is number {
+  return Number.isSafeInteger(count) && (count as number) > 0 && (count as number) <= leftOutMax;
 }
 
 /** @throws Error */

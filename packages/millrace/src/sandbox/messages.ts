@@ -8,6 +8,8 @@ import type { CodeError, SandboxDescription, SandboxLimits } from "@millrace/eng
 export const stateCharactersMax: number = 8 * 1024 * 1024;
 /** Of what the code asks its host, such as an append: more is refused before it is sent. */
 export const askCharactersMax: number = 4 * 1024 * 1024;
+/** Of a line that it says: what the harness sends is far less, and code that goes around it gets no further. */
+export const logCharactersMax: number = 256 * 1024;
 /** Questions of one delivery that wait for their answers; the next ones are asked behind them. */
 export const asksMax = 100;
 

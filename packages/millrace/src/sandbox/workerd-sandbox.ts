@@ -367,7 +367,9 @@ function loadMessage(code: SandboxCode, identity: string, modules: Record<string
 
 /** What the runtime says around an error that the code threw while it was loaded: its lines are of no author's file. */
 function withoutRuntime(said: string): string {
-  return said.replace(/^Failed to start Worker:\s*(Uncaught )?/, "").replace(/\n\s+at processor\.js.*$/gm, "");
+  return said
+    .replace(/^Failed to start Worker:\s*(Uncaught )?/, "")
+    .replace(/\n\s+at (?:processor|harness)\.js.*$/gm, "");
 }
 
 function withLines(result: SandboxResult, locate: Compiled["locate"]): SandboxResult {

@@ -3,7 +3,7 @@
  * elsewhere, such as in a sandbox. The consumer does not know which it has.
  */
 import type { StreamEvent } from "../event.ts";
-import type { CatchUpArguments, HookArguments } from "../hook.ts";
+import type { CatchUpArguments, HookArguments, Logger } from "../hook.ts";
 import type { Admitted } from "./admit.ts";
 import type { DeliveryHouse, StoredState } from "./house.ts";
 import type { Holding } from "./spec.ts";
@@ -47,6 +47,8 @@ export interface Opening {
   passedOver(offset: number, fault: string): Promise<void>;
   /** Says on the stream what went wrong, once for each offset. */
   tell(offset: number, message: string): Promise<void>;
+  /** Where what is said while an event is folded goes. */
+  loggerAt(offset: number): Logger;
 }
 
 /** The reducer failed: it is deterministic, so it would fail again. Recognised by name. */

@@ -65,9 +65,10 @@ export class Hooks {
   }
 
   #tools(call: Call, { cause, depth }: Pick<CallPurpose, "cause" | "depth">) {
+    const { house, spec } = this.#consumer;
     return {
       append: call.append,
-      ...this.#consumer.house.surroundings,
+      ...house.surroundings({ slug: spec.slug, offset: cause.offset }),
       signal: call.controller.signal,
       // biome-ignore lint/suspicious/noExplicitAny: the state is the processor's own
       waitUntil: (name: string, work: Work<any>) => this.works.open(name, work, cause, depth),

@@ -11,8 +11,8 @@ export interface DeliveryHouse {
   readonly clock: Clock;
   readonly random: Random;
   readonly meter: HookMeter;
-  /** Beside the stream: what every hook is given. */
-  readonly surroundings: HookSurroundings;
+  /** Beside the stream: what a hook is given, which says what it logs of the event at this offset. */
+  surroundings(speaking: { slug: string; offset: number }): HookSurroundings;
   /** The life of the stream. */
   streamId(): string;
   head(): number;

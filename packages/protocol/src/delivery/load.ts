@@ -1,5 +1,6 @@
 /** Loads the code of a consumer, and its state up to the newest snapshot; what lies behind that is to be folded. */
 import type { StreamEvent } from "../event.ts";
+import type { Logger } from "../hook.ts";
 import type { Consumer } from "./consumer.ts";
 import type { ElsewhereProcessor, Folded } from "./folded.ts";
 import { foldHere } from "./folded-here.ts";
@@ -14,7 +15,7 @@ export async function openFolded(consumer: Consumer, cursor: number, apart = fal
   const { name, house, spec, kind } = consumer;
   const processor = await consumer.code();
   const stored = kind.stateless ? undefined : usable(await house.consumerSnapshot(name), spec.configuredAt, cursor);
-  if (isElsewhere(processor)) return processor.open({ house, stored, cursor, passedOver, tell });
+  if (isElsewhere(processor)) return processor.open({ house, stored, cursor, passedOver, tell, loggerAt });
   const from =
     stored === undefined
       ? { offset: kind.stateless ? cursor : 0, value: processor.initialState as unknown }
@@ -29,6 +30,10 @@ export async function openFolded(consumer: Consumer, cursor: number, apart = fal
     if (!apart) await consumer.tell(offset, message);
   }
 
+  function loggerAt(offset: number): Logger {
+    return apart ? silent : house.surroundings({ slug: spec.slug, offset }).logger;
+  }
+
   function unkept(offset: number, fault: string): void {
     const where = `The state of ${spec.slug} on ${house.path} at offset ${offset}`;
     house.onFailure(
@@ -36,6 +41,8 @@ export async function openFolded(consumer: Consumer, cursor: number, apart = fal
     );
   }
 }
+
+const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /**
  * A page of history at once: to tell the driver of each event costs more than most reducers. Ends before the page does

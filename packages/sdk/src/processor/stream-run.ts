@@ -222,7 +222,7 @@ export class StreamRun {
       clock,
       random,
       meter,
-      surroundings,
+      surroundings: () => surroundings,
       onResumed,
       streamId: () => this.streamId,
       head: () => this.#head,

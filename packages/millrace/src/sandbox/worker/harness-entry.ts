@@ -6,9 +6,8 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createHarness, type HarnessHost, type SandboxDelivery, type SandboxDescription } from "@millrace/engine";
-import type { Logger } from "@millrace/protocol";
-import * as processor from "processor.js";
 import type { Question } from "../messages.ts";
+import { createVoice, hearConsole, type Voice } from "./voice.ts";
 
 /** The host, as it is seen from here: every answer crosses a boundary, and crosses it as a text. */
 interface RemoteHost {
@@ -25,12 +24,13 @@ interface Call {
   host: RemoteHost;
   /** Said without waiting for an answer. A delivery that ended before it was sent would take it along. */
   told: Set<Promise<void>>;
+  voice: Voice;
 }
 
 /** For which delivery something is done: attribution, never authority. */
 const calls = new AsyncLocalStorage<Call>();
 
-function tell({ told }: Call, telling: Promise<unknown>): void {
+function tell({ told }: Pick<Call, "told">, telling: Promise<unknown>): void {
   const said: Promise<void> = telling.then(over, over);
   function over(): void {
     told.delete(said);
@@ -48,39 +48,10 @@ const attributedFetch: typeof fetch = (input, init) => {
 };
 globalThis.fetch = attributedFetch;
 
-function loggerOf(call: Call): Logger {
-  const log = (level: string) => (message: string, details?: unknown) =>
-    tell(call, call.host.ask("log", JSON.stringify([level, String(message), jsonOf(details)])));
-  return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
-}
+const tellLoad = hearConsole(() => calls.getStore()?.voice);
 
-for (const [method, level] of [
-  ["debug", "debug"],
-  ["log", "info"],
-  ["info", "info"],
-  ["warn", "warn"],
-  ["error", "error"],
-] as const) {
-  console[method] = (...said: unknown[]) => {
-    const call = calls.getStore();
-    if (call !== undefined) loggerOf(call)[level](said.map(textOf).join(" "));
-  };
-}
-
-function textOf(said: unknown): string {
-  if (typeof said === "string") return said;
-  if (said instanceof Error) return said.stack ?? said.message;
-  return JSON.stringify(jsonOf(said)) ?? String(said);
-}
-
-/** What cannot be written as JSON is no reason for a hook to fail. */
-function jsonOf(value: unknown): unknown {
-  try {
-    return value === undefined ? undefined : JSON.parse(JSON.stringify(value) ?? "null");
-  } catch {
-    return String(value);
-  }
-}
+/** Loaded behind all that stands above, so that it is heard from its first line on. */
+const processor: Record<string, unknown> = await import("processor.js");
 
 /** Made by the first call: by then the environment is known. */
 let known: ReturnType<typeof createHarness> | undefined;
@@ -92,14 +63,18 @@ export default class extends WorkerEntrypoint {
 
   async deliver(id: number, text: string, host: RemoteHost): Promise<string | null> {
     const delivery = JSON.parse(text) as SandboxDelivery;
-    const call: Call = { id, host, told: new Set() };
+    const told = new Set<Promise<void>>();
+    const voice = createVoice(told, (...args) => tell({ told }, host.ask("log", JSON.stringify(given(args)))));
+    const call: Call = { id, host, told, voice };
+    tellLoad(voice);
     return calls.run(call, async () => {
       let signal: AbortSignal | undefined;
       const signalOfHook = () => (signal ??= signalOf(host, null));
       const { result, works } = await this.#harness().deliver(delivery, hostOf(call), signalOfHook);
       if (works !== undefined) await host.returned(JSON.stringify(result));
       await works;
-      if (call.told.size > 0) await Promise.all(call.told);
+      voice.end();
+      if (told.size > 0) await Promise.all(told);
       return works === undefined ? JSON.stringify(result) : null;
     });
   }
@@ -109,28 +84,28 @@ export default class extends WorkerEntrypoint {
   }
 
   #harness(): ReturnType<typeof createHarness> {
-    known ??= createHarness(
-      processor as Record<string, unknown>,
-      { fetch: attributedFetch, env: this.env as Record<string, string> },
-      limits,
-    );
+    known ??= createHarness(processor, { fetch: attributedFetch, env: this.env as Record<string, string> }, limits);
     return known;
   }
 }
 
 function hostOf(call: Call): HarnessHost {
   const { host } = call;
-  // What is not there is left out: JSON would make a null of it.
   const ask = async (question: Question, ...args: unknown[]) =>
-    JSON.parse(await host.ask(question, JSON.stringify(args.filter((given) => given !== undefined))));
+    JSON.parse(await host.ask(question, JSON.stringify(given(args))));
   return {
-    logger: loggerOf(call),
+    logger: call.voice.logger,
     append: (input, work) => ask("append", input ?? null, work),
     open: (work) => ask("open", work),
     begun: async (work) => ((await ask("begun", work)) === true ? signalOf(host, work) : undefined),
     closed: (work, error) => ask("closed", work, error),
     abort: (work) => tell(call, ask("abort", work)),
   };
+}
+
+/** What is not there is left out: JSON would make a null of it. */
+function given(args: readonly unknown[]): unknown[] {
+  return args.filter((each) => each !== undefined);
 }
 
 function signalOf(host: RemoteHost, work: string | null): AbortSignal {

@@ -13,6 +13,7 @@ import {
   encodeMessage,
   type FromRunner,
   type LoadMessage,
+  logCharactersMax,
   type Question,
   questions,
   stateCharactersMax,
@@ -116,7 +117,8 @@ function serveIsolate(socket: Socket, env: Environment, context: Context): void 
 
   /** The code chose what it says: what is too much is not sent, or the host would have to read it. */
   async function ask(id: number, open: Delivery, question: Question, args: string): Promise<string> {
-    if (args.length > askCharactersMax) return JSON.stringify({ error: tooMuch(args.length) });
+    const charactersMax = question === "log" ? logCharactersMax : askCharactersMax;
+    if (args.length > charactersMax) return JSON.stringify({ error: tooMuch(args.length, charactersMax) });
     if (open.asking >= asksMax) await new Promise<void>((resolve) => open.waiting.push(resolve));
     open.asking++;
     const number = ++asks;
@@ -207,9 +209,9 @@ const tooLong = JSON.stringify({
   passedOver: [],
 });
 
-function tooMuch(characters: number): CodeError {
-  const message = `What was asked of the server has ${characters} characters, more than ${askCharactersMax}.`;
-  return { name: "StreamError", message, code: "too_large", data: { limit: askCharactersMax, unit: "bytes" } };
+function tooMuch(characters: number, limit: number): CodeError {
+  const message = `What was asked of the server has ${characters} characters, more than ${limit}.`;
+  return { name: "StreamError", message, code: "too_large", data: { limit, unit: "bytes" } };
 }
 
 const depthMax = 200;
