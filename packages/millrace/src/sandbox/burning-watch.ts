@@ -36,6 +36,11 @@ export class BurningWatch {
     return this.#window.isBusy;
   }
 
+  /** Of late, and so long that others should come before it. */
+  get shouldYield(): boolean {
+    return this.#window.wasBusyFor(this.#limits.yieldAfterMs);
+  }
+
   /** Whoever begins something new waits for this, where it is there. */
   get held(): Promise<void> | undefined {
     return this.#held;

@@ -9,13 +9,21 @@ export interface BurningLimits {
   windowMs: number;
   /** It is busy when it sleeps less than the rest of the time. */
   share: number;
+  /** What was busy for so long comes behind the server from there on, until it rests. */
+  yieldAfterMs: number;
   /** How often a process is looked at. */
   lookEveryMs: number;
   /** How long nothing new may begin while it is found out whether a busy process has only much to do. */
   holdMs: number;
 }
 
-export const burningDefaults: BurningLimits = { windowMs: 30_000, share: 0.9, lookEveryMs: 1_000, holdMs: 250 };
+export const burningDefaults: BurningLimits = {
+  windowMs: 30_000,
+  share: 0.9,
+  yieldAfterMs: 3_000,
+  lookEveryMs: 1_000,
+  holdMs: 250,
+};
 
 /** Below this part of a core it burns nothing worth a stop, however rarely it sleeps on a machine that is starved. */
 const coreMin = 0.05;
@@ -66,6 +74,13 @@ export class BusyWindow {
   get isBusy(): boolean {
     const [first] = this.#seen;
     const last = this.#seen.at(-1);
+    return first !== undefined && last !== undefined && busyShare(first, last) >= this.#limits.share;
+  }
+
+  /** Whether it was busy in these last milliseconds. */
+  wasBusyFor(milliseconds: number): boolean {
+    const last = this.#seen.at(-1);
+    const first = this.#seen.findLast(({ at }) => last !== undefined && last.at - at >= milliseconds);
     return first !== undefined && last !== undefined && busyShare(first, last) >= this.#limits.share;
   }
 

@@ -8,7 +8,7 @@ import { createSuspects, type Suspects } from "./suspects.ts";
 import type { WorkerdProcess } from "./workerd-process.ts";
 
 export interface HouseNeeds {
-  start(attribution: Pick<Room, "callOf">, how: { niceness: number; memoryMb?: number }): Promise<WorkerdProcess>;
+  start(attribution: Pick<Room, "callOf">, memoryMb?: number): Promise<WorkerdProcess>;
   /** One of the project's processes ended that is no suspect's. */
   ended(end: ProcessEnd): void;
   nextId(): number;
@@ -17,10 +17,6 @@ export interface HouseNeeds {
   loadsMax: number;
   ownMax: number;
 }
-
-/** The server comes before what it runs, and whoever may have done harm comes last. */
-const niceness = 5;
-const nicenessOfSuspects = 10;
 
 export class ProjectHouse {
   readonly suspects: Suspects = createSuspects();
@@ -33,8 +29,7 @@ export class ProjectHouse {
   constructor({ start, ended, burning, isolatesMax, ownMax, ...needs }: HouseNeeds) {
     const { suspects } = this;
     this.#shared = new ProjectProcesses({
-      ...{ ...needs, isolatesMax },
-      start: (attribution) => start(attribution, { niceness }),
+      ...{ ...needs, isolatesMax, start },
       ended(end) {
         suspects.add(end);
         ended(end);
@@ -43,7 +38,7 @@ export class ProjectHouse {
     const make = (memoryMb: number) =>
       new ProjectProcesses({
         ...{ ...needs, isolatesMax: 1 },
-        start: (attribution) => start(attribution, { niceness, memoryMb }),
+        start: (attribution) => start(attribution, memoryMb),
         ended(end) {
           blame(suspects, end);
           ended(end);
@@ -52,11 +47,7 @@ export class ProjectHouse {
     this.#own = new OwnProcesses({ make, ownMax });
     // A little behind the moment at which one that burns would be ended.
     const slowMs = burning.windowMs + 2 * burning.holdMs + 2 * burning.lookEveryMs;
-    this.quarantine = new Quarantine({
-      ...{ ...needs, slowMs, suspects },
-      start: (room, memoryMb) =>
-        start(room, { niceness: nicenessOfSuspects, ...(memoryMb === undefined ? {} : { memoryMb }) }),
-    });
+    this.quarantine = new Quarantine({ ...needs, start, slowMs, suspects });
   }
 
   /** There will be something to load. What has a process of its own is rare enough to wait for it. */

@@ -16,8 +16,6 @@ import { cpuMsOf, dataBytesOf, heldBytesOf, innermostOf } from "./process-figure
 export interface ProcessNeeds extends DirectoryNeeds {
   binary: string;
   burning: BurningLimits;
-  /** How much the machine's other work goes before it, as `nice` has it. */
-  niceness: number;
 }
 
 const bootMs = 10_000;
@@ -29,6 +27,8 @@ const fullBytes = 0.625 * dataBytesMax;
 const hoardedBytes = 0.875 * dataBytesMax;
 /** What the runtime takes beside a full heap, such as compiled code and what is being collected: 3 to 13 MB were seen. */
 const besideHeapMb = 16;
+/** How much the machine's other work goes before one that is busy for long. */
+const niceness = 5;
 const nicenessMax = 19;
 /** No look is worth more: what is measured has ticks of so long. */
 const lookEveryMsMin = 10;
@@ -48,6 +48,7 @@ export class WorkerdProcess {
   /** Behind what it was wrapped in. */
   #worker = 0;
   #burning: BurningWatch | undefined;
+  #niceness = 0;
   #looking: NodeJS.Timeout | undefined;
   /** What it may have of the machine's memory. */
   #heldBytesMax = Number.POSITIVE_INFINITY;
@@ -80,7 +81,6 @@ export class WorkerdProcess {
     const serve = [binary, "serve", "--experimental", "--control-fd=3", join(directory, "config.capnp")];
     const command = needs.isolation.wrap(serve, { directory, number });
     this.#child = spawnWithServer(command, { env: {}, cwd: directory });
-    this.#yield();
     this.#child.stderr?.on("data", (data) => {
       this.#said = (this.#said + String(data)).slice(-4_000);
     });
@@ -174,12 +174,18 @@ export class WorkerdProcess {
     await this.#lost();
   }
 
-  /** Asked for before it has started anything else, which has it from it. */
+  /**
+   * What is busy for long comes behind the server. Not from the start: on a machine with much to do one that hangs would
+   * take longer to be found, and its neighbours to be loaded again.
+   */
   #yield(): void {
+    const wanted = this.#burning?.shouldYield === true ? niceness : 0;
+    if (wanted === this.#niceness) return;
+    this.#niceness = wanted;
     try {
-      if (this.pid !== undefined) setPriority(this.pid, Math.min(getPriority() + this.#needs.niceness, nicenessMax));
+      setPriority(this.#worker, Math.min(getPriority() + wanted, nicenessMax));
     } catch {
-      // It is gone already, or the system knows no priorities.
+      // It is gone already, or this user may not take it back: then it stays behind the server.
     }
   }
 
@@ -242,6 +248,7 @@ export class WorkerdProcess {
   #lookAround(): void {
     if (this.isOver || this.#burning === undefined) return;
     const computedMs = this.#burning.look();
+    this.#yield();
     this.#look();
     if (computedMs > this.#needs.burning.lookEveryMs / 2) void this.#watch();
   }

@@ -123,12 +123,12 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   async function start(
     project: string,
     attribution: Pick<Attribution, "callOf">,
-    how: { niceness: number; memoryMb?: number },
+    memoryMb?: number,
   ): Promise<WorkerdProcess> {
     expectOpen();
     const release = places.take(project);
     try {
-      const process = await startOne(project, attribution, how);
+      const process = await startOne(project, attribution, memoryMb);
       void process.ended.then(release);
       return process;
     } catch (error) {
@@ -140,7 +140,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
   async function startOne(
     project: string,
     attribution: Pick<Attribution, "callOf">,
-    { niceness, memoryMb }: { niceness: number; memoryMb?: number },
+    memoryMb: number | undefined,
   ): Promise<WorkerdProcess> {
     const binary = workerdBinary();
     directory ??= makeDirectory();
@@ -152,7 +152,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       directory: join(within, String(++started)),
       number: started,
       modules,
-      ...{ burning, niceness },
+      burning,
       ...(memoryMb === undefined ? {} : { memoryMb: withinBounds(memoryMb) }),
       listen: (socketPath: string) =>
         options.listen(project, socketPath, {
@@ -173,7 +173,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     if (known !== undefined) return known;
     const { isolatesMax = isolatesMaxDefault, loadsMax = loadsMaxDefault, ownMax = ownMaxDefault } = options;
     const house = new ProjectHouse({
-      start: (attribution, how) => start(project, attribution, how),
+      start: (attribution, memoryMb) => start(project, attribution, memoryMb),
       ended({ death, said }) {
         if (death === "stopped") return;
         options.onFault(new Error(`A sandbox process of ${project} ended (${death}). ${said}`));
