@@ -245,6 +245,26 @@ test("work that loops once it is left open is found by the next event, and the s
   await world.until("/work-again", ({ type }) => type === builtin("dynamic-worker/halted"));
 });
 
+test("what loops behind the end of its hook, again and again, is found, though others run when it does", async () => {
+  const script = `import { waitUntil } from "cloudflare:workers";
+export default { afterAppend({ event }) {
+  if (event.type === "evil") waitUntil(new Promise((resolve) => setTimeout(resolve, 300)).then(() => { for (;;) {} }));
+} };`;
+  await world.deploy("/behind", script);
+  let isFound = false;
+  const found = world.until("/behind", isTold).finally(() => (isFound = true));
+  // Each is answered long before it loops.
+  while (!isFound) {
+    await world.append("/behind", "evil");
+    await Promise.race([found, new Promise((resolve) => setTimeout(resolve, 400))]);
+  }
+
+  expect(await found).toMatchObject({
+    type: builtin("dynamic-worker/halted"),
+    payload: { message: expect.stringMatching(looped) },
+  });
+});
+
 test("code that loops when it is loaded is found once, on however many streams it was left", async () => {
   const before = world.faults.length;
   const paths = Array.from({ length: 20 }, (_, number) => `/everywhere/${number}`);

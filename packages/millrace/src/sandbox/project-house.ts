@@ -19,7 +19,7 @@ export interface HouseNeeds {
 }
 
 export class ProjectHouse {
-  readonly suspects: Suspects = createSuspects();
+  readonly suspects: Suspects;
   readonly quarantine: Quarantine;
   /** Who heard of a conviction. */
   readonly told: Set<string> = new Set();
@@ -27,7 +27,9 @@ export class ProjectHouse {
   readonly #own: OwnProcesses;
 
   constructor({ start, ended, burning, isolatesMax, ownMax, ...needs }: HouseNeeds) {
-    const { suspects } = this;
+    // A little behind the moment at which one that burns would be ended.
+    const suspects = createSuspects(burning.windowMs + 2 * burning.holdMs + 2 * burning.lookEveryMs);
+    this.suspects = suspects;
     this.#shared = new ProjectProcesses({
       ...{ ...needs, isolatesMax, start },
       ended(end) {
@@ -45,9 +47,7 @@ export class ProjectHouse {
         },
       });
     this.#own = new OwnProcesses({ make, ownMax });
-    // A little behind the moment at which one that burns would be ended.
-    const slowMs = burning.windowMs + 2 * burning.holdMs + 2 * burning.lookEveryMs;
-    this.quarantine = new Quarantine({ ...needs, start, slowMs, suspects });
+    this.quarantine = new Quarantine({ ...needs, start, suspects });
   }
 
   /** There will be something to load. What has a process of its own is rare enough to wait for it. */

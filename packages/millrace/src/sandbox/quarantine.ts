@@ -1,7 +1,7 @@
 /**
  * Where suspects of one project run: each alone in a process, the likeliest first. Whoever has done again what it was
  * doing when its process ended, or runs for a while without harm, is let go; and the next has its turn. Those that are
- * suspected of burning stay for as long as that takes to show, and until they have their turn they run with the others.
+ * suspected of what takes longer to show stay for as long, and until they have their turn they run with the others.
  */
 import {
   type SandboxCalls,
@@ -21,8 +21,6 @@ import type { WorkerdProcess } from "./workerd-process.ts";
 export interface QuarantineNeeds {
   /** @param memoryMb what its code may hold, where that is said */
   start(room: Pick<Room, "callOf">, memoryMb?: number): Promise<WorkerdProcess>;
-  /** How long one that is suspected of burning has to be harmless. */
-  slowMs: number;
   suspects: Suspects;
   nextId(): number;
 }
@@ -41,7 +39,8 @@ interface Cell {
   room: Room;
   isolate: Isolate;
   description: SandboxDescription;
-  isSlow: boolean;
+  /** Where what it is suspected of shows at once there is none. */
+  holdMs: number | undefined;
   /** It did something here. */
   hasActed: boolean;
   /** The turn of the next. */
@@ -53,6 +52,10 @@ interface Cell {
 const harmlessMs = 1_000;
 /** At the same time: on a machine with few cores, more would take the time from each other. */
 const atATime = 2;
+/** Most of these are idle most of the time. */
+const slowAtATime = 4;
+/** What it may have left behind comes behind something that it does: so long that is waited for. */
+const actsWithinMs = 30_000;
 
 export class Quarantine {
   readonly #needs: QuarantineNeeds;
@@ -65,7 +68,7 @@ export class Quarantine {
   #ahead: Promise<Room> | undefined;
   readonly #turns = createTurns(atATime);
   /** Nobody waits half a minute for one of these. */
-  readonly #slowTurns = createTurns(atATime);
+  readonly #slowTurns = createTurns(slowAtATime);
 
   constructor(needs: QuarantineNeeds) {
     this.#needs = needs;
@@ -99,7 +102,7 @@ export class Quarantine {
     if (cell === undefined) return undefined;
     const deed = deedOf(delivery);
     cell.room.tenant = { suspect, deed };
-    if (!cell.isSlow || !cell.hasActed) {
+    if (cell.holdMs === undefined || !cell.hasActed) {
       cell.cancelIdle();
       cell.cancelIdle = this.#letGoLater(cell);
     }
@@ -134,7 +137,8 @@ export class Quarantine {
   async #open(tenant: Tenant, load: LoadMessage): Promise<Cell | undefined> {
     const { suspects, nextId } = this.#needs;
     const { suspect } = tenant;
-    const isSlow = suspects.isSlow(suspect) && !suspects.isSuspect(tenant.code);
+    const holdMs = suspects.isSuspect(tenant.code) ? undefined : suspects.holdMsOf(suspect);
+    const isSlow = holdMs !== undefined;
     if (!isSlow) this.#wanting++;
     const leave = isSlow ? this.#slowTurns.takeNow() : await this.#turns.take(() => rankOf(suspects, tenant));
     if (leave === undefined) return undefined;
@@ -153,12 +157,12 @@ export class Quarantine {
       room.isolate = isolate;
       for (const who of [suspect, tenant.code]) suspects.did(who, { what: "load", through: 0 });
       const cell: Cell = {
-        ...{ suspect, room, isolate, description, isSlow },
+        ...{ suspect, room, isolate, description, holdMs },
         hasActed: false,
         leave,
         cancelIdle() {},
       };
-      cell.cancelIdle = this.#letGoLater(cell);
+      cell.cancelIdle = this.#letGoLater(cell, Math.max(holdMs ?? harmlessMs, isSlow ? actsWithinMs : 0));
       void room.process.ended.then(() => this.#letGo(cell));
       return cell;
     } catch (error) {
@@ -221,12 +225,12 @@ export class Quarantine {
   }
 
   /** It has shown that it gives way: what still runs goes on here, and what comes next runs with the others. */
-  #letGoLater(cell: Cell, milliseconds: number = cell.isSlow ? this.#needs.slowMs : harmlessMs): () => void {
+  #letGoLater(cell: Cell, milliseconds: number = cell.holdMs ?? harmlessMs): () => void {
     const since = performance.now();
     const timer = setTimeout(() => {
-      const { isolate, room, isSlow } = cell;
-      const isOpen = isSlow ? room.process.isBusy : isolate.isBusy && room.process.answeredAt < since;
-      if (isOpen && !room.process.isOver) cell.cancelIdle = this.#letGoLater(cell, harmlessMs);
+      const { isolate, room, holdMs } = cell;
+      const isQuiet = holdMs === undefined ? !isolate.isBusy || room.process.answeredAt >= since : !room.process.isBusy;
+      if (!isQuiet && !room.process.isOver) cell.cancelIdle = this.#letGoLater(cell, harmlessMs);
       else this.#letGo(cell);
     }, milliseconds);
     return () => clearTimeout(timer);

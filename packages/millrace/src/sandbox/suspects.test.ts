@@ -103,25 +103,83 @@ test("whoever is to run again after a conviction does so as a suspect", () => {
   expect([suspects.isSuspect("a"), suspects.convictionOf("a")]).toEqual([true, undefined]);
 });
 
+describe("one that may have left something behind", () => {
+  const now = () => performance.now();
+  const behind = (death: Death, running: string[], last: string[]) => ({
+    ...end(
+      death,
+      running.map((suspect) => activity(suspect, { sentAt: now() })),
+    ),
+    last: last.map((suspect) => activity(suspect, { sentAt: now() })),
+  });
+  const done = { what: "call", through: 7 } as const;
+
+  test("is no suspect at first where others ran, and is one when it comes again and they were let go", () => {
+    suspects.add(behind("cpu", ["a"], ["a", "hidden"]));
+    expect([suspects.isSuspect("a"), suspects.isSuspect("hidden")]).toEqual([true, false]);
+    suspects.did("a", done);
+    suspects.add(behind("cpu", ["a"], ["a", "hidden"]));
+    expect([suspects.holdMsOf("a"), suspects.holdMsOf("hidden")]).toEqual([5_000, 5_000]);
+  });
+
+  test("is one at once where nobody ran", () => {
+    suspects.add(behind("cpu", [], ["hidden"]));
+    expect(suspects.holdMsOf("hidden")).toBe(5_000);
+  });
+
+  test("is not let go for having done it again, and is held for longer each time that it was cleared", () => {
+    for (const holdMs of [5_000, 10_000, 20_000, 40_000, 60_000, 60_000]) {
+      suspects.add(behind("cpu", [], ["hidden"]));
+      suspects.did("hidden", done);
+      expect(suspects.holdMsOf("hidden")).toBe(holdMs);
+      suspects.acquit("hidden");
+    }
+  });
+
+  test("comes behind those who were cleared less often; eight at a time", () => {
+    const many = Array.from({ length: 9 }, (_, n) => `n${n}`);
+    suspects.add(behind("cpu", [], ["often"]));
+    suspects.acquit("often");
+    suspects.add(behind("cpu", [], [...many, "often"]));
+    expect(many.filter((who) => suspects.isSuspect(who))).toHaveLength(8);
+    expect(suspects.isSuspect("often")).toBe(false);
+  });
+
+  test("is not thought of when it ran last half a minute ago, nor for what it did when it was loaded", () => {
+    const old = activity("old", { sentAt: now() - 31_000 });
+    const loaded = activity("loaded", { sentAt: now(), deed: { what: "load", through: 0 } });
+    suspects.add({ ...end("cpu", []), last: [old, loaded] });
+    expect([suspects.isSuspect("old"), suspects.isSuspect("loaded")]).toEqual([false, false]);
+  });
+
+  test("hears what it did last, and is held again when it is to run again", () => {
+    suspects.add(behind("cpu", [], ["hidden"]));
+    suspects.endedAlone("hidden", "cpu", done);
+    expect(suspects.convictionOf("hidden")).toMatch(/event 7, it computed for too long/);
+    suspects.tryAgain("hidden");
+    expect(suspects.holdMsOf("hidden")).toBe(5_000);
+  });
+});
+
 describe("one that may burn", () => {
   test("is not let go for having done it again, and hears what it did", () => {
     suspects.add(end("burning", [activity("a"), activity("b")]));
     suspects.did("a", { what: "call", through: 9 });
-    expect([suspects.isSuspect("a"), suspects.isSlow("a")]).toEqual([true, true]);
+    expect([suspects.isSuspect("a"), suspects.holdMsOf("a")]).toEqual([true, 31_000]);
     suspects.endedAlone("a", "burning", { what: "call", through: 9 }, "took a core, and was stopped.");
     expect(suspects.convictionOf("a")).toBe("While it acted on event 9, it took a core, and was stopped.");
     expect(suspects.isSuspect("b")).toBe(false);
     suspects.tryAgain("a");
-    expect(suspects.isSlow("a")).toBe(true);
+    expect(suspects.holdMsOf("a")).toBe(31_000);
   });
 
   test("is looked at at once when it may also have hung", () => {
     suspects.add(end("cpu", [activity("a")]));
     suspects.add(end("burning", [activity("a")]));
-    expect(suspects.isSlow("a")).toBe(false);
+    expect(suspects.holdMsOf("a")).toBeUndefined();
     suspects.add(end("burning", [activity("b")]));
     suspects.add(end("cpu", [activity("b")]));
-    expect(suspects.isSlow("b")).toBe(false);
+    expect(suspects.holdMsOf("b")).toBeUndefined();
   });
 
   test("what runs beside it is suspected when it happens again", () => {

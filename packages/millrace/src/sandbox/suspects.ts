@@ -3,6 +3,7 @@
  * it was doing when the process ended; the one that takes that with it, too, is convicted.
  */
 import type { Activity, Death, Deed, ProcessEnd } from "./activity.ts";
+import { createLeftBehind } from "./left-behind.ts";
 
 export interface Suspects {
   /** A process ended that many share: whoever may have done it. Also one that seemed alone is only suspected. */
@@ -10,8 +11,11 @@ export interface Suspects {
   /** The process ended in which this one was alone, doing this. */
   endedAlone(suspect: string, death: Death, deed: Deed, why?: string): void;
   isSuspect(suspect: string): boolean;
-  /** What it is suspected of takes long to show, and does little harm meanwhile. */
-  isSlow(suspect: string): boolean;
+  /**
+   * How long it has to be alone, milliseconds, where what it is suspected of takes a while to show: it may burn, or have
+   * left something behind. Undefined where that shows at once.
+   */
+  holdMsOf(suspect: string): number | undefined;
   /** Lower is likelier: who is looked at first. */
   rankOf(suspect: string): number;
   /** Why it runs no more; undefined when it was not convicted. */
@@ -40,16 +44,20 @@ interface Suspicion {
   rank: number;
   /** The end of a process that it is suspected of. */
   incident: number;
-  isSlow: boolean;
+  holdMs: number | undefined;
+  /** It had been answered. */
+  wasLeft?: boolean;
 }
 
 interface Conviction {
   message: string;
   deed: Deed;
-  isSlow: boolean;
+  holdMs: number | undefined;
 }
 
-export function createSuspects(): Suspects {
+/** @param burningMs how long one that is suspected of burning has to be harmless */
+export function createSuspects(burningMs = 31_000): Suspects {
+  const leftBehind = createLeftBehind();
   const suspected = new Map<string, Suspicion>();
   const convicted = new Map<string, Conviction>();
   let incidents = 0;
@@ -69,43 +77,76 @@ export function createSuspects(): Suspects {
     return now - soFar < againMs;
   }
 
-  function suspectOne({ suspect, deed }: Pick<Activity, "suspect" | "deed">, rank: number, isSlow: boolean): void {
+  function suspectOne(
+    { suspect, deed }: Pick<Activity, "suspect" | "deed">,
+    how: Pick<Suspicion, "rank" | "holdMs" | "wasLeft">,
+  ): void {
     const before = suspected.get(suspect);
     if (before !== undefined && ranks[before.deed.what] > ranks[deed.what]) return;
     // What does harm at once comes first.
-    if (before?.isSlow === false && isSlow) return;
+    if (before !== undefined && before.holdMs === undefined && how.holdMs !== undefined) return;
     suspected.delete(suspect);
-    suspected.set(suspect, { deed, crashes: before?.crashes ?? 0, rank, incident: incidents, isSlow });
+    suspected.set(suspect, { ...how, deed, crashes: before?.crashes ?? 0, incident: incidents });
     dropOldest(suspected, suspectsMax);
+  }
+
+  function release(suspect: string): void {
+    const { holdMs, wasLeft } = suspected.get(suspect) ?? {};
+    if (wasLeft === true) leftBehind.cleared(suspect);
+    else if (holdMs === undefined) leftBehind.letGo(suspect, performance.now());
+    suspected.delete(suspect);
+  }
+
+  /** What burns takes long to show anyway, and whoever did so before its answer is known of it. */
+  function suspectBurners(all: readonly Activity[]): void {
+    for (const [rank, activity] of all.entries()) suspectOne(activity, { rank, holdMs: burningMs });
+  }
+
+  /** At first whoever runs; when it comes again, and nobody was convicted, it may be one who had been answered. */
+  function suspectRunning(all: readonly Activity[], last: readonly Activity[], isAgain: boolean): void {
+    const now = performance.now();
+    const isKnown = ({ suspect }: Activity) => isAgain && leftBehind.wasLetGoLately(suspect, now);
+    const fresh = all.filter((activity) => !isKnown(activity));
+    for (const [rank, activity] of fresh.entries()) suspectOne(activity, { rank, holdMs: undefined });
+    if (!isAgain && fresh.length > 0) return;
+    const names = new Set(fresh.map(({ suspect }) => suspect));
+    const others = last.filter(({ suspect }) => !names.has(suspect));
+    for (const [rank, activity] of leftBehind.among(others, now).entries()) {
+      suspectOne(activity, { rank, holdMs: leftBehind.holdMs(activity.suspect), wasLeft: true });
+    }
   }
 
   /** Each end has one who did it: the others are let go. Should there be two, the second does it again. */
   function convict(suspect: string, death: Death, deed: Deed, why = whys[death]): void {
-    const { incident } = suspected.get(suspect) ?? {};
+    const { incident, holdMs } = suspected.get(suspect) ?? {};
+    leftBehind.convicted(suspect);
     if (death === "burning") lastBurningAt = Number.NEGATIVE_INFINITY;
     suspected.delete(suspect);
     for (const [other, suspicion] of suspected) {
       if (suspicion.incident === incident && suspicion.crashes === 0) suspected.delete(other);
     }
-    convicted.set(suspect, { message: `${whileDoing(deed)} ${why}`, deed, isSlow: death === "burning" });
+    const hold = death === "burning" ? burningMs : holdMs;
+    convicted.set(suspect, { message: `${whileDoing(deed)} ${why}`, deed, holdMs: hold });
     dropOldest(convicted, convictedMax);
   }
 
   return {
-    add({ death, suspects, others }) {
+    add({ death, suspects, others, last }) {
       if (death === "stopped") return;
       incidents++;
-      const all = isAgain(death) ? [...suspects, ...others] : suspects;
-      for (const [rank, activity] of all.entries()) suspectOne(activity, rank, death === "burning");
+      const again = isAgain(death);
+      const all = again ? [...suspects, ...others] : suspects;
+      if (death === "burning") suspectBurners(all);
+      else suspectRunning(all, last, again);
     },
     endedAlone(suspect, death, deed, why) {
       const crashes = (suspected.get(suspect)?.crashes ?? 0) + 1;
       if (death !== "crash" || crashes >= crashesMax) return convict(suspect, death, deed, why);
       const incident = suspected.get(suspect)?.incident ?? ++incidents;
-      suspected.set(suspect, { deed, crashes, rank: 0, incident, isSlow: false });
+      suspected.set(suspect, { deed, crashes, rank: 0, incident, holdMs: undefined });
     },
     isSuspect: (suspect) => suspected.has(suspect),
-    isSlow: (suspect) => suspected.get(suspect)?.isSlow ?? false,
+    holdMsOf: (suspect) => suspected.get(suspect)?.holdMs,
     rankOf: (suspect) => suspected.get(suspect)?.rank ?? Number.POSITIVE_INFINITY,
     convictionOf: (suspect) => convicted.get(suspect)?.message,
     tryAgain(suspect) {
@@ -113,17 +154,17 @@ export function createSuspects(): Suspects {
       if (conviction === undefined) return;
       convicted.delete(suspect);
       incidents++;
-      suspectOne({ suspect, deed: conviction.deed }, 0, conviction.isSlow);
+      suspectOne({ suspect, deed: conviction.deed }, { rank: 0, holdMs: conviction.holdMs });
     },
     did(suspect, done) {
-      const { deed, isSlow } = suspected.get(suspect) ?? {};
-      // What burns has done nothing wrong until it has gone on for long.
-      if (isSlow === true) return;
+      const { deed, holdMs } = suspected.get(suspect) ?? {};
+      // What burns, or is left behind, has done nothing wrong until it has gone on for a while.
+      if (holdMs !== undefined) return;
       if (deed !== undefined && ranks[done.what] >= ranks[deed.what] && done.through >= deed.through) {
-        suspected.delete(suspect);
+        release(suspect);
       }
     },
-    acquit: (suspect) => suspected.delete(suspect),
+    acquit: release,
   };
 }
 
