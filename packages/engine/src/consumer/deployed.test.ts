@@ -1,8 +1,10 @@
 /** Processors whose code lies in a sandbox, which forgets, ends and is told of it. */
+
 import { createInProcessSandbox, type InProcessSandbox } from "@millrace/testing";
 import { expect, test } from "vitest";
 import { errorsIn, ofType, pass } from "../../test/processors.ts";
 import { builtin, createWorld, untilQuiet, type World, type WorldOptions } from "../../test/world.ts";
+import type { Sandbox } from "../ports/sandbox.ts";
 
 interface SandboxWorld extends World {
   sandbox: InProcessSandbox;
@@ -17,13 +19,13 @@ function deployed(slug: string, script: string, extra: object = {}) {
   return { type: builtin("dynamic-worker/configured"), payload: { slug, script, ...extra } };
 }
 
-/** Until what needs turns of the event loop beyond the engine's own has had them. */
 /** What is said of the first that was halted. */
 async function haltOf(world: World): Promise<{ slug: string; offset: number; attempts: number; message: string }> {
   const [halted] = await ofType(world, builtin("dynamic-worker/halted"));
   return halted?.payload as never;
 }
 
+/** Until what needs turns of the event loop beyond the engine's own has had them. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 20; i++) await untilQuiet();
 }
@@ -64,6 +66,32 @@ test("a state that the sandbox has forgotten is made again from the log", async 
     }
   }
   for (const path of ["/a", "/b"]) expect(await pongs(world, path)).toEqual([1, 2, 3].map((count) => ({ count })));
+});
+
+test("code that is never loaded, or never folds, holds up neither the end of the server nor another version", async () => {
+  const loaded = createInProcessSandbox();
+  let loads = 0;
+  const never = () => new Promise<never>(() => {});
+  const sandbox: Sandbox = {
+    async load(code, place) {
+      loads++;
+      if (place.slug === "unloaded") return never();
+      const processor = await loaded.load(code, place);
+      return loads > 2 ? processor : { ...processor, deliver: never };
+    },
+    close: () => loaded.close(),
+  };
+  const world = createWorld({ ports: { sandbox } });
+  await world.append("/s", { type: "ping" });
+  await world.append("/s", deployed("unloaded", counting));
+  await world.append("/s", deployed("counting", counting));
+  await settle();
+  expect(await pongs(world)).toEqual([]);
+  await world.append("/s", deployed("counting", `${counting}// another`));
+  await world.append("/s", { type: "ping" });
+  await settle();
+  expect(await pongs(world)).toEqual([{ count: 2 }]);
+  await world.engine.close();
 });
 
 test("the end of a sandbox interrupts what runs, loses nothing and costs no attempt", async () => {

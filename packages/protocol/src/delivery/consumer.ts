@@ -2,20 +2,22 @@
  * One consumer of one stream: runs the driver. The driver says what to do next; this does it and reports back. The
  * order of things is in `#loop` alone: one step at a time, until there is nothing to do.
  */
-import { type Driver, hear, nextStep, type Step, startDriver } from "../driver.ts";
+import { type Driver, hear, nextStep, type Step } from "../driver.ts";
 import { isStreamError, type StreamError } from "../errors.ts";
 import type { StreamEvent } from "../event.ts";
 import type { OpenWork } from "../hook.ts";
 import { afterCall } from "./after-call.ts";
+import { begin } from "./begin.ts";
 import { interruptedMessage, tellError, tellHalt } from "./facts.ts";
 import { type ElsewhereProcessor, type Folded, isFoldError } from "./folded.ts";
 import { messageOf, type Outcome } from "./hook-run.ts";
 import { Hooks } from "./hooks.ts";
 import type { DeliveryHouse } from "./house.ts";
 import { isYetToCome, unloadedAt } from "./inherited.ts";
+import { Leavable } from "./leavable.ts";
 import { handOver, openFolded, snapshotOf } from "./load.ts";
 import { dueAfter, needsCode, owes, type Standing, waits } from "./owing.ts";
-import { encodeProgress, isAtRest, overHead, startFrom } from "./progress-row.ts";
+import { encodeProgress, isAtRest } from "./progress-row.ts";
 import { scan } from "./scan.ts";
 import { type Beginning, type ConsumerSpec, type DeliveryKind, type LoadedProcessor, nameOfConsumer } from "./spec.ts";
 import { withCode } from "./with-code.ts";
@@ -56,6 +58,8 @@ export class Consumer {
   #stopped = false;
   #whenStill: (() => void)[] = [];
   #stopWaiting: (() => void) | undefined;
+  /** What only loads or folds: code may take as long as it likes for that, and nobody needs to see the end of it. */
+  readonly #preparing = new Leavable();
 
   constructor(kind: DeliveryKind, spec: ConsumerSpec, house: DeliveryHouse, from: Beginning) {
     this.kind = kind;
@@ -63,22 +67,12 @@ export class Consumer {
     this.house = house;
     this.streamId = house.streamId();
     this.name = nameOfConsumer(kind.kind, spec);
-    const { start, progress } = startFrom(spec, from.row);
-    const head = house.head();
-    this.newBehind = head;
-    this.#start = start;
-    this.#missedThrough = kind.misses === true && start !== "first" ? head : 0;
+    this.newBehind = house.head();
     this.#from = from;
-    this.#driver = startDriver(
-      { misses: kind.misses === true && start !== "first", decides: false, failuresMax: kind.failuresMax },
-      {
-        start,
-        progress: from.resting && start === "again" && isAtRest(spec, progress) ? overHead(progress, head) : progress,
-        head,
-        folded: 0,
-        now: house.clock.now(),
-      },
-    );
+    const { start, driver, missedThrough } = begin(kind, spec, house, from);
+    this.#start = start;
+    this.#driver = driver;
+    this.#missedThrough = missedThrough;
     if (house.paused() && !kind.goesOnWhilePaused) this.#hear({ is: "paused" });
     if (spec.halted !== undefined) this.#hear({ is: "halted" });
     this.#hooks = new Hooks(this);
@@ -185,6 +179,7 @@ export class Consumer {
   /** Ends what runs. Resolves when nothing runs any more, or is left behind. */
   async stop(reason: string, refusal?: StreamError): Promise<void> {
     this.#stopped = true;
+    this.#preparing.leave();
     this.#hooks.abort(reason, refusal);
     this.#stopWaiting?.();
     this.#stopWaiting = undefined;
@@ -197,6 +192,7 @@ export class Consumer {
   /** Begins nothing more; what runs has some time to come to its end. Resolves like `stop`. */
   async retire(afterMs: number, reason: string, refusal: StreamError): Promise<void> {
     this.#stopped = true;
+    this.#preparing.leave();
     const cancel = this.house.clock.setTimer(afterMs, () => this.#hooks.abort(reason, refusal));
     await this.#still();
     cancel();
@@ -301,7 +297,7 @@ export class Consumer {
           continue;
         }
         if (this.#folded === undefined && needsCode(this.#standing(), this.house.clock.now())) {
-          await this.#load();
+          await this.#preparing.over(this.#load());
           continue;
         }
         const step = nextStep(this.#driver, this.house.clock.now());
@@ -348,9 +344,11 @@ export class Consumer {
   /** The driver starts anew, now that it is known whether there is an afterCatchUp. */
   async #load(): Promise<void> {
     try {
-      this.#folded = await openFolded(this, this.#driver.progress.cursor);
+      const folded = await openFolded(this, this.#driver.progress.cursor);
+      if (this.#stopped) return folded.close();
+      this.#folded = folded;
     } catch (error) {
-      if (isStreamError(error, "unavailable")) throw error;
+      if (isStreamError(error, "unavailable") || this.#stopped) throw error;
       const message = `The ${this.kind.kind} could not be loaded: ${messageOf(error)}`;
       return this.#hear({ is: "foldFailed", offset: unloadedAt(this), message });
     }
@@ -400,7 +398,7 @@ export class Consumer {
 
   async #folding(folding: Promise<void>): Promise<void> {
     try {
-      await folding;
+      await this.#preparing.over(folding);
     } catch (error) {
       this.#foldFailed(error);
     }
