@@ -17,7 +17,7 @@ const kept = [];
 const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const burn = async () => {
   for (;;) {
-    const until = Date.now() + 20;
+    const until = Date.now() + 100;
     while (Date.now() < until);
     await wait(0);
   }

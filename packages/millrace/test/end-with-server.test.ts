@@ -1,7 +1,9 @@
 /** What is started ends with whoever started it, also when that is killed before anything could be asked for. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { spawnWithServer } from "../dist/sandbox/end-with-server.js";
@@ -11,13 +13,14 @@ const parent = fileURLToPath(new URL("start-and-wait.mjs", import.meta.url));
 
 const isLinux = process.platform === "linux";
 
-/** Processes with this among their arguments, and what waits for their end. */
-function processesWith(mark: string): string[] {
+/** Processes with this among their arguments, or at their beginning, and what waits for their end. */
+function processesWith(mark: string, how: "has" | "starts" = "has"): string[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(mark);
+        const line = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+        return how === "has" ? line.includes(mark) : line.startsWith(mark);
       } catch {
         return false;
       }
@@ -69,14 +72,17 @@ test.runIf(isLinux)("shut in and killed while it boots, it leaves nothing behind
 
 test.runIf(isLinux)("its end is heard though somebody else holds its pipes open", async () => {
   const mark = `31536${String(Math.random()).slice(2, 8)}`;
-  const child = spawnWithServer(["/bin/sh", "-c", `setsid /bin/sleep ${mark} & echo started >&2`], {
-    env: {},
-    cwd: "/",
+  // It stays until the other has a session of its own: what belongs to it ends with it.
+  const go = path.join(mkdtempSync(path.join(tmpdir(), "millrace-test-")), "go");
+  const command = `setsid /bin/sleep ${mark} & until [ -e ${go} ]; do /bin/sleep 0.02; done; exit 0`;
+  const child = spawnWithServer(["/bin/sh", "-c", command], { env: {}, cwd: "/" });
+  onTestFinished(() => {
+    endAll(mark);
+    rmSync(path.dirname(go), { recursive: true });
   });
-  onTestFinished(() => endAll(mark));
   child.stderr?.resume();
-  await once(child, "exit");
-  await expect.poll(() => processesWith(mark).length).toBeGreaterThan(0);
+  await expect.poll(() => processesWith(`/bin/sleep\0${mark}`, "starts"), { timeout: 10_000 }).toHaveLength(1);
+  writeFileSync(go, "");
   const [code] = await once(child, "close", { signal: AbortSignal.timeout(10_000) });
   expect(code).toBe(0);
   expect(processesWith(mark)).toHaveLength(1);
