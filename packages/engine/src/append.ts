@@ -44,6 +44,8 @@ export async function commitNext(stream: Stream): Promise<void> {
     forming.dueAt = nextDue(forming.slices, forming.now);
     forming.wakeAt = wakeAfter(stream, forming, saving);
     const nothing = forming.records.length === 0 && rows.length === 0 && forming.wakeAt === stream.wakeAt;
+    //             what it configures may begin what takes a while
+    if (forming.records.length > 0) stream.consumers?.foresee(forming.slices);
     //             streams below are to know what it changes for them
     const below = stream.beginSharing(forming.slices);
     if (below !== undefined) await below;

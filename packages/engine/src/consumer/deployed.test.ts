@@ -68,6 +68,27 @@ test("a state that the sandbox has forgotten is made again from the log", async 
   for (const path of ["/a", "/b"]) expect(await pongs(world, path)).toEqual([1, 2, 3].map((count) => ({ count })));
 });
 
+test("what takes a while begins before code is on disk, and not for what is removed or there already", async () => {
+  const prepared: string[] = [];
+  const sandbox: Sandbox = { ...createInProcessSandbox(), prepare: (project) => void prepared.push(project) };
+  const preparedAtCommit: number[] = [];
+  const world = createWorld({
+    ports: { sandbox },
+    intercept(call, proceed) {
+      if (call.operation === "append" && call.path === "/s") preparedAtCommit.push(prepared.length);
+      return proceed();
+    },
+  });
+  await world.append("/s", { type: "ping" });
+  await world.append("/s", deployed("counting", counting));
+  expect(preparedAtCommit.slice(0, 2)).toEqual([0, 1]);
+  await settle();
+  await world.append("/s", { type: "ping" });
+  await world.append("/s", { type: builtin("dynamic-worker/removed"), payload: { slug: "counting" } });
+  await settle();
+  expect(prepared).toEqual(["public"]);
+});
+
 test("code that is never loaded, or never folds, holds up neither the end of the server nor another version", async () => {
   const loaded = createInProcessSandbox();
   let loads = 0;

@@ -41,6 +41,10 @@ export function deployedKind(sandbox: Sandbox): ConsumerKind {
       throw new Error("A deployed processor is loaded by its specification.");
     }),
     specs: specsWithEnvironment(),
+    foresee(specs, { project, head }) {
+      const isNew = ({ configuredAt, halted }: ConsumerSpec) => configuredAt > head() && halted === undefined;
+      if (specs.some(isNew)) sandbox.prepare?.(project);
+    },
     load: (spec, place, cursor) => load(sandbox, codeOf, { spec, place, cursor }),
   };
 }
@@ -74,7 +78,6 @@ async function load(
   codeOf: ReadCode,
   { spec, place, cursor }: { spec: ConsumerSpec; place: ConsumerPlace; cursor: number },
 ): Promise<ElsewhereProcessor> {
-  sandbox.prepare?.(place.project);
   const code = await codeOf(spec, place);
   const { path } = place;
   const { slug, epoch, configuredAt } = spec;

@@ -24,6 +24,11 @@ import type { Slices } from "../state.ts";
 export interface ConsumerKind extends DeliveryKind {
   /** In any order. The same list for the same state, so that asking costs nothing. */
   specs(slices: Slices): readonly ConsumerSpec[];
+  /**
+   * These are about to be on disk, one of them changed: what takes a while may begin. Should the commit fail, nothing may
+   * hang on it.
+   */
+  foresee?(specs: readonly ConsumerSpec[], stream: Pick<ConsumerPlace, "project" | "head">): void;
   /** A configuration may serve the streams below: what each says of that is folded here. One kind of an engine at most. */
   inherits?: BuiltinProcessor<ConfigurationsState>;
   /**

@@ -228,6 +228,15 @@ export class StreamConsumers {
     };
   }
 
+  /** A commit is formed that leaves this behind. */
+  foresee(slices: Slices): void {
+    for (const [i, kind] of this.#kinds.entries()) {
+      if (kind.foresee === undefined) continue;
+      const specs = this.#specsOf(kind, slices, true);
+      if (specs !== this.#specs[i]) kind.foresee(specs, this.#house);
+    }
+  }
+
   /** When this stream must be opened for its consumers, once a commit with these events and rows is on disk. */
   dueAfter(
     slices: Slices,
