@@ -195,3 +195,33 @@ test("a hook that says something for ever, and never gives way, is ended as any 
   // At most what one delivery may have under way, and one line about the rest.
   expect((await linesOf(world, "/loud")).length).toBeLessThanOrEqual(101);
 });
+
+test("the lines of a stack are the author's own", async () => {
+  const world = await startDeployedWorld();
+  const script = `type Event = { type: string };
+const fail = (): never => {
+  throw new TypeError("no");
+};
+export default {
+  afterAppend({ event }: { event: Event }) {
+    if (event.type !== "ping") return;
+    try {
+      fail();
+    } catch (error) {
+      console.error(error);
+      console.log("at noon");
+    }
+  },
+};`;
+  await world.deploy("/s", "failing", script);
+  await world.client.append("/s", ping);
+
+  const lines = await until(world, "/s", "at noon");
+
+  const said = lines.find(({ level }) => level === "error")?.message.split("\n") ?? [];
+  expect(said[0]).toBe("TypeError: no");
+  expect(said.slice(1).map((line) => line.trim())).toEqual([
+    "at fail (processor.ts:3:9)",
+    "at Object.afterAppend (processor.ts:9:7)",
+  ]);
+});

@@ -28,6 +28,16 @@ export function authorsLines(error: CodeError, map: LinesMap): CodeError {
   return { ...error, stack: [...lines.slice(0, first), ...frames].join("\n") };
 }
 
+/** The same in a text that the code wrote; what else stands in it stays. */
+export function authorsText(text: string, map: LinesMap): string {
+  if (!text.includes(`${scriptName}:`)) return text;
+  const frames = /^\s+at /;
+  return text
+    .split("\n")
+    .flatMap((line) => (frames.test(line) ? (authorsFrame(line, sourceMapOf(map)) ?? []) : line))
+    .join("\n");
+}
+
 function framesIn(lines: readonly string[], map: SourceMap): string[] {
   const frames: string[] = [];
   // Of the language itself, such as JSON.parse: worth a line when the author's code called it.

@@ -1,6 +1,6 @@
 /** The sandbox of a server: workerd, with a compiler before it and a gate behind it. */
 import type { OutboundStreams, Secrets } from "@millrace/engine";
-import { authorsLines } from "./authors-lines.ts";
+import { authorsLines, authorsText } from "./authors-lines.ts";
 import { createCompiler } from "./compile.ts";
 import { createEgressGate } from "./egress/egress-gate.ts";
 import { createEgressRules, type EgressOptions } from "./egress/egress-rules.ts";
@@ -34,7 +34,8 @@ export function createSandbox({
     ...settings,
     async compile({ modules, main }) {
       const { script, map } = await compiler.compile({ modules, main });
-      return { script, locate: (error) => authorsLines(error, map) };
+      const locateText = (text: string) => authorsText(text, map);
+      return { script, locate: (error) => authorsLines(error, map), locateText };
     },
     listen: (project, socketPath, { callOf, fixedHeader }) =>
       createEgressGate({
