@@ -82,7 +82,9 @@ describe("more memory than it said", () => {
 
   test("of two streams with the same code the one is stopped that does it", async () => {
     const both = {
-      script: hook('if (event.payload.bomb) for (;;) objects(4); else await append({ type: "fine" });'),
+      script: hook(
+        'if (event.payload.bomb) for (;;) { objects(4); await wait(5); } else await append({ type: "fine" });',
+      ),
       limits: { memoryMb: 48 },
     };
     for (const path of ["/memory/good", "/memory/bad"]) await world.deploy(path, both);

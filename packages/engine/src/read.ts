@@ -115,6 +115,7 @@ async function* readAscending(
 }
 
 async function* readDescending(stream: Stream, request: ReadRequest, after: number): AsyncGenerator<ReadItem> {
+  const { life } = stream.tail;
   let position = Math.min(request.before ?? Number.POSITIVE_INFINITY, stream.head.offset + 1);
   let wanted = request.limit ?? Number.POSITIVE_INFINITY;
   const floor = Math.max(after, stream.birthOffset - 1);
@@ -124,6 +125,7 @@ async function* readDescending(stream: Stream, request: ReadRequest, after: numb
     const count = request.accepts ? span : Math.min(span, wanted);
     const from = Math.max(floor, position - 1 - count);
     const { records } = await readPage(stream, from, position - 1);
+    if (stream.tail.life !== life) return yield { kind: "deleted", head: stream.head.offset };
     if (records.length === 0) return;
     if (from + records.length < position - 1) {
       span = Math.min(records.length, span >> 1);

@@ -62,6 +62,8 @@ async function page(
   const limit = (request.limit ?? engine.limits.pageEvents) + 1;
   let more = false;
   for await (const item of engine.read(project, path, { ...request, limit }, incoming.signal)) {
+    // What was read is not all there was: that must not look like a history with an end. So it is what is there now.
+    if (item.kind === "deleted") return page(engine, incoming, target, request, lifeHeader);
     if (item.kind !== "events") continue;
     for (const [i, line] of linesOf(prefix, item).entries()) {
       bytes += line.length;
