@@ -43,7 +43,8 @@ async function streamRoute(
   const lifeHeader = () => ({ "millrace-stream-id": streamId });
   if (query.format === "json") return page(engine, incoming, target, { ...request, onLife }, lifeHeader);
   const items = engine.read(target.project, target.path, { ...request, onLife }, incoming.signal);
-  return streamed(items, writerOf(target.path, query, shared), incoming, lifeHeader);
+  const writer = writerOf(target.path, query, shared);
+  return streamed(items, request.live === true ? writer : cutShort(writer, query), incoming, lifeHeader);
 }
 
 async function page(
@@ -80,6 +81,18 @@ async function page(
   const body = `{"events":[${lines.map((line) => line.slice(0, -1)).join(",")}],"next":${next}}\n`;
   const headers = { "content-type": "application/json", "cache-control": "no-cache", ...lifeHeader() };
   return { status: 200, headers, body };
+}
+
+/** Where no frame can say that the stream was deleted, the connection breaks off: what came is not all there was. */
+function cutShort(writer: Writer<ReadItem>, { format }: ReadQuery): Writer<ReadItem> {
+  if (format === "sse") return writer;
+  return {
+    ...writer,
+    write(item) {
+      if (item.kind === "deleted") throw new Error("The stream was deleted while it was read.");
+      return writer.write(item);
+    },
+  };
 }
 
 function writerOf(path: string, query: ReadQuery, shared: SharedFrames): Writer<ReadItem> {
