@@ -158,6 +158,13 @@ function parameters(): JsonObject {
       type: "string",
       pattern: "^(?:\\d{1,15}(?:-\\d{1,9})?)?$",
     }),
+    "last-line-id": header(
+      "Last-Event-ID",
+      "Goes on behind the line of this id. One that is not known counts for nothing.",
+      {
+        type: "string",
+      },
+    ),
   };
 }
 

@@ -94,7 +94,7 @@ export function operations(): Operation[] {
       ...stream("get", ["/api/logs"], "logs", "What processors said of late, and what they say from now on"),
       tag: "logs",
       query: logsParameters,
-      headers: ["last-event-id"],
+      headers: ["last-line-id"],
       ok: logsAnswer(),
       codes: ["rate_limited"],
     },

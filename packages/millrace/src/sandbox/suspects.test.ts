@@ -122,6 +122,15 @@ describe("one that may have left something behind", () => {
     expect([suspects.holdMsOf("a"), suspects.holdMsOf("hidden")]).toEqual([5_000, 5_000]);
   });
 
+  test("is not whoever was let go because another was convicted: it has shown nothing yet", () => {
+    suspects.add(behind("cpu", ["a", "b"], ["a", "b"]));
+    suspects.endedAlone("a", "cpu", done);
+    // Its cell ends.
+    suspects.acquit("b");
+    suspects.add(behind("cpu", ["b"], ["a", "b"]));
+    expect([suspects.isSuspect("b"), suspects.holdMsOf("b")]).toEqual([true, undefined]);
+  });
+
   test("is one at once where nobody ran", () => {
     suspects.add(behind("cpu", [], ["hidden"]));
     expect(suspects.holdMsOf("hidden")).toBe(5_000);

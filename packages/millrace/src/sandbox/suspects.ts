@@ -91,9 +91,11 @@ export function createSuspects(burningMs = 31_000): Suspects {
   }
 
   function release(suspect: string): void {
-    const { holdMs, wasLeft } = suspected.get(suspect) ?? {};
-    if (wasLeft === true) leftBehind.cleared(suspect);
-    else if (holdMs === undefined) leftBehind.letGo(suspect, performance.now());
+    const suspicion = suspected.get(suspect);
+    // Another was convicted meanwhile: then this one has shown nothing yet.
+    if (suspicion === undefined) return;
+    if (suspicion.wasLeft === true) leftBehind.cleared(suspect);
+    else if (suspicion.holdMs === undefined) leftBehind.letGo(suspect, performance.now());
     suspected.delete(suspect);
   }
 
