@@ -282,3 +282,33 @@ test("a filter that lets little through is asked once for each event", async () 
   expect(offsets(peer)).toEqual(Array.from({ length: 25 }, (_, i) => 4 + i * 100));
   expect(await cursor(world)).toBe(2_503);
 });
+
+test.each(["in its turn", "ahead of it"])("nothing of a deleted stream is sent, looked at %s", async (when) => {
+  const { peer, ack } = patientPeer();
+  const expressions = createInProcessExpressions();
+  let go = () => {};
+  const gone = new Promise<void>((resolve) => (go = resolve));
+  const waiting: Expressions = {
+    async evaluate(rule, event) {
+      if (JSON.parse(event).payload?.n === "late") await gone;
+      return expressions.evaluate(rule, event);
+    },
+    close: () => expressions.close(),
+  };
+  const world = pushingWorld(
+    { outbound: peer, secrets: plainSecrets(), expressions: waiting },
+    { clock: createManualClock() },
+  );
+  await world.append("/s", breakerOff);
+  await world.append("/s", socket());
+  await appendMany(world, 1);
+  if (when === "in its turn") ack(4);
+  await pass(world, 500);
+  await world.append("/s", { type: "a", payload: { n: "late" } });
+  await pass(world, 500);
+  expect(offsets(peer)).toEqual([4]);
+  await world.engine.delete("public", "/s", { children: false });
+  go();
+  await pass(world, 2_000);
+  expect(offsets(peer)).toEqual([4]);
+});

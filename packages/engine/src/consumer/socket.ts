@@ -66,6 +66,8 @@ export function createSocket(
     const prepared = await look(event).finally(() => {
       looked = undefined;
     });
+    // The stream may have been deleted, or paused, while it was looked at.
+    if (signal.aborted) throw signal.reason;
     // It was sent ahead while it was looked at.
     if (turn <= judged) return prepared === undefined ? undefined : delivered(turn, signal);
     if (prepared === undefined) judged = turn;
@@ -123,7 +125,7 @@ export function createSocket(
         const event = await upcoming.behind(judged);
         if (event === undefined || event.offset > turn + lookAheadMax || isTurningPoint(event)) return;
         const prepared = await look(event);
-        if (over !== line || over.ended) return;
+        if (!isWaiting || over !== line || over.ended) return;
         if (event.offset <= judged) continue;
         judged = event.offset;
         if (prepared !== undefined) await send(over, prepared);
