@@ -297,7 +297,7 @@ export class Consumer {
           continue;
         }
         if (this.#folded === undefined && needsCode(this.#standing(), this.house.clock.now())) {
-          await this.#preparing.over(this.#load());
+          await this.#load();
           continue;
         }
         const step = nextStep(this.#driver, this.house.clock.now());
@@ -344,9 +344,7 @@ export class Consumer {
   /** The driver starts anew, now that it is known whether there is an afterCatchUp. */
   async #load(): Promise<void> {
     try {
-      const folded = await openFolded(this, this.#driver.progress.cursor);
-      if (this.#stopped) return folded.close();
-      this.#folded = folded;
+      this.#folded = await openFolded(this, this.#driver.progress.cursor);
     } catch (error) {
       if (isStreamError(error, "unavailable") || this.#stopped) throw error;
       const message = `The ${this.kind.kind} could not be loaded: ${messageOf(error)}`;
