@@ -10,7 +10,7 @@ import type { Saving } from "./consumer/stream-consumers.ts";
 import { judgeCursors } from "./cursors.ts";
 import { type Entry, type Forming, judge, nextDue, type Placed, pushDue, type Verdict } from "./forming.ts";
 import { type Commit, type Committed, HeadConflict, type KeyEntry, type ProgressRow } from "./ports/log.ts";
-import { encodeSnapshot, isPaused } from "./state.ts";
+import { encodeSnapshot, isPaused, type Slices } from "./state.ts";
 import type { Appended, Stream, Waiting } from "./stream.ts";
 import { unavailable } from "./unavailable.ts";
 
@@ -39,7 +39,7 @@ export async function commitNext(stream: Stream): Promise<void> {
     //             how far remote processors say they have come
     const cursors = puts.length === 0 ? undefined : judgeCursors(stream, forming.now, puts);
     //   4 commit    events, keys, progress, claims: one self-contained record for one stream
-    const saving = forming.born ? savingOf(stream, waiting, errands.length > 0) : undefined;
+    const saving = forming.born ? savingOf(stream, waiting, forming.slices, errands.length > 0) : undefined;
     const rows = [...(saving?.rows ?? []), ...(cursors?.rows ?? [])];
     forming.dueAt = nextDue(forming.slices, forming.now);
     forming.wakeAt = wakeAfter(stream, forming, saving);
@@ -71,10 +71,19 @@ export async function commitNext(stream: Stream): Promise<void> {
   }
 }
 
-/** Progress rides on commits that were asked for, and on those of hooks. */
-function savingOf(stream: Stream, waiting: readonly Waiting[], hasErrands: boolean): Saving | undefined {
+/**
+ * Progress rides on commits that were asked for, on those of hooks, and on those that configure: another version begins
+ * where the one before has come to, also when the server ends right behind this.
+ */
+function savingOf(
+  { consumers }: Stream,
+  waiting: readonly Waiting[],
+  slices: Slices,
+  hasErrands: boolean,
+): Saving | undefined {
   const isOfHook = ({ request }: Waiting) => request.fence !== undefined;
-  return hasErrands || waiting.some(isOfHook) ? stream.consumers?.saving() : undefined;
+  const isDue = hasErrands || waiting.some(isOfHook) || consumers?.isConfiguredOtherwise(slices) === true;
+  return isDue ? consumers?.saving() : undefined;
 }
 
 function takeWaiting(stream: Stream): Waiting[] {

@@ -228,12 +228,15 @@ export class StreamConsumers {
     };
   }
 
+  /** Whether a state that is not committed yet says anything else of which consumers there are. */
+  isConfiguredOtherwise(slices: Slices): boolean {
+    return this.#kinds.some((kind) => this.#isChanged(kind, slices));
+  }
+
   /** A commit is formed that leaves this behind. */
   foresee(slices: Slices): void {
-    for (const [i, kind] of this.#kinds.entries()) {
-      if (kind.foresee === undefined) continue;
-      const specs = this.#specsOf(kind, slices, true);
-      if (specs !== this.#specs[i]) kind.foresee(specs, this.#house);
+    for (const kind of this.#kinds) {
+      if (this.#isChanged(kind, slices)) kind.foresee?.(this.#specsOf(kind, slices, true), this.#house);
     }
   }
 
@@ -250,8 +253,7 @@ export class StreamConsumers {
       if (time !== null && (due === null || time < due)) due = time;
     };
     const goesOn = (kind: DeliveryKind) => !paused || kind.goesOnWhilePaused === true;
-    const isChanged = (kind: ConsumerKind, i: number) => this.#specsOf(kind, slices, true) !== this.#specs[i];
-    if (this.#kinds.some((kind, i) => goesOn(kind) && isChanged(kind, i))) at(lastAt);
+    if (this.#kinds.some((kind) => goesOn(kind) && this.#isChanged(kind, slices))) at(lastAt);
     if (!this.#isInheritedKnown && !paused) at(lastAt);
     if (!paused && this.#pausedNow && this.#consumers.size > 0) at(lastAt);
     // Another version is to begin there.
@@ -287,6 +289,10 @@ export class StreamConsumers {
     const own = kind.specs(slices);
     if (kind.inherits === undefined || this.#inherited.length === 0 || !isBorn) return own;
     return this.#merge(own, sliceOf(slices, kind.inherits), this.#inherited);
+  }
+
+  #isChanged(kind: ConsumerKind, slices: Slices): boolean {
+    return this.#specsOf(kind, slices, true) !== this.#specs[this.#kinds.indexOf(kind)];
   }
 
   #want(name: string, kind: ConsumerKind, spec: ConsumerSpec, resting: boolean): void {

@@ -3,9 +3,11 @@ import { defineProcessor } from "@millrace/protocol";
 import { expect, test } from "vitest";
 import {
   acting,
+  after,
   configured,
   errorsIn,
   gate,
+  mortal,
   ofType,
   pass,
   removed,
@@ -78,6 +80,37 @@ test("a hook that ends in time counts, and its successor acts on what comes behi
   await pass(world, 10_000);
   expect(await ofType(world, "slow")).toHaveLength(1);
   expect((await ofType(world, "quick")).map(({ payload }) => payload)).toEqual([{ of: 5 }]);
+});
+
+test.each([
+  ["right behind its configuration", false],
+  ["when it has taken over", true],
+])("what a version has done its successor never does again, should the server end %s", async (_, takesOver) => {
+  const { opened, open } = gate();
+  const slow = acting("p", "ping", async ({ append, event }) => {
+    if (takesOver && event.offset === 4) await opened;
+    await append({ type: "slow", payload: { of: event.offset } });
+  });
+  const scripts = { slow, quick: echo("p", "quick") };
+  const world = mortal(scripts);
+  await world.append("/s", configured("p", "slow"));
+  await pass(world, 2_000);
+  await world.append("/s", [{ type: "ping" }, { type: "ping" }]);
+  await untilQuiet();
+  await world.append("/s", configured("p", "quick"));
+  if (takesOver) {
+    open();
+    await untilQuiet();
+  }
+  world.die();
+  const next = after(world, scripts);
+  await next.append("/s", { type: "ping" });
+  await pass(next, 10_000);
+  const offsets = async (type: string) =>
+    (await ofType(next, type)).map(({ payload }) => (payload as { of: number }).of);
+  expect(await offsets("slow")).toEqual([3, 4]);
+  expect(await offsets("quick")).toEqual([(await ofType(next, "ping")).at(-1)?.offset]);
+  expect(await errorsIn(next)).toEqual([]);
 });
 
 test("of versions in quick succession only the last one goes on", async () => {

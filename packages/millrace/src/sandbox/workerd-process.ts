@@ -27,6 +27,8 @@ const fullBytes = 0.625 * dataBytesMax;
 const hoardedBytes = 0.875 * dataBytesMax;
 /** What the runtime takes beside a full heap, such as compiled code and what is being collected: 3 to 13 MB were seen. */
 const besideHeapMb = 16;
+/** Of what it may have: from there on it may be the search for room that takes its time. */
+const crowded = 0.75;
 /** How much the machine's other work goes before one that is busy for long. */
 const niceness = 5;
 const nicenessMax = 19;
@@ -50,8 +52,8 @@ export class WorkerdProcess {
   #burning: BurningWatch | undefined;
   #niceness = 0;
   #looking: NodeJS.Timeout | undefined;
-  /** What it may have of the machine's memory. */
-  #heldBytesMax = Number.POSITIVE_INFINITY;
+  /** What it had of the machine's memory before any code ran. */
+  #emptyBytes: number | undefined;
   #pings = 0;
   #pong: (id: number) => void = () => {};
   #answeredAt: number = performance.now();
@@ -191,11 +193,8 @@ export class WorkerdProcess {
 
   #lookFromNowOn(): void {
     if (this.#hasEnded) return;
-    const { memoryMb, burning } = this.#needs;
-    const emptyBytes = heldBytesOf(this.#worker);
-    if (memoryMb !== undefined && emptyBytes !== undefined) {
-      this.#heldBytesMax = emptyBytes + (memoryMb + besideHeapMb) * 2 ** 20;
-    }
+    const { burning } = this.#needs;
+    this.#emptyBytes = heldBytesOf(this.#worker);
     const watched: WatchedProcess = {
       ...{ pid: this.#worker, activities: this.#activities },
       isOver: () => this.isOver,
@@ -277,7 +276,7 @@ export class WorkerdProcess {
       const isKnown = cpuBefore !== undefined && cpuNow !== undefined;
       const used = isKnown ? cpuNow - cpuBefore : (performance.now() - sentAt) / 10;
       leftMs = this.#activities.cpuMsMax - used;
-      if (!answered && leftMs <= 0) return this.#kill("cpu", this.#hung(sentAt));
+      if (!answered && leftMs <= 0) return this.#kill("cpu", this.#hung(sentAt), this.#crowded());
     }
   }
 
@@ -295,7 +294,22 @@ export class WorkerdProcess {
    */
   #hoards(): boolean {
     if (this.#dataBytes() > hoardedBytes) return true;
-    return this.#heldBytesMax < Number.POSITIVE_INFINITY && (heldBytesOf(this.#worker) ?? 0) > this.#heldBytesMax;
+    const { memoryMb } = this.#needs;
+    return memoryMb !== undefined && this.#heldMb() > memoryMb + besideHeapMb;
+  }
+
+  /** Beside what it had when it was empty. */
+  #heldMb(): number {
+    if (this.#emptyBytes === undefined) return 0;
+    return ((heldBytesOf(this.#worker) ?? 0) - this.#emptyBytes) / 2 ** 20;
+  }
+
+  /** A heap that is almost full is searched for room over and over, which looks like a loop. */
+  #crowded(): string | undefined {
+    const { memoryMb } = this.#needs;
+    if (memoryMb === undefined) return undefined;
+    const heldMb = Math.min(Math.round(this.#heldMb()), memoryMb);
+    return heldMb < crowded * memoryMb ? undefined : computedCrowded(heldMb, memoryMb);
   }
 
   #dataBytes(): number {
@@ -339,6 +353,10 @@ function tookCore({ windowMs }: BurningLimits): string {
 
 function tookMore(memoryMb: number): string {
   return `took more memory than the ${memoryMb} MB of its limits.memoryMb, and was stopped.`;
+}
+
+function computedCrowded(heldMb: number, memoryMb: number): string {
+  return `computed for too long without giving way, with ${heldMb} of the ${memoryMb} MB of its limits.memoryMb in use, and was stopped. It is an endless loop, or needs more memory: with little room left, the time goes into finding some.`;
 }
 
 function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
