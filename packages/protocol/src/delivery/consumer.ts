@@ -346,7 +346,9 @@ export class Consumer {
     try {
       this.#folded = await openFolded(this, this.#driver.progress.cursor);
     } catch (error) {
-      if (isStreamError(error, "unavailable") || this.#stopped) throw error;
+      // What it lacked may have gone because of what stopped it, as with a deletion.
+      if (this.#stopped) return;
+      if (isStreamError(error, "unavailable")) throw error;
       const message = `The ${this.kind.kind} could not be loaded: ${messageOf(error)}`;
       return this.#hear({ is: "foldFailed", offset: unloadedAt(this), message });
     }
