@@ -73,7 +73,7 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
     const began = stream.moments[epoch.epoch - stream.birthOffset] as number;
     if (kind === "transformer" && event.source?.kind === "transformer" && event.source.slug === slug) return true;
     const asked = kind === "subscription" ? replayOf(event, slug) : undefined;
-    // Whether it was there already when it was looked for, nobody can tell.
+    // What had not come when it was asked for has its own turn.
     if (asked !== undefined && asked >= event.offset) return true;
     const target = asked === undefined ? event : stream.events[asked - stream.birthOffset];
     if (target === undefined) return true;
@@ -123,7 +123,8 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
       if (!underWay.has(replayOf(next, slug) ?? next.offset)) break;
     }
     if (offset > startAfter && offset <= through + 1 && after >= Math.min(startAfter, offset - 1)) return true;
-    const asks = (event: StreamEvent) => event.offset <= doneThrough + 1 && replayOf(event, slug) === offset;
+    const asks = (event: StreamEvent) =>
+      offset < event.offset && event.offset <= doneThrough + 1 && replayOf(event, slug) === offset;
     return after === offset - 1 && stream.events.some(asks);
   }
 

@@ -149,6 +149,18 @@ test("one event is delivered again when somebody asks for it, whatever the filte
   expect(types.filter((type) => !type.includes("/"))).toEqual(["answered", "thought"]);
 });
 
+test("what had not come when it was asked for is delivered once, in its own turn", async () => {
+  const world = forwarding();
+  await world.append("/c", toParent("up"));
+  await world.append("/c", [
+    subscriptionEvent("event-replay-requested", { slug: "up", offset: 4 }),
+    { type: "thought" },
+  ]);
+  await pass(world, 1_000);
+  const types = (await world.events("/p")).map(({ type }) => type);
+  expect(types.filter((type) => !type.includes("/"))).toEqual(["thought"]);
+});
+
 test("a removed one delivers nothing more; the same slug later is another one, which begins at its configuration", async () => {
   const world = forwarding();
   await world.append("/c", toParent("up"));

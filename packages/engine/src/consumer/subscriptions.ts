@@ -128,6 +128,8 @@ async function prepare(
   expressions: Expressions,
 ): Promise<Prepared | undefined> {
   const offset = replayOf(stands, slug);
+  // What had not come when it was asked for has its own turn: what is delivered must not hang on when this looks.
+  if (offset !== undefined && offset >= stands.offset) return undefined;
   const event = offset === undefined ? stands : await place.eventAt(offset);
   // There is no such event in this life of the stream, so there is nothing to deliver.
   if (event === undefined) return undefined;

@@ -144,7 +144,8 @@ const eventReplayRequested = defineContract({
   summary: "Delivers one event again, such as one that was parked.",
   documentation:
     "When the subscription comes to this event, it delivers the event of that offset as it would have then, with the " +
-    "same `webhook-id`, whether or not it was delivered before. What came between is not delivered again.",
+    "same `webhook-id`, whether or not it was delivered before. What came between is not delivered again. What " +
+    "lies behind this event has its own turn only.",
 });
 
 export const subscriptionContracts: readonly EventContract[] = [
