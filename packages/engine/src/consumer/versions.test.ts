@@ -14,7 +14,8 @@ import {
   resumedFrom,
   worldOf,
 } from "../../test/processors.ts";
-import { builtin, untilQuiet } from "../../test/world.ts";
+import { builtin, createWorld, untilQuiet } from "../../test/world.ts";
+import { processorKind } from "./processors.ts";
 
 const echo = (slug: string, answer = "echo") =>
   acting(slug, "ping", async ({ append, event }) => {
@@ -270,4 +271,24 @@ test("what the state says of a halted processor is over with the commit that rep
   expect(await shown()).not.toHaveProperty("halted");
   await pass(world, 5_000);
   expect(await ofType(world, "echo")).toHaveLength(1);
+});
+
+test("what a load lacks because its stream was deleted meanwhile is no failure", async () => {
+  const { opened, open } = gate();
+  const world = createWorld({
+    consumers: [
+      processorKind(async ({ slug }) => {
+        await opened;
+        throw new Error(`there is no code of ${slug}`);
+      }),
+    ],
+  });
+  await world.append("/s", configured("p"));
+  await untilQuiet();
+  const deleting = world.engine.delete("public", "/s", { children: false });
+  await untilQuiet();
+  open();
+  await deleting;
+  await pass(world, 2_000);
+  expect(world.failures).toEqual([]);
 });
