@@ -1,6 +1,6 @@
 /** Sandbox processes from outside: recycled, killed at bad moments, shut in, and gone with their sandbox. */
 import { execFile, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -146,6 +146,8 @@ describe("how a process is shut in", () => {
       expect(readlinkSync(`/proc/${pid}/ns/${kind}`)).not.toBe(readlinkSync(`/proc/self/ns/${kind}`));
     }
     expect(() => statSync(`/proc/${pid}/root/etc`)).toThrow(/ENOENT/);
+    // /dev/shm would be memory that no limit counts.
+    expect(readdirSync(`/proc/${pid}/root/dev`).sort()).toEqual(["null", "urandom"]);
     expect(statusOf(pid, "CapEff")).toMatch(/^0+$/);
   });
 
@@ -160,11 +162,13 @@ describe("how a process is shut in", () => {
     expect(new Set([...users, 0]).size).toBe(3);
   });
 
-  test("its memory is limited, where prlimit is", async () => {
+  test("its memory is limited, where that can be, and it leaves no core file", async () => {
     const isolation = await findIsolation(workerdBinary());
     const pid = await startIn(isolation);
-    const limited = new RegExp(`^Max data size\\s+${dataBytesMax}\\s`, "m");
-    expect(limited.test(readFileSync(`/proc/${pid}/limits`, "utf8"))).toBe(isolation.description.includes("memory"));
+    const has = readFileSync(`/proc/${pid}/limits`, "utf8");
+    const isLimited = isolation.description.includes("memory");
+    expect(new RegExp(`^Max data size\\s+${dataBytesMax}\\s+${dataBytesMax}\\s`, "m").test(has)).toBe(isLimited);
+    expect(/^Max core file size\s+0\s+0\s/m.test(has)).toBe(isLimited);
   });
 
   test("what is missing is said, and how to have it", async () => {

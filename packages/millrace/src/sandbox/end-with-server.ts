@@ -6,14 +6,28 @@
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 
-const shell = "/bin/sh";
+export const shell = "/bin/sh";
 /** Of the pipe, in the child. */
 const lifeline = 4;
 /**
  * Whoever waits is nobody's child, so that the process has those alone that it started itself; and it holds nothing
  * open that is read until its end.
  */
-const script = `( ( exec 1>&- 2>&- 3>&-; read -r _ <&${lifeline}; kill -s KILL -- -$$ ) & ); exec "$@" ${lifeline}<&-`;
+const waiting = `( ( exec 1>&- 2>&- 3>&-; read -r _ <&${lifeline}; kill -s KILL -- -$$ ) & ); exec "$@" ${lifeline}<&-`;
+
+export interface ProcessLimits {
+  /** What RLIMIT_DATA counts. */
+  dataBytesMax: number;
+}
+
+export interface StartOptions extends Pick<SpawnOptions, "cwd" | "env"> {
+  limits?: ProcessLimits;
+}
+
+/** For a shell, which ends where it may not set them. Nothing is left of a process that crashes. */
+export function limiting({ dataBytesMax }: ProcessLimits): string {
+  return `ulimit -c 0 && ulimit -d ${Math.floor(dataBytesMax / 1_024)} || exit 1;`;
+}
 
 /** For what it wrote before its end to arrive. */
 const lastWordsMs = 1_000;
@@ -23,8 +37,9 @@ const lastWordsMs = 1_000;
  * starts has to stay in that group, or it would be left behind. Its end is told ("close") also where somebody else holds
  * its pipes open.
  */
-export function spawnWithServer(command: readonly string[], options: Pick<SpawnOptions, "cwd" | "env">): ChildProcess {
+export function spawnWithServer(command: readonly string[], { limits, ...options }: StartOptions): ChildProcess {
   const hasShell = existsSync(shell);
+  const script = limits === undefined ? waiting : `${limiting(limits)} ${waiting}`;
   const [program = "", ...args] = hasShell ? [shell, "-c", script, "sh", ...command] : command;
   const stdio: SpawnOptions["stdio"] = ["ignore", "ignore", "pipe", "pipe", "pipe"];
   const child = spawn(program, args, { ...options, stdio, detached: process.platform !== "win32" });

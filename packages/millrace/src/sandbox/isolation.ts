@@ -4,12 +4,15 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { limiting, type ProcessLimits, shell } from "./end-with-server.ts";
 
 export interface Isolation {
   /** The command with all that goes before it. */
   wrap(command: readonly string[], process: { directory: string; number: number }): readonly string[];
   /** The user that each process runs as, where that is another one; its group has the same number. */
   userOf?(number: number): number;
+  /** Set by whoever starts it, where that can be. */
+  limits?: ProcessLimits;
   /** For people: what holds. */
   description: string;
   /** What would hold more, and how to have it; empty when nothing is missing. */
@@ -21,12 +24,15 @@ const firstUser = 61_184;
 const users = 4_336;
 /** Half a gigabyte is taken at the start, and 3 MB for each of 150 isolates: what is left is the code's. */
 export const dataBytesMax: number = 2 * 1024 ** 3;
+const limits: ProcessLimits = { dataBytesMax };
 /** For a command that only says whether it works: a wall must not be left out because the machine is busy. */
 const tryMs = 15_000;
+/** Nothing else of /dev: no memory that is shared, no terminals. */
+const devices = ["/dev/null", "/dev/urandom"];
 const libraries = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
 
 interface Offers {
-  prlimit: boolean;
+  limits: boolean;
   setpriv: boolean;
   users: boolean;
   noNetwork: boolean;
@@ -43,20 +49,21 @@ export async function findIsolation(
 ): Promise<Isolation> {
   const isRoot = process.getuid?.() === 0;
   const users = isRoot ? works([...asUser(firstUser), "test", "-x", binary]) : no;
-  const [prlimit, setpriv, noNetwork, offersUsers, bwrap] = await Promise.all([
-    works(["prlimit", "--core=0", "--", "true"]),
+  const [canLimit, setpriv, noNetwork, offersUsers, bwrap] = await Promise.all([
+    process.platform === "linux" ? works([shell, "-c", limiting(limits)]) : no,
     works(["setpriv", "--pdeathsig", "KILL", "true"]),
     isRoot ? works(["unshare", "--net", "--ipc", "--", "true"]) : no,
     users,
     tools.bwrap === false ? no : users.then((asThem) => works(inBubble(binary, asThem))),
   ]);
-  const offers: Offers = { prlimit, setpriv, noNetwork, users: offersUsers, bwrap };
+  const offers: Offers = { limits: canLimit, setpriv, noNetwork, users: offersUsers, bwrap };
   return {
     wrap: (command, { directory, number }) => [
       ...wrapping(offers, command[0] as string, directory, number),
       ...command,
     ],
     ...(offers.users ? { userOf } : {}),
+    ...(offers.limits ? { limits } : {}),
     description: descriptionOf(offers),
     missing: missingOf(offers, isRoot),
   };
@@ -73,13 +80,12 @@ function userOf(number: number): number {
 }
 
 function wrapping(offers: Offers, binary: string, directory: string, number: number): string[] {
-  const limits = offers.prlimit ? ["prlimit", `--data=${dataBytesMax}`, "--core=0", "--"] : [];
   const user = offers.users ? asUser(userOf(number)) : [];
-  if (offers.bwrap) return [...limits, ...user, ...bubble([binary]), "--bind", directory, directory, "--"];
+  if (offers.bwrap) return [...user, ...bubble([binary]), "--bind", directory, directory, "--"];
   const network = offers.noNetwork ? ["unshare", "--net", "--ipc", "--"] : [];
   // Another user forgets who its parent was, so that is said last.
   const end = offers.setpriv ? ["setpriv", "--no-new-privs", "--pdeathsig=KILL", "--"] : [];
-  return [...limits, ...network, ...user, ...end];
+  return [...network, ...user, ...end];
 }
 
 function asUser(user: number): string[] {
@@ -96,28 +102,29 @@ function bubble(readable: readonly string[]): string[] {
   return [
     ...["bwrap", "--unshare-all", "--die-with-parent", "--clearenv", "--cap-drop", "ALL"],
     ...shown.flatMap((name) => ["--ro-bind", name, name]),
-    ...["--proc", "/proc", "--dev", "/dev"],
+    ...["--proc", "/proc"],
+    ...devices.flatMap((name) => ["--dev-bind", name, name]),
   ];
 }
 
-function descriptionOf({ prlimit, setpriv, users, noNetwork, bwrap }: Offers): string {
+function descriptionOf({ limits, setpriv, users, noNetwork, bwrap }: Offers): string {
   const parts = [
     ...(bwrap ? ["no files and processes but its own (bwrap)"] : []),
     ...(bwrap || noNetwork ? ["no network"] : []),
     ...(users ? ["a user of its own"] : []),
     ...(bwrap || setpriv ? ["ends with its server"] : []),
-    ...(prlimit ? ["2 GiB of memory"] : []),
+    ...(limits ? ["2 GiB of memory"] : []),
   ];
   return parts.length === 0 ? "a process of its own, and nothing more" : parts.join(", ");
 }
 
-function missingOf({ prlimit, setpriv, users, noNetwork, bwrap }: Offers, isRoot: boolean): string[] {
+function missingOf({ limits, setpriv, users, noNetwork, bwrap }: Offers, isRoot: boolean): string[] {
   const missing: string[] = [];
   if (!bwrap) missing.push("a view without files and processes (install bubblewrap, and allow user namespaces)");
   if (!bwrap && !noNetwork) missing.push("a network namespace (bubblewrap, or unshare as root)");
   if (!users && isRoot) missing.push("a user of its own (setpriv, and a runtime that other users can read)");
   if (!bwrap && !setpriv) missing.push("an end with its server (setpriv, of util-linux)");
-  if (!prlimit) missing.push("a limit of memory (prlimit, of util-linux)");
+  if (!limits) missing.push("a limit of memory (Linux, and a shell that can set it)");
   return missing;
 }
 

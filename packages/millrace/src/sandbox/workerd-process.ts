@@ -81,8 +81,9 @@ export class WorkerdProcess {
     this.over = new Promise((resolve) => (this.#tellOver = resolve));
     const { directory, binary, number } = needs;
     const serve = [binary, "serve", "--experimental", "--control-fd=3", join(directory, "config.capnp")];
-    const command = needs.isolation.wrap(serve, { directory, number });
-    this.#child = spawnWithServer(command, { env: {}, cwd: directory });
+    const { limits, wrap } = needs.isolation;
+    const command = wrap(serve, { directory, number });
+    this.#child = spawnWithServer(command, { env: {}, cwd: directory, ...(limits && { limits }) });
     this.#child.stderr?.on("data", (data) => {
       this.#said = (this.#said + String(data)).slice(-4_000);
     });
