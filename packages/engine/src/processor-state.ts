@@ -56,7 +56,7 @@ async function consumerAt(stream: Stream, consumer: Consumer, at: number | undef
     return { state: folded.value, offset: folded.offset, version };
   }
   const through = at ?? stream.head.offset;
-  const apart = await openFolded(consumer, through, true);
+  const apart = await openFolded(consumer, await consumer.code(), through, true);
   try {
     let after = Math.max(apart.offset, stream.birthOffset - 1);
     while (after < through) {

@@ -77,6 +77,7 @@ export type {
 export { openFolded } from "./delivery/load.ts";
 export { encodeProgress } from "./delivery/progress-row.ts";
 export {
+  type Beginning,
   type ConsumerSpec,
   consumerName,
   type DeliveryKind,

@@ -89,29 +89,36 @@ test("what takes a while begins before code is on disk, and not for what is remo
   expect(prepared).toEqual(["public"]);
 });
 
-test("code that never folds holds up neither the end of the server nor another version", async () => {
-  const loaded = createInProcessSandbox();
-  let loads = 0;
-  const never = () => new Promise<never>(() => {});
-  const sandbox: Sandbox = {
-    async load(code, place) {
-      loads++;
-      const processor = await loaded.load(code, place);
-      return loads > 1 ? processor : { ...processor, deliver: never };
-    },
-    close: () => loaded.close(),
-  };
-  const world = createWorld({ ports: { sandbox } });
-  await world.append("/s", { type: "ping" });
-  await world.append("/s", deployed("counting", counting));
-  await settle();
-  expect(await pongs(world)).toEqual([]);
-  await world.append("/s", deployed("counting", `${counting}// another`));
-  await world.append("/s", { type: "ping" });
-  await settle();
-  expect(await pongs(world)).toEqual([{ count: 2 }]);
-  await world.engine.close();
-});
+test.each(["loads", "folds"])(
+  "code that never %s holds up neither the end of the server nor another version",
+  async (what) => {
+    const loaded = createInProcessSandbox();
+    const never = () => new Promise<never>(() => {});
+    const sandbox: Sandbox = {
+      async load(code, place) {
+        const hangs = !code.modules["processor.ts"]?.endsWith("works");
+        if (hangs && what === "loads") return never();
+        const processor = await loaded.load(code, place);
+        return hangs ? { ...processor, deliver: never } : processor;
+      },
+      close: () => loaded.close(),
+    };
+    const world = createWorld({ ports: { sandbox } });
+    await world.append("/s", { type: "ping" });
+    await world.append("/s", deployed("counting", counting));
+    await settle();
+    expect(await pongs(world)).toEqual([]);
+    await world.append("/s", deployed("counting", `${counting}// works`));
+    await world.append("/s", { type: "ping" });
+    await settle();
+    expect(await pongs(world)).toEqual([{ count: 2 }]);
+    await world.append("/t", deployed("counting", counting));
+    await settle();
+    await world.engine.close();
+    const next = createWorld({ directory: world.directory });
+    expect([world.failures, await errorsIn(next), await errorsIn(next, "/t")]).toEqual([[], [], []]);
+  },
+);
 
 test("the end of a sandbox interrupts what runs, loses nothing and costs no attempt", async () => {
   const world = worldWith();

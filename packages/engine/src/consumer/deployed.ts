@@ -8,8 +8,15 @@ import {
 } from "@millrace/protocol";
 import { environment } from "../builtin/environment.ts";
 import { processors } from "../builtin/processors.ts";
-import { isSandboxError, type Sandbox, type SandboxCode, type SandboxLimits } from "../ports/sandbox.ts";
+import {
+  isSandboxError,
+  type Sandbox,
+  type SandboxCode,
+  type SandboxedProcessor,
+  type SandboxLimits,
+} from "../ports/sandbox.ts";
 import { type Slices, sliceOf } from "../state.ts";
+import { unavailable } from "../unavailable.ts";
 import { configurationOf, specsOf } from "./configured.ts";
 import { processorKind } from "./processors.ts";
 import { openSandboxed } from "./sandboxed.ts";
@@ -45,7 +52,7 @@ export function deployedKind(sandbox: Sandbox): ConsumerKind {
       const isNew = ({ configuredAt, halted }: ConsumerSpec) => configuredAt > head() && halted === undefined;
       if (specs.some(isNew)) sandbox.prepare?.(project);
     },
-    load: (spec, place, cursor) => load(sandbox, codeOf, { spec, place, cursor }),
+    load: (spec, place, cursor, left) => load(sandbox, codeOf, { spec, place, cursor, left }),
   };
 }
 
@@ -71,18 +78,25 @@ function specsWithEnvironment(): (slices: Slices) => readonly ConsumerSpec[] {
   };
 }
 
+interface Loading {
+  spec: ConsumerSpec;
+  place: ConsumerPlace;
+  cursor: number;
+  left: AbortSignal | undefined;
+}
+
 type ReadCode = (spec: ConsumerSpec, place: ConsumerPlace) => Promise<SandboxCode>;
 
 async function load(
   sandbox: Sandbox,
   codeOf: ReadCode,
-  { spec, place, cursor }: { spec: ConsumerSpec; place: ConsumerPlace; cursor: number },
+  { spec, place, cursor, left }: Loading,
 ): Promise<ElsewhereProcessor> {
   const code = await codeOf(spec, place);
   const { path } = place;
   const { slug, epoch, configuredAt } = spec;
   try {
-    const sandboxed = await sandbox.load(code, { path, slug, epoch, configuredAt });
+    const sandboxed = await unlessLeft(sandbox.load(code, { path, slug, epoch, configuredAt }), left);
     return { open: (opening) => openSandboxed(sandboxed, slug, opening) };
   } catch (error) {
     if (!isSandboxError(error) || error.reason === "code") throw error;
@@ -91,6 +105,20 @@ async function load(
     const isLonger = error.reason === "unavailable";
     throw new StreamError("unavailable", error.message, { retryAfterSeconds: isLonger ? retryAfterSeconds : 1 });
   }
+}
+
+/** A module may wait at its top level for as long as a load may take. */
+function unlessLeft(loading: Promise<SandboxedProcessor>, left: AbortSignal | undefined): Promise<SandboxedProcessor> {
+  if (left === undefined) return loading;
+  return new Promise((resolve, reject) => {
+    const leave = () => {
+      reject(unavailable("Nobody waits for this any more."));
+      loading.then((sandboxed) => sandboxed.close()).catch(() => {});
+    };
+    left.addEventListener("abort", leave, { once: true });
+    if (left.aborted) leave();
+    loading.then(resolve, reject).finally(() => left.removeEventListener("abort", leave));
+  });
 }
 
 /** Once for each configuration. */

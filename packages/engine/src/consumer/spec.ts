@@ -34,8 +34,14 @@ export interface ConsumerKind extends DeliveryKind {
   /**
    * The code of a consumer. Called once for each start; what it throws halts it.
    * @param cursor everything up to here was acted on, or is not for it
+   * @param left aborts when nobody waits for it any more: then it ends soon, and tells nothing
    */
-  load(spec: ConsumerSpec, stream: ConsumerPlace, cursor: number): Promise<LoadedProcessor | ElsewhereProcessor>;
+  load(
+    spec: ConsumerSpec,
+    stream: ConsumerPlace,
+    cursor: number,
+    left?: AbortSignal,
+  ): Promise<LoadedProcessor | ElsewhereProcessor>;
 }
 
 export interface ConsumerPlace extends Pick<DeliveryHouse, "head" | "read"> {

@@ -2,7 +2,14 @@
  * All consumers of one stream: made, replaced and removed as its state says, told what was committed, asked what they
  * owe. They know nothing of each other, so one that is slow or halted holds up nobody.
  */
-import { Consumer, type ConsumerSpec, type DeliveryKind, nameOfConsumer, StreamError } from "@millrace/protocol";
+import {
+  type Beginning,
+  Consumer,
+  type ConsumerSpec,
+  type DeliveryKind,
+  nameOfConsumer,
+  StreamError,
+} from "@millrace/protocol";
 import type { ProgressRow, Snapshot } from "../ports/log.ts";
 import { typeOfRecord } from "../record.ts";
 import { initialSlices, type Slices, sliceOf } from "../state.ts";
@@ -311,7 +318,7 @@ export class StreamConsumers {
 
   #begin(kind: ConsumerKind, spec: ConsumerSpec, row: string | undefined, resting: boolean): void {
     const stir = (stirred: Consumer) => this.#astir.add(stirred);
-    const load = (spec: ConsumerSpec, cursor: number) => kind.load(spec, this.#house, cursor);
+    const load: Beginning["load"] = (spec, cursor, left) => kind.load(spec, this.#house, cursor, left);
     const consumer = new Consumer(kind, spec, this.#house, { row, resting, load, stir });
     this.#consumers.set(consumer.name, consumer);
     this.#interest = null;

@@ -58,7 +58,8 @@ export class Consumer {
   #stopped = false;
   #whenStill: (() => void)[] = [];
   #stopWaiting: (() => void) | undefined;
-  /** What only loads or folds: code may take as long as it likes for that, and nobody needs to see the end of it. */
+  /** Code may take as long as it likes to load or to fold, and nobody needs to see the end of it. */
+  #loading: AbortController | undefined;
   readonly #preparing = new Leavable();
 
   constructor(kind: DeliveryKind, spec: ConsumerSpec, house: DeliveryHouse, from: Beginning) {
@@ -178,8 +179,7 @@ export class Consumer {
 
   /** Ends what runs. Resolves when nothing runs any more, or is left behind. */
   async stop(reason: string, refusal?: StreamError): Promise<void> {
-    this.#stopped = true;
-    this.#preparing.leave();
+    this.#leave();
     this.#hooks.abort(reason, refusal);
     this.#stopWaiting?.();
     this.#stopWaiting = undefined;
@@ -191,12 +191,17 @@ export class Consumer {
 
   /** Begins nothing more; what runs has some time to come to its end. Resolves like `stop`. */
   async retire(afterMs: number, reason: string, refusal: StreamError): Promise<void> {
-    this.#stopped = true;
-    this.#preparing.leave();
+    this.#leave();
     const cancel = this.house.clock.setTimer(afterMs, () => this.#hooks.abort(reason, refusal));
     await this.#still();
     cancel();
     await this.stop(reason, refusal);
+  }
+
+  #leave(): void {
+    this.#stopped = true;
+    this.#loading?.abort();
+    this.#preparing.leave();
   }
 
   #still(): Promise<void> | undefined {
@@ -240,8 +245,8 @@ export class Consumer {
   }
 
   /** Its processor, whether or not it is needed here. */
-  code(): Promise<LoadedProcessor | ElsewhereProcessor> {
-    return this.#from.load(this.spec, this.#driver.progress.cursor);
+  code(left?: AbortSignal): Promise<LoadedProcessor | ElsewhereProcessor> {
+    return this.#from.load(this.spec, this.#driver.progress.cursor, left);
   }
 
   stateNow(): unknown {
@@ -343,14 +348,18 @@ export class Consumer {
 
   /** The driver starts anew, now that it is known whether there is an afterCatchUp. */
   async #load(): Promise<void> {
+    this.#loading = new AbortController();
     try {
-      this.#folded = await openFolded(this, this.#driver.progress.cursor);
+      const code = await this.code(this.#loading.signal);
+      this.#folded = await openFolded(this, code, this.#driver.progress.cursor);
     } catch (error) {
       // What it lacked may have gone because of what stopped it, as with a deletion.
       if (this.#stopped) return;
       if (isStreamError(error, "unavailable")) throw error;
       const message = `The ${this.kind.kind} could not be loaded: ${messageOf(error)}`;
       return this.#hear({ is: "foldFailed", offset: unloadedAt(this), message });
+    } finally {
+      this.#loading = undefined;
     }
     const { decides, offset: folded } = this.#folded;
     const known = { start: this.#start, misses: this.kind.misses === true, missedThrough: this.#missedThrough };

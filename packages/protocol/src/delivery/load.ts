@@ -1,4 +1,4 @@
-/** Loads the code of a consumer, and its state up to the newest snapshot; what lies behind that is to be folded. */
+/** The state of a consumer whose code is loaded, up to the newest snapshot; what lies behind that is to be folded. */
 import type { StreamEvent } from "../event.ts";
 import type { Logger } from "../hook.ts";
 import type { Consumer } from "./consumer.ts";
@@ -11,9 +11,13 @@ import type { LoadedProcessor } from "./spec.ts";
  * @param cursor what lies behind it has to be folded right before it is acted on: a later state would be the wrong one
  * @param apart a state beside the consumer's own, of which nothing is told
  */
-export async function openFolded(consumer: Consumer, cursor: number, apart = false): Promise<Folded> {
+export async function openFolded(
+  consumer: Consumer,
+  processor: LoadedProcessor | ElsewhereProcessor,
+  cursor: number,
+  apart = false,
+): Promise<Folded> {
   const { name, house, spec, kind } = consumer;
-  const processor = await consumer.code();
   const stored = kind.stateless ? undefined : usable(await house.consumerSnapshot(name), spec.configuredAt, cursor);
   if (isElsewhere(processor)) return processor.open({ house, stored, cursor, passedOver, tell, loggerAt });
   const from =

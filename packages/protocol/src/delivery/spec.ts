@@ -60,8 +60,11 @@ export interface Beginning {
   row: string | undefined;
   /** Nothing is owed to it, so what lies between its cursor and the head is not for it. */
   resting: boolean;
-  /** Its code; what this throws halts it. */
-  load(spec: ConsumerSpec, cursor: number): Promise<LoadedProcessor | ElsewhereProcessor>;
+  /**
+   * Its code; what this throws halts it.
+   * @param left aborts when nobody waits for it any more
+   */
+  load(spec: ConsumerSpec, cursor: number, left?: AbortSignal): Promise<LoadedProcessor | ElsewhereProcessor>;
   /** Is told whenever something happens to it. */
   stir(consumer: Consumer): void;
 }
