@@ -32,6 +32,18 @@ test.each([
   await expectGoodNext(world, "/bad");
 });
 
+test("a module that waits for ever at its top level holds up neither the next configuration nor the end", async () => {
+  const world = await startDeployedWorld();
+  await world.deploy("/bad", "counting", "await new Promise(() => {});\nexport default {};");
+  await world.append("/bad", ping);
+  const since = performance.now();
+  await expectGoodNext(world, "/bad");
+  await world.deploy("/bad", "other", "await new Promise(() => {});\nexport default {};");
+  await world.restart();
+  // A module may take half a minute.
+  expect(performance.now() - since).toBeLessThan(15_000);
+});
+
 const folding = (what: string) => `interface State { n: number }
 export default {
   slug: "counting",
