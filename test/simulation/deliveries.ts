@@ -48,7 +48,8 @@ export interface Deliveries {
   isDone(stream: StoredStream, epoch: PushEpoch, event: StreamEvent): boolean;
 }
 
-const goneHeardMax = 3;
+/** Whoever hears it may crash before it says so, or lose what it says to another server, which hears it as well. */
+const goneHeardMax = { alone: 3, besideOthers: 8 };
 const refusals: ReadonlySet<number> = new Set([400, 413, 422]);
 
 /** @param strict the only server there ever is knows all that is on disk: so it is known of which epoch a request is */
@@ -193,8 +194,8 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
       if (status !== 410) return;
       const times = (goneHeard.get(url) ?? 0) + 1;
       goneHeard.set(url, times);
-      // Whoever hears it may crash before it says so.
-      if (times > goneHeardMax) wrong(`${path} ${id} is sent, and ${url} has answered 410 ${times} times`);
+      if (times > (strict ? goneHeardMax.alone : goneHeardMax.besideOthers))
+        wrong(`${path} ${id} is sent, and ${url} has answered 410 ${times} times`);
     },
     isGone: (url) => url !== undefined && gone.has(url),
     isDone,
