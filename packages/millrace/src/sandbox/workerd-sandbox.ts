@@ -23,6 +23,7 @@ import { createProcessStarter, type StarterOptions } from "./process-starter.ts"
 import { ProjectHouse } from "./project-house.ts";
 import type { LoadedIsolate } from "./project-processes.ts";
 import { convictionOf, isSuspect } from "./quarantine.ts";
+import { SandboxEnd } from "./sandbox-end.ts";
 import { warmUpSoon } from "./warm-up.ts";
 import { workerModules } from "./worker-modules.ts";
 import { defaultCompatibilityDate } from "./workerd-binary.ts";
@@ -96,7 +97,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
       start: (attribution, memoryMb) => starter.start(project, attribution, memoryMb),
       ended({ death, said }) {
         if (death === "stopped") return;
-        options.onFault(new Error(`A sandbox process of ${project} ended (${death}). ${said}`));
+        options.onFault(new SandboxEnd(project, death, said));
       },
       ...{ nextId, burning, isolatesMax, loadsMax, ownMax },
     });
