@@ -40,6 +40,8 @@ export interface StarterNeeds extends StarterOptions {
 export interface ProcessStarter {
   /** Rejects with SandboxError "unavailable". */
   start(project: string, attribution: Pick<Attribution, "callOf">, memoryMb?: number): Promise<WorkerdProcess>;
+  /** How many more processes this project may have now. */
+  placesLeft(project: string): number;
   isolation(): Promise<Isolation>;
   /** Once none runs any more: nothing of them is left. */
   clear(): void;
@@ -113,6 +115,7 @@ export function createProcessStarter(needs: StarterNeeds): ProcessStarter {
 
   return {
     start,
+    placesLeft: places.left,
     isolation,
     clear() {
       if (directory !== undefined) rmSync(directory, { recursive: true, force: true });

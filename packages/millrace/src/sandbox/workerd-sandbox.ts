@@ -95,6 +95,7 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     const { isolatesMax = isolatesMaxDefault, loadsMax = loadsMaxDefault, ownMax = ownMaxDefault } = options;
     const house = new ProjectHouse({
       start: (attribution, memoryMb) => starter.start(project, attribution, memoryMb),
+      placesLeft: () => starter.placesLeft(project),
       ended({ death, said }) {
         if (death === "stopped") return;
         options.onFault(new SandboxEnd(project, death, said));
