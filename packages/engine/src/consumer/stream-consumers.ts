@@ -203,14 +203,18 @@ export class StreamConsumers {
     for (const consumer of this) consumer.called(now);
   }
 
-  /** What changed since it was last saved. Only whoever commits it may ask. */
-  saving(): Saving | undefined {
+  /**
+   * What changed since it was last saved. Only whoever commits it may ask.
+   * @param slices of a commit that configures: also how far those have come whom it replaces
+   */
+  saving(slices?: Slices): Saving | undefined {
     const rows: ProgressRow[] = [...this.#removed].map((consumer) => ({ consumer, text: null }));
     const snapshots: (Snapshot & { consumer: string })[] = [];
     const told = new Map<Consumer, () => void>();
-    for (const consumer of this.#notAtRest()) {
+    const replaced = slices === undefined ? [] : this.#replacedBy(slices);
+    for (const consumer of new Set([...this.#notAtRest(), ...replaced])) {
       const { name } = consumer;
-      const row = consumer.row();
+      const row = consumer.row(replaced.includes(consumer));
       if (row === undefined) continue;
       rows.push({ consumer: name, text: row.text });
       this.#attempted.set(name, row.text);
@@ -345,6 +349,14 @@ export class StreamConsumers {
 
   #newestSpecOf({ kind, spec }: Consumer): ConsumerSpec | undefined {
     return this.#specs[this.#kinds.indexOf(kind as ConsumerKind)]?.find(({ slug }) => slug === spec.slug);
+  }
+
+  /** Those in whose place another version goes on. */
+  #replacedBy(slices: Slices): Consumer[] {
+    return [...this].filter(({ kind, spec: { slug, configuredAt } }) => {
+      const next = this.#specsOf(kind as ConsumerKind, slices, true).find((spec) => spec.slug === slug);
+      return next !== undefined && next.configuredAt !== configuredAt;
+    });
   }
 
   /** Whoever has come to rest, or has left, is asked no more until something happens to it. */

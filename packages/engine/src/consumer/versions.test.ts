@@ -292,3 +292,37 @@ test("what a load lacks because its stream was deleted meanwhile is no failure",
   await pass(world, 2_000);
   expect(world.failures).toEqual([]);
 });
+
+const anything = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) } } as const;
+
+/** Acts on these types alone; others are passed over, which is not written down. */
+const answering = (version: string, ...types: string[]) =>
+  defineProcessor<number>({
+    slug: "p",
+    initialState: 0,
+    events: Object.fromEntries(types.map((type) => [type, anything])),
+    reduce: ({ state }) => state + 1,
+    async afterAppend({ event, append }) {
+      await append({ type: "answer", payload: { version, of: event.offset } });
+    },
+  });
+
+test("what a version passed over is not for its successor, should the server end right behind its configuration", async () => {
+  const scripts = { pings: answering("pings", "ping"), both: answering("both", "ping", "call") };
+  const world = mortal(scripts);
+  await world.append("/s", configured("p", "pings"));
+  await world.append("/s", { type: "ping" });
+  await pass(world, 3_000);
+  await world.append("/s", [{ type: "call" }, { type: "call" }]);
+  await pass(world, 3_000);
+  await world.append("/s", configured("p", "both"));
+  world.die();
+  const next = after(world, scripts);
+  const [call] = await next.append("/s", { type: "call" });
+  await pass(next, 3_000);
+  const answers = (await ofType(next, "answer")).map(({ payload }) => payload);
+  expect(answers).toEqual([
+    { version: "pings", of: 3 },
+    { version: "both", of: call?.offset },
+  ]);
+});

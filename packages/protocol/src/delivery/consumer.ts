@@ -208,9 +208,12 @@ export class Consumer {
     return this.#looping ? new Promise<void>((resolve) => this.#whenStill.push(resolve)) : undefined;
   }
 
-  /** The row to be saved with a commit that is being formed; undefined when what is on disk is right. */
-  row(): { text: string; saved(): void } | undefined {
-    if ((!this.#driver.dirty && !this.#driver.saveFirst) || this.#isYetToCome()) return undefined;
+  /**
+   * The row to be saved with a commit that is being formed; undefined when what is on disk is right.
+   * @param isReplaced by another version, for which what this one passed over is not to count again
+   */
+  row(isReplaced = false): { text: string; saved(): void } | undefined {
+    if ((!this.#driver.dirty && !this.#driver.saveFirst && !isReplaced) || this.#isYetToCome()) return undefined;
     const { progress } = this.#driver;
     const exact = !this.#hooks.running && (this.#stopped || this.#driver.paused);
     return {
