@@ -79,6 +79,11 @@ export class StreamConsumers {
     this.#inherited = inherited;
     this.#isInheritedKnown = true;
     this.sync(slices);
+    const [head, now] = [this.#house.head(), this.#house.clock.now()];
+    for (const consumer of this) {
+      const { head: heard } = consumer.driver;
+      if (isOfAbove(consumer) && heard < head) consumer.published(heard, head, now);
+    }
     this.#house.saveSoon();
   }
 
@@ -155,7 +160,7 @@ export class StreamConsumers {
     // While the stream is paused no claim brings anybody here for what was left.
     if (this.#removed.size > 0) this.#house.saveSoon();
     this.#hearPause(paused, this.#house.clock.now());
-    for (const consumer of this) consumer.reloaded(resting);
+    for (const consumer of this) consumer.reloaded(resting, this.#hears(consumer));
   }
 
   /** What was to be saved is not on disk, for certain: if the same text is, another server wrote it. */
@@ -189,7 +194,14 @@ export class StreamConsumers {
     this.#house.saveSoon();
     this.#hearPause(paused, now);
     if (records.length === 0) return;
-    for (const consumer of this.#interestedIn(records)) consumer.published(base, base + records.length, now);
+    for (const consumer of this.#interestedIn(records)) {
+      if (this.#hears(consumer)) consumer.published(base, base + records.length, now);
+    }
+  }
+
+  /** Until it is known what is inherited, what comes may be for another version of it: `inherit` tells who is left. */
+  #hears(consumer: Consumer): boolean {
+    return this.#isInheritedKnown || !isOfAbove(consumer);
   }
 
   #hearPause(paused: boolean, now: number): void {
@@ -408,6 +420,10 @@ function interestOf(consumers: Iterable<Consumer>): { all: Consumer[]; byType: M
     for (const type of consumer.spec.types ?? []) byType.set(type, [...(byType.get(type) ?? []), consumer]);
   }
   return { all, byType };
+}
+
+function isOfAbove({ spec }: Consumer): boolean {
+  return spec.inheritedFrom !== undefined;
 }
 
 /** The same code on the same cursor; whether it is halted is another question. */

@@ -1,7 +1,7 @@
 /** How a consumer begins: its driver, from what is on disk of it and from where its stream stands. */
 import { type Driver, startDriver } from "../driver.ts";
 import type { DeliveryHouse } from "./house.ts";
-import { isAtRest, overHead, startFrom } from "./progress-row.ts";
+import { overHead, startFrom } from "./progress-row.ts";
 import type { Beginning, ConsumerSpec, DeliveryKind } from "./spec.ts";
 
 export interface Begun {
@@ -12,10 +12,10 @@ export interface Begun {
 }
 
 export function begin(kind: DeliveryKind, spec: ConsumerSpec, house: DeliveryHouse, from: Beginning): Begun {
-  const { start, progress } = startFrom(spec, from.row);
+  const { start, progress, isAtRest } = startFrom(spec, from.row);
   const head = house.head();
   const misses = kind.misses === true && start !== "first";
-  const rests = from.resting && start === "again" && isAtRest(spec, progress);
+  const rests = from.resting && isAtRest;
   const driver = startDriver(
     { misses, decides: false, failuresMax: kind.failuresMax },
     { start, progress: rests ? overHead(progress, head) : progress, head, folded: 0, now: house.clock.now() },

@@ -129,14 +129,17 @@ export class Consumer {
     this.wake();
   }
 
-  /** The stream was loaded again: what it was told since may not be all there is. */
-  reloaded(resting: boolean): void {
+  /**
+   * The stream was loaded again: what it was told since may not be all there is.
+   * @param hears false where it is told by `published` what there is, if anything
+   */
+  reloaded(resting: boolean, hears = true): void {
     this.newBehind = this.house.head();
     // Where the claim is for a next attempt, all that came since waits behind that. The attempt may be done and not yet
     // on disk.
     const { dirty, progress } = this.#driver;
     const rests = resting && !dirty && isAtRest(this.spec, progress);
-    if (!rests) this.#hear({ is: "head", head: this.house.head() });
+    if (hears && !rests) this.#hear({ is: "head", head: this.house.head() });
     this.wake();
   }
 

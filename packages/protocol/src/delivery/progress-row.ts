@@ -14,19 +14,38 @@ export function encodeProgress(spec: ConsumerSpec, progress: Progress, exact: bo
   return JSON.stringify(stored);
 }
 
-/** How a consumer starts, from what is on disk of it. */
+/**
+ * How a consumer starts, from what is on disk of it. `isAtRest`: with nothing owed to any consumer of its stream, all
+ * that lies behind its cursor is not for it.
+ */
 export function startFrom(
   spec: ConsumerSpec,
   text: string | undefined,
-): { start: "first" | "version" | "again"; progress: Progress } {
+): { start: "first" | "version" | "again"; progress: Progress; isAtRest: boolean } {
   const stored = text === undefined ? undefined : (JSON.parse(text) as StoredProgress);
   if (stored === undefined || stored.epoch !== spec.epoch) {
-    return { start: "first", progress: progressAt(spec.startAfter) };
+    return { start: "first", progress: progressAt(spec.startAfter), isAtRest: false };
   }
   const { epoch: _, configuredAt, resumedAt, ...progress } = stored;
   const sameVersion = configuredAt === spec.configuredAt;
   const again = sameVersion && resumedAt === spec.resumedAt;
-  return { start: sameVersion ? "again" : "version", progress: again ? progress : fresh(progress) };
+  return {
+    start: sameVersion ? "again" : "version",
+    progress: again ? progress : fresh(progress),
+    isAtRest: sameVersion
+      ? isAtRest(spec, again ? progress : fresh(progress))
+      : leftAtRest(spec, configuredAt, progress),
+  };
+}
+
+/**
+ * Where a stream above configured another version, the one before may have left at any time, and nothing was written
+ * here: what it had passed over is not for the new one, what it was halted at is. One of the stream itself is replaced
+ * by a commit of that stream, which writes down how far it had come.
+ */
+function leftAtRest(spec: ConsumerSpec, configuredAt: number, progress: Progress): boolean {
+  const { inheritedFrom, haltedVersion = 0 } = spec;
+  return inheritedFrom !== undefined && haltedVersion < configuredAt && isAtRest(spec, progress);
 }
 
 /** Another version, or somebody who looked at it, gets all attempts again. */
