@@ -17,7 +17,7 @@ import { isYetToCome, unloadedAt } from "./inherited.ts";
 import { Leavable } from "./leavable.ts";
 import { handOver, openFolded, snapshotOf } from "./load.ts";
 import { dueAfter, needsCode, owes, type Standing, waits } from "./owing.ts";
-import { encodeProgress, isAtRest } from "./progress-row.ts";
+import { encodeProgress, isAtRest, versionOf } from "./progress-row.ts";
 import { scan } from "./scan.ts";
 import { type Beginning, type ConsumerSpec, type DeliveryKind, type LoadedProcessor, nameOfConsumer } from "./spec.ts";
 import { withCode } from "./with-code.ts";
@@ -161,7 +161,8 @@ export class Consumer {
     if (this.kind.goesOnWhilePaused) return;
     this.#hear({ is: "paused" });
     // It is written down that nothing begins from here on: then a stream that leaves memory leaves no doubt behind.
-    if (!this.#driver.halted && !this.#isYetToCome()) this.#driver = { ...this.#driver, dirty: true };
+    if (!this.#driver.halted && !this.#isYetToCome() && this.#start !== "first")
+      this.#driver = { ...this.#driver, dirty: true };
     this.#hooks.cutShort("The stream was paused.");
     this.wake();
   }
@@ -189,7 +190,7 @@ export class Consumer {
     await Promise.all([this.#still(), this.#hooks.works.stop(reason, refusal)]);
     this.#folded?.close();
     // At an orderly end it is written down that nobody needs to wonder what had begun.
-    if (this.#owes()) this.#turnTo({ ...this.#driver, dirty: true });
+    if (this.#owes() && this.#start !== "first") this.#turnTo({ ...this.#driver, dirty: true });
   }
 
   /** Begins nothing more; what runs has some time to come to its end. Resolves like `stop`. */
@@ -217,10 +218,12 @@ export class Consumer {
    */
   row(isReplaced = false): { text: string; saved(): void } | undefined {
     if ((!this.#driver.dirty && !this.#driver.saveFirst && !isReplaced) || this.#isYetToCome()) return undefined;
+    // Before it has begun there is nothing to keep: whoever comes next begins in the same place.
+    if (this.#start === "first") return undefined;
     const { progress } = this.#driver;
-    const exact = !this.#hooks.running && (this.#stopped || this.#driver.paused);
+    const nothingRuns = this.#stopped || this.#driver.paused || this.#start === "version";
     return {
-      text: encodeProgress(this.spec, progress, exact),
+      text: this.#encoded(nothingRuns && !this.#hooks.running),
       saved: () => {
         this.#hear({ is: "saved", progress });
         if (!this.#owes() && !this.#driver.dirty) this.#owedSince = undefined;
@@ -247,7 +250,14 @@ export class Consumer {
 
   /** What another version of it goes on from. */
   handOver(): string | undefined {
-    return this.#isYetToCome() ? this.#from.row : encodeProgress(this.spec, this.#driver.progress, true);
+    return this.#isYetToCome() || this.#start === "first" ? this.#from.row : this.#encoded(true);
+  }
+
+  /** A new version that has not begun says which one did: so whoever finds it begins this one, and lets it decide. */
+  #encoded(exact: boolean): string {
+    const { row } = this.#from;
+    const version = this.#start === "version" && row !== undefined ? versionOf(row) : this.spec;
+    return encodeProgress({ ...version, epoch: this.spec.epoch }, this.#driver.progress, exact);
   }
 
   /** Its processor, whether or not it is needed here. */

@@ -2,13 +2,19 @@
 import { type Progress, progressAt } from "../progress.ts";
 import type { ConsumerSpec } from "./spec.ts";
 
-interface StoredProgress extends Progress {
+/** Which version it is of, and since which resumption that runs. */
+type Version = Pick<ConsumerSpec, "configuredAt" | "resumedAt">;
+
+interface StoredProgress extends Progress, Version {
   epoch: number;
-  configuredAt: number;
-  resumedAt: number;
 }
 
-export function encodeProgress(spec: ConsumerSpec, progress: Progress, exact: boolean): string {
+export function versionOf(text: string): Version {
+  const { configuredAt, resumedAt } = JSON.parse(text) as StoredProgress;
+  return { configuredAt, resumedAt };
+}
+
+export function encodeProgress(spec: Version & { epoch: number }, progress: Progress, exact: boolean): string {
   const { epoch, configuredAt, resumedAt } = spec;
   const stored: StoredProgress = { epoch, configuredAt, resumedAt, ...progress, ...(exact ? { exact: true } : {}) };
   return JSON.stringify(stored);
