@@ -268,3 +268,22 @@ test("a server that died in the first call after a pause: that call counts", asy
   await pass(next, 3_000);
   expect(seen).toEqual(["#1", "#2", "#3"]);
 });
+
+test("whoever waited for a paused stream waits for it no more once it went on without, and can leave memory", async () => {
+  const p = acting("p", "ping", async ({ append }) => {
+    await append({ path: "/other", event: { type: "pong" } });
+  });
+  const world = worldOf({ p }, { limits: { openStreams: 2 } });
+  await world.append("/other", { type: builtin("paused") });
+  await world.append("/s", configured("p"));
+  await world.append("/s", { type: "ping" });
+  await pass(world, 500);
+  await world.engine.delete("public", "/other", { children: false });
+  await pass(world, 5_000);
+  expect(await ofType(world, "pong", "/other")).toHaveLength(1);
+  for (let n = 0; n < 5; n++) {
+    await world.append(`/another${n}`, { type: "hello" });
+    await pass(world, 2_000);
+  }
+  expect(world.engine.gauges().consumers).toBe(0);
+});

@@ -185,8 +185,7 @@ export class Consumer {
   async stop(reason: string, refusal?: StreamError): Promise<void> {
     this.#leave();
     this.#hooks.abort(reason, refusal);
-    this.#stopWaiting?.();
-    this.#stopWaiting = undefined;
+    this.#waitNoMore();
     await Promise.all([this.#still(), this.#hooks.works.stop(reason, refusal)]);
     this.#folded?.close();
     // At an orderly end it is written down that nobody needs to wonder what had begun.
@@ -455,6 +454,7 @@ export class Consumer {
     const situation = { isCut, clock, random, silentAboutReports };
     const { heard, message, isFailure, waitsFor } = afterCall(outcome, about, situation);
     if (isFailure === true) meter.hookFailures++;
+    this.#waitNoMore();
     if (waitsFor !== undefined) this.#waitFor(waitsFor);
     this.#hear(heard);
     if (message !== undefined) await this.#tellUntold({ offset: about.offset, message });
@@ -472,12 +472,16 @@ export class Consumer {
 
   /** The other stream was resumed: no more waiting. Should that be missed, the ladder comes to it as well. */
   #waitFor(path: string): void {
-    this.#stopWaiting?.();
     this.#stopWaiting = this.house.onResumed(path, () => {
       this.#stopWaiting = undefined;
       this.#hear({ is: "due" });
       this.wake();
     });
+  }
+
+  #waitNoMore(): void {
+    this.#stopWaiting?.();
+    this.#stopWaiting = undefined;
   }
 
   async #halt(step: Extract<Step, { do: "halt" }>): Promise<void> {
