@@ -48,6 +48,8 @@ export class StreamConsumers {
   #attempted: Map<string, string> = new Map();
   /** Those that may owe something or have something to save: a commit asks only them, and most are at rest. */
   readonly #astir: Set<Consumer> = new Set();
+  /** Why nobody begins any more, once all were told to end. */
+  #ended: string | undefined;
   #pausedNow = false;
   /** What streams above configured for this one, as far as it is known. */
   #inherited: readonly Inherited[] = [];
@@ -292,9 +294,10 @@ export class StreamConsumers {
     return due;
   }
 
-  /** Ends all. Resolves when none runs any more, or is left behind. */
-  async stop(reason: string, refusal?: StreamError): Promise<void> {
-    await Promise.all([...[...this].map((consumer) => consumer.stop(reason, refusal)), ...this.#leaving]);
+  /** Ends all, for good. Resolves when none runs any more, or is left behind. */
+  async stop(reason: string): Promise<void> {
+    this.#ended = reason;
+    await Promise.all([...[...this].map((consumer) => consumer.stop(reason)), ...this.#leaving]);
   }
 
   /** The stream was deleted: nothing of it counts any more. */
@@ -338,7 +341,8 @@ export class StreamConsumers {
     const consumer = new Consumer(kind, spec, this.#house, { row, resting, load, stir });
     this.#consumers.set(consumer.name, consumer);
     this.#interest = null;
-    consumer.wake();
+    if (this.#ended === undefined) consumer.wake();
+    else void consumer.stop(this.#ended);
   }
 
   /** No hook of the old version starts any more; the running one has some time. Then the newest one goes on. */
