@@ -1,5 +1,5 @@
 /** Versions of a processor: replaced while it runs, rolled back, removed, configured anew, sent on after a halt. */
-import { defineProcessor } from "@millrace/protocol";
+import { defineProcessor, type Processor } from "@millrace/protocol";
 import type { Intercept } from "@millrace/testing";
 import { describe, expect, test } from "vitest";
 import {
@@ -344,11 +344,11 @@ describe("a version that has not begun is not taken for one that has", () => {
   const scripts = { one: deciding("one"), two: deciding("two"), other: echo("other") };
   const never = () => new Promise<never>(() => {});
 
-  /** In which `two` never comes to be loaded. */
-  function loadingWorld() {
+  /** In which `two` does not come to be loaded before that. */
+  function loadingWorld(two: Promise<Processor<number>>) {
     let dead = false;
     const load = async ({ payload }: Configuration) =>
-      payload.script === "two" ? never() : scripts[payload.script as keyof typeof scripts];
+      payload.script === "two" ? two : scripts[payload.script as keyof typeof scripts];
     const intercept: Intercept = (_call, proceed) => (dead ? never() : proceed());
     const world = createWorld({ consumers: [processorKind(load)], intercept });
     return Object.assign(world, {
@@ -360,7 +360,7 @@ describe("a version that has not begun is not taken for one that has", () => {
 
   test.each(["the first one", "another one"])("%s, whose server died while it was loaded", async (which) => {
     seen.length = 0;
-    const world = loadingWorld();
+    const world = loadingWorld(never());
     await world.append("/s", configured("other"));
     await world.append("/s", which === "another one" ? configured("p", "one") : { type: "filler" });
     await pass(world, 3_000);
@@ -373,6 +373,33 @@ describe("a version that has not begun is not taken for one that has", () => {
     const next = after(world, scripts);
     await pass(next, 3_000);
     expect(seen.slice(which === "another one" ? 1 : 0)).toEqual(["two decides, interrupted: false", "two 5 #1"]);
+  });
+
+  test("its first call counts, whatever was saved before it", async () => {
+    seen.length = 0;
+    const { opened, open } = gate();
+    // Where nobody decides, nothing else saves before the call.
+    const hanging = defineProcessor<number>({
+      slug: "p",
+      initialState: 0,
+      reduce: ({ state }) => state + 1,
+      afterAppend({ event, attempt }) {
+        seen.push(`two ${event.offset} #${attempt}`);
+        return never();
+      },
+    });
+    const world = loadingWorld(opened.then(() => hanging));
+    await world.append("/s", configured("other"));
+    await world.append("/s", configured("p", "one"));
+    await pass(world, 3_000);
+    await world.append("/s", configured("p", "two"));
+    await world.append("/s", { type: "ping" });
+    await pass(world, 3_000);
+    open();
+    await pass(world, 500, 100);
+    world.die();
+    await pass(after(world, { ...scripts, two: hanging }), 3_000);
+    expect(seen.slice(1)).toEqual(["two 4 #1", "two 4 #2"]);
   });
 
   test("one that was configured while the stream was paused, before a restart", async () => {
