@@ -256,7 +256,9 @@ export class Consumer {
   #encoded(exact: boolean): string {
     const { row } = this.#from;
     const version = this.#start === "version" && row !== undefined ? versionOf(row) : this.spec;
-    return encodeProgress({ ...version, epoch: this.spec.epoch }, this.#driver.progress, exact);
+    const { progress, uncertain, halted } = this.#driver;
+    // What may have begun in a process that died is still to be found out; behind a halt nothing had.
+    return encodeProgress({ ...version, epoch: this.spec.epoch }, progress, exact && (!uncertain || halted));
   }
 
   /** Its processor, whether or not it is needed here. */
