@@ -1,7 +1,7 @@
 /** Another version of a processor that a stream above configured: what is for it, and what the one before had done with. */
 import { defineProcessor } from "@millrace/protocol";
 import { expect, test } from "vitest";
-import { after, configured, ofType, pass, type Scripts, worldOf } from "../../test/processors.ts";
+import { after, configured, ofType, pass, removed, type Scripts, worldOf } from "../../test/processors.ts";
 import { builtin, untilQuiet, type World } from "../../test/world.ts";
 
 const forAll = { includeChildren: true };
@@ -83,3 +83,29 @@ test("what comes right behind another version is for that one, and not passed ov
   await pass(world, 3_000);
   expect(await answers(world)).toEqual(["pings 2", "both 4"]);
 });
+
+test.each([false, true])(
+  "what comes while there is no room for one is for it once there is; restarted in between: %s",
+  async (isRestarted) => {
+    const options = { limits: { processorsPerStream: 2 } };
+    const scripts: Scripts = { near: answering("near"), far: answering("far", "ping"), other: answering("other") };
+    let world = worldOf(scripts, options);
+    await say(world, "/", configured("far", "far", forAll));
+    await say(world, "/a", configured("near", "near", forAll));
+    await say(world, "/a/b", ping);
+    await pass(world, 3_000);
+    await say(world, "/a", configured("other", "other", forAll));
+    await say(world, "/a/b", ping);
+    await pass(world, 3_000);
+    expect(await answers(world)).toEqual(["far 2"]);
+    if (isRestarted) {
+      await world.engine.close();
+      world = after(world, scripts, options);
+    }
+    await say(world, "/a", removed("other"));
+    await say(world, "/a/b", ping);
+    await pass(world, 3_000);
+    const pings = (await ofType(world, "ping", "/a/b")).map(({ offset }) => `far ${offset}`);
+    expect(await answers(world)).toEqual(pings);
+  },
+);

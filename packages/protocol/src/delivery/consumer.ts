@@ -17,7 +17,7 @@ import { isYetToCome, unloadedAt } from "./inherited.ts";
 import { Leavable } from "./leavable.ts";
 import { handOver, openFolded, snapshotOf } from "./load.ts";
 import { dueAfter, needsCode, owes, type Standing, waits } from "./owing.ts";
-import { encodeProgress, isAtRest, versionOf } from "./progress-row.ts";
+import { encodeProgress, isAtRest, isLeftOut, versionOf } from "./progress-row.ts";
 import { scan } from "./scan.ts";
 import { type Beginning, type ConsumerSpec, type DeliveryKind, type LoadedProcessor, nameOfConsumer } from "./spec.ts";
 import { withCode } from "./with-code.ts";
@@ -76,6 +76,8 @@ export class Consumer {
     this.#missedThrough = missedThrough;
     if (house.paused() && !kind.goesOnWhilePaused) this.#hear({ is: "paused" });
     if (spec.halted !== undefined) this.#hear({ is: "halted" });
+    const ran = start === "first" || from.row === undefined ? undefined : versionOf(from.row);
+    if (ran !== undefined && isLeftOut(spec) && !isLeftOut(ran)) this.#driver = { ...this.#driver, dirty: true };
     this.#hooks = new Hooks(this);
     if (this.#owes()) this.#owedSince = house.clock.now();
     this.#from.stir(this);
@@ -258,7 +260,8 @@ export class Consumer {
     const version = this.#start === "version" && row !== undefined ? versionOf(row) : this.spec;
     const { progress, uncertain, halted } = this.#driver;
     // What may have begun in a process that died is still to be found out; behind a halt nothing had.
-    return encodeProgress({ ...version, epoch: this.spec.epoch }, progress, exact && (!uncertain || halted));
+    const told = isLeftOut(this.spec) ? { ...version, resumedAt: this.spec.resumedAt } : version;
+    return encodeProgress({ ...told, epoch: this.spec.epoch }, progress, exact && (!uncertain || halted));
   }
 
   /** Its processor, whether or not it is needed here. */

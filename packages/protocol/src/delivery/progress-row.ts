@@ -38,9 +38,7 @@ export function startFrom(
   return {
     start: sameVersion ? "again" : "version",
     progress: again ? progress : fresh(progress),
-    isAtRest: sameVersion
-      ? isAtRest(spec, again ? progress : fresh(progress))
-      : leftAtRest(spec, configuredAt, progress),
+    isAtRest: sameVersion ? again && isAtRest(spec, progress) : leftAtRest(spec, { configuredAt, resumedAt }, progress),
   };
 }
 
@@ -49,9 +47,15 @@ export function startFrom(
  * here: what it had passed over is not for the new one, what it was halted at is. One of the stream itself is replaced
  * by a commit of that stream, which writes down how far it had come.
  */
-function leftAtRest(spec: ConsumerSpec, configuredAt: number, progress: Progress): boolean {
+function leftAtRest(spec: ConsumerSpec, before: Version, progress: Progress): boolean {
   const { inheritedFrom, haltedVersion = 0 } = spec;
-  return inheritedFrom !== undefined && haltedVersion < configuredAt && isAtRest(spec, progress);
+  if (inheritedFrom === undefined || isLeftOut(before)) return false;
+  return haltedVersion < before.configuredAt && isAtRest(spec, progress);
+}
+
+/** There was no room for it. What comes meanwhile is for it once there is, which its row says. */
+export function isLeftOut({ resumedAt }: Pick<Version, "resumedAt">): boolean {
+  return resumedAt < 0;
 }
 
 /** Another version, or somebody who looked at it, gets all attempts again. */
