@@ -82,8 +82,8 @@ function savingOf(
   hasErrands: boolean,
 ): Saving | undefined {
   const isOfHook = ({ request }: Waiting) => request.fence !== undefined;
-  const isDue = hasErrands || waiting.some(isOfHook) || consumers?.isConfiguredOtherwise(slices) === true;
-  return isDue ? consumers?.saving() : undefined;
+  if (consumers?.isConfiguredOtherwise(slices) === true) return consumers.saving(slices);
+  return hasErrands || waiting.some(isOfHook) ? consumers?.saving() : undefined;
 }
 
 function takeWaiting(stream: Stream): Waiting[] {

@@ -322,6 +322,8 @@ export function createEngine(options: EngineOptions): Engine {
       await streams.stopConsumers();
       sayings.close();
       await tree.stop();
+      // What came while others ended is written down as not begun, too.
+      await streams.stopConsumers();
       await streams.settled();
       await directory.close();
     },

@@ -6,10 +6,12 @@ import type { StreamDependencies } from "./stream-dependencies.ts";
 
 /** Moving a stream to the young end costs more than finding it, so a busy one is moved once in a turn of so many uses. */
 const usesPerTurn = 1_000;
+const stopping = "The server is stopping.";
 
 export class Streams {
   #turn = 0;
   #uses = 0;
+  #stopping = false;
   readonly #open: Map<string, Stream> = new Map();
   readonly #limits: Limits;
   readonly #dependenciesOf: (project: string, path: string) => StreamDependencies;
@@ -26,6 +28,7 @@ export class Streams {
     let stream = this.#open.get(id);
     if (stream === undefined) {
       stream = new Stream(project, path, this.#dependenciesOf(project, path));
+      if (this.#stopping) void stream.consumers?.stop(stopping);
       this.#makeRoom();
     } else if (stream.usedAt === this.#turn) {
       return stream;
@@ -55,13 +58,14 @@ export class Streams {
     for (const stream of this.#open.values()) await stream.settled();
   }
 
-  /** Ends what consumers do, and writes down how far they came. */
+  /** Ends what consumers do, and writes down how far they came. Nobody begins any more, whatever is opened yet. */
   async stopConsumers(): Promise<void> {
-    const stopping = [...this.#open.values()].map(async (stream) => {
-      await stream.consumers?.stop("The server is stopping.");
+    this.#stopping = true;
+    const ending = [...this.#open.values()].map(async (stream) => {
+      await stream.consumers?.stop(stopping);
       if (stream.consumers?.unsaved) await stream.errand();
     });
-    await Promise.allSettled(stopping);
+    await Promise.allSettled(ending);
   }
 
   /** What waits for its turn, over all streams. Looks at each: for whoever asks now and then. */
@@ -79,11 +83,11 @@ export class Streams {
   consumerGauges(): Pick<Gauges, "consumers" | "consumerLag" | "consumerLagMax" | "retryingConsumers"> {
     const gauges = { consumers: 0, consumerLag: 0, consumerLagMax: 0, retryingConsumers: 0 };
     for (const stream of this.#open.values()) {
-      for (const { lag, isRetrying } of stream.consumers ?? []) {
+      for (const { lag, driver } of stream.consumers ?? []) {
         gauges.consumers++;
         gauges.consumerLag += lag;
         gauges.consumerLagMax = Math.max(gauges.consumerLagMax, lag);
-        if (isRetrying) gauges.retryingConsumers++;
+        if (!driver.halted && driver.progress.nextAttemptAt !== undefined) gauges.retryingConsumers++;
       }
     }
     return gauges;

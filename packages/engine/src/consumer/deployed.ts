@@ -8,19 +8,13 @@ import {
 } from "@millrace/protocol";
 import { environment } from "../builtin/environment.ts";
 import { processors } from "../builtin/processors.ts";
-import {
-  isSandboxError,
-  type Sandbox,
-  type SandboxCode,
-  type SandboxedProcessor,
-  type SandboxLimits,
-} from "../ports/sandbox.ts";
+import { isSandboxError, type Sandbox, type SandboxCode, type SandboxLimits } from "../ports/sandbox.ts";
 import { type Slices, sliceOf } from "../state.ts";
-import { unavailable } from "../unavailable.ts";
 import { configurationOf, specsOf } from "./configured.ts";
 import { processorKind } from "./processors.ts";
 import { openSandboxed } from "./sandboxed.ts";
 import type { ConsumerKind, ConsumerPlace } from "./spec.ts";
+import { unlessLeft } from "./unless-left.ts";
 
 interface DeployedPayload extends JsonObject {
   script: string;
@@ -105,20 +99,6 @@ async function load(
     const isLonger = error.reason === "unavailable";
     throw new StreamError("unavailable", error.message, { retryAfterSeconds: isLonger ? retryAfterSeconds : 1 });
   }
-}
-
-/** A module may wait at its top level for as long as a load may take. */
-function unlessLeft(loading: Promise<SandboxedProcessor>, left: AbortSignal | undefined): Promise<SandboxedProcessor> {
-  if (left === undefined) return loading;
-  return new Promise((resolve, reject) => {
-    const leave = () => {
-      reject(unavailable("Nobody waits for this any more."));
-      loading.then((sandboxed) => sandboxed.close()).catch(() => {});
-    };
-    left.addEventListener("abort", leave, { once: true });
-    if (left.aborted) leave();
-    loading.then(resolve, reject).finally(() => left.removeEventListener("abort", leave));
-  });
 }
 
 /** Once for each configuration. */

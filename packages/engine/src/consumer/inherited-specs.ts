@@ -3,7 +3,7 @@
  * says of them. The nearest configuration of a slug wins, and the own one before all.
  */
 import { type ConsumerSpec, isJsonObject, type Limits } from "@millrace/protocol";
-import { type InheritedState, ownOf } from "../builtin/inherited.ts";
+import { type InheritedHere, type InheritedState, ownOf } from "../builtin/inherited.ts";
 
 /** What a stream above configured for this one. */
 export interface Inherited {
@@ -55,9 +55,17 @@ function specHere({ spec, path, startAfter }: Inherited, here: InheritedState): 
     resumedAt: known?.resumedAt ?? 0,
     startAfter: restarted?.startAfter ?? Math.max(startAfter, ownOf(here.endedAt, spec.slug) ?? 0),
     ...(restarted === null ? {} : { restartedAt: restarted.at }),
-    // Another version goes on where this one was halted.
-    ...(known?.halted === undefined || known.configuredAt !== spec.configuredAt ? {} : { halted: known.halted }),
+    ...(known === undefined ? {} : haltOf(known, spec)),
   };
+}
+
+/** Another version goes on where the one before was halted. */
+function haltOf(
+  { halted, configuredAt }: InheritedHere,
+  spec: ConsumerSpec,
+): Pick<ConsumerSpec, "halted" | "haltedVersion"> {
+  if (halted === undefined) return {};
+  return configuredAt === spec.configuredAt ? { halted } : { haltedVersion: configuredAt };
 }
 
 /** Nothing says so in the stream: it is shown where its consumers are listed, and goes on once there is room. */

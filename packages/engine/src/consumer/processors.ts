@@ -6,6 +6,7 @@ import type { JsonObject, LoadedProcessor } from "@millrace/protocol";
 import { processors } from "../builtin/processors.ts";
 import { configurationOf, haltPayload, specsOf } from "./configured.ts";
 import type { ConsumerKind } from "./spec.ts";
+import { unlessLeft } from "./unless-left.ts";
 
 export interface Configuration {
   project: string;
@@ -28,9 +29,9 @@ export function processorKind(load: (configuration: Configuration) => Promise<Lo
     failuresMax,
     specs: specsOf(processors),
     inherits: processors,
-    async load(spec, place) {
+    async load(spec, place, _cursor, left) {
       const payload = await configurationOf<JsonObject>(spec, place);
-      return load({ project: place.project, path: place.path, slug: spec.slug, payload });
+      return unlessLeft(load({ project: place.project, path: place.path, slug: spec.slug, payload }), left);
     },
     haltedType,
     aboutTypes: new Set([haltedType]),

@@ -2,7 +2,8 @@
 import { defineProcessor } from "@millrace/protocol";
 import { expect, test } from "vitest";
 import { acting, after, configured, errorsIn, mortal, ofType, pass, worldOf } from "../../test/processors.ts";
-import { builtin, untilQuiet } from "../../test/world.ts";
+import { builtin, createWorld, untilQuiet } from "../../test/world.ts";
+import { processorKind } from "./processors.ts";
 
 /** Tells what its calls were given, and ends as the test says. */
 function witness(seen: string[], act: (attempt: number) => Promise<void> | void = () => {}) {
@@ -267,4 +268,43 @@ test("a server that died in the first call after a pause: that call counts", asy
   const next = after(first, { p: hangs });
   await pass(next, 3_000);
   expect(seen).toEqual(["#1", "#2", "#3"]);
+});
+
+test("whoever waited for a paused stream waits for it no more once it went on without, and can leave memory", async () => {
+  const p = acting("p", "ping", async ({ append }) => {
+    await append({ path: "/other", event: { type: "pong" } });
+  });
+  const world = worldOf({ p }, { limits: { openStreams: 2 } });
+  await world.append("/other", { type: builtin("paused") });
+  await world.append("/s", configured("p"));
+  await world.append("/s", { type: "ping" });
+  await pass(world, 500);
+  await world.engine.delete("public", "/other", { children: false });
+  await pass(world, 5_000);
+  expect(await ofType(world, "pong", "/other")).toHaveLength(1);
+  for (let n = 0; n < 5; n++) {
+    await world.append(`/another${n}`, { type: "hello" });
+    await pass(world, 2_000);
+  }
+  expect(world.engine.gauges().consumers).toBe(0);
+});
+
+test("a server that died in a hook, and one that ended before the code was loaded: that call counts", async () => {
+  const seen: string[] = [];
+  const dying = mortal({
+    p: witness(seen, () => {
+      dying.die();
+      return new Promise(() => {});
+    }),
+  });
+  await dying.append("/s", configured("p"));
+  await pass(dying, 2_000);
+  await dying.append("/s", { type: "ping" });
+  await untilQuiet();
+  const never = processorKind(() => new Promise(() => {}));
+  const ending = createWorld({ directory: dying.directory, clock: dying.clock, consumers: [never] });
+  await pass(ending, 2_000);
+  await ending.engine.close();
+  await pass(after(ending, { p: witness(seen) }), 2_000);
+  expect(seen.slice(1)).toEqual(["act 3 #1", 'decide at 2 {"interrupted":{"offset":3,"work":[]}}', "act 3 #2"]);
 });

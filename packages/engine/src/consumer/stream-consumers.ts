@@ -48,6 +48,8 @@ export class StreamConsumers {
   #attempted: Map<string, string> = new Map();
   /** Those that may owe something or have something to save: a commit asks only them, and most are at rest. */
   readonly #astir: Set<Consumer> = new Set();
+  /** Why nobody begins any more, once all were told to end. */
+  #ended: string | undefined;
   #pausedNow = false;
   /** What streams above configured for this one, as far as it is known. */
   #inherited: readonly Inherited[] = [];
@@ -79,6 +81,11 @@ export class StreamConsumers {
     this.#inherited = inherited;
     this.#isInheritedKnown = true;
     this.sync(slices);
+    const [head, now] = [this.#house.head(), this.#house.clock.now()];
+    for (const consumer of this) {
+      const { head: heard } = consumer.driver;
+      if (isOfAbove(consumer) && heard < head) consumer.published(heard, head, now);
+    }
     this.#house.saveSoon();
   }
 
@@ -155,7 +162,7 @@ export class StreamConsumers {
     // While the stream is paused no claim brings anybody here for what was left.
     if (this.#removed.size > 0) this.#house.saveSoon();
     this.#hearPause(paused, this.#house.clock.now());
-    for (const consumer of this) consumer.reloaded(resting);
+    for (const consumer of this) consumer.reloaded(resting, this.#hears(consumer));
   }
 
   /** What was to be saved is not on disk, for certain: if the same text is, another server wrote it. */
@@ -189,7 +196,14 @@ export class StreamConsumers {
     this.#house.saveSoon();
     this.#hearPause(paused, now);
     if (records.length === 0) return;
-    for (const consumer of this.#interestedIn(records)) consumer.published(base, base + records.length, now);
+    for (const consumer of this.#interestedIn(records)) {
+      if (this.#hears(consumer)) consumer.published(base, base + records.length, now);
+    }
+  }
+
+  /** Until it is known what is inherited, what comes may be for another version of it: `inherit` tells who is left. */
+  #hears(consumer: Consumer): boolean {
+    return this.#isInheritedKnown || !isOfAbove(consumer);
   }
 
   #hearPause(paused: boolean, now: number): void {
@@ -203,14 +217,18 @@ export class StreamConsumers {
     for (const consumer of this) consumer.called(now);
   }
 
-  /** What changed since it was last saved. Only whoever commits it may ask. */
-  saving(): Saving | undefined {
+  /**
+   * What changed since it was last saved. Only whoever commits it may ask.
+   * @param slices of a commit that configures: also how far those have come whom it replaces
+   */
+  saving(slices?: Slices): Saving | undefined {
     const rows: ProgressRow[] = [...this.#removed].map((consumer) => ({ consumer, text: null }));
     const snapshots: (Snapshot & { consumer: string })[] = [];
     const told = new Map<Consumer, () => void>();
-    for (const consumer of this.#notAtRest()) {
+    const replaced = slices === undefined ? [] : this.#replacedBy(slices);
+    for (const consumer of new Set([...this.#notAtRest(), ...replaced])) {
       const { name } = consumer;
-      const row = consumer.row();
+      const row = consumer.row(replaced.includes(consumer));
       if (row === undefined) continue;
       rows.push({ consumer: name, text: row.text });
       this.#attempted.set(name, row.text);
@@ -276,9 +294,10 @@ export class StreamConsumers {
     return due;
   }
 
-  /** Ends all. Resolves when none runs any more, or is left behind. */
-  async stop(reason: string, refusal?: StreamError): Promise<void> {
-    await Promise.all([...[...this].map((consumer) => consumer.stop(reason, refusal)), ...this.#leaving]);
+  /** Ends all, for good. Resolves when none runs any more, or is left behind. */
+  async stop(reason: string): Promise<void> {
+    this.#ended = reason;
+    await Promise.all([...[...this].map((consumer) => consumer.stop(reason)), ...this.#leaving]);
   }
 
   /** The stream was deleted: nothing of it counts any more. */
@@ -322,7 +341,8 @@ export class StreamConsumers {
     const consumer = new Consumer(kind, spec, this.#house, { row, resting, load, stir });
     this.#consumers.set(consumer.name, consumer);
     this.#interest = null;
-    consumer.wake();
+    if (this.#ended === undefined) consumer.wake();
+    else void consumer.stop(this.#ended);
   }
 
   /** No hook of the old version starts any more; the running one has some time. Then the newest one goes on. */
@@ -345,6 +365,14 @@ export class StreamConsumers {
 
   #newestSpecOf({ kind, spec }: Consumer): ConsumerSpec | undefined {
     return this.#specs[this.#kinds.indexOf(kind as ConsumerKind)]?.find(({ slug }) => slug === spec.slug);
+  }
+
+  /** Those in whose place another version goes on. */
+  #replacedBy(slices: Slices): Consumer[] {
+    return [...this].filter(({ kind, spec: { slug, configuredAt } }) => {
+      const next = this.#specsOf(kind as ConsumerKind, slices, true).find((spec) => spec.slug === slug);
+      return next !== undefined && next.configuredAt !== configuredAt;
+    });
   }
 
   /** Whoever has come to rest, or has left, is asked no more until something happens to it. */
@@ -396,6 +424,10 @@ function interestOf(consumers: Iterable<Consumer>): { all: Consumer[]; byType: M
     for (const type of consumer.spec.types ?? []) byType.set(type, [...(byType.get(type) ?? []), consumer]);
   }
   return { all, byType };
+}
+
+function isOfAbove({ spec }: Consumer): boolean {
+  return spec.inheritedFrom !== undefined;
 }
 
 /** The same code on the same cursor; whether it is halted is another question. */

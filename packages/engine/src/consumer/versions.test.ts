@@ -1,6 +1,7 @@
 /** Versions of a processor: replaced while it runs, rolled back, removed, configured anew, sent on after a halt. */
-import { defineProcessor } from "@millrace/protocol";
-import { expect, test } from "vitest";
+import { defineProcessor, type Processor } from "@millrace/protocol";
+import type { Intercept } from "@millrace/testing";
+import { describe, expect, test } from "vitest";
 import {
   acting,
   after,
@@ -15,7 +16,7 @@ import {
   worldOf,
 } from "../../test/processors.ts";
 import { builtin, createWorld, untilQuiet } from "../../test/world.ts";
-import { processorKind } from "./processors.ts";
+import { type Configuration, processorKind } from "./processors.ts";
 
 const echo = (slug: string, answer = "echo") =>
   acting(slug, "ping", async ({ append, event }) => {
@@ -291,4 +292,127 @@ test("what a load lacks because its stream was deleted meanwhile is no failure",
   await deleting;
   await pass(world, 2_000);
   expect(world.failures).toEqual([]);
+});
+
+const anything = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) } } as const;
+
+/** Acts on these types alone; others are passed over, which is not written down. */
+const answering = (version: string, ...types: string[]) =>
+  defineProcessor<number>({
+    slug: "p",
+    initialState: 0,
+    events: Object.fromEntries(types.map((type) => [type, anything])),
+    reduce: ({ state }) => state + 1,
+    async afterAppend({ event, append }) {
+      await append({ type: "answer", payload: { version, of: event.offset } });
+    },
+  });
+
+test("what a version passed over is not for its successor, should the server end right behind its configuration", async () => {
+  const scripts = { pings: answering("pings", "ping"), both: answering("both", "ping", "call") };
+  const world = mortal(scripts);
+  await world.append("/s", configured("p", "pings"));
+  await world.append("/s", { type: "ping" });
+  await pass(world, 3_000);
+  await world.append("/s", [{ type: "call" }, { type: "call" }]);
+  await pass(world, 3_000);
+  await world.append("/s", configured("p", "both"));
+  world.die();
+  const next = after(world, scripts);
+  const [call] = await next.append("/s", { type: "call" });
+  await pass(next, 3_000);
+  const answers = (await ofType(next, "answer")).map(({ payload }) => payload);
+  expect(answers).toEqual([
+    { version: "pings", of: 3 },
+    { version: "both", of: call?.offset },
+  ]);
+});
+
+describe("a version that has not begun is not taken for one that has", () => {
+  const seen: string[] = [];
+  const deciding = (version: string) =>
+    defineProcessor<number>({
+      slug: "p",
+      initialState: 0,
+      reduce: ({ state }) => state + 1,
+      afterCatchUp: ({ interrupted }) =>
+        void seen.push(`${version} decides, interrupted: ${interrupted !== undefined}`),
+      afterAppend({ event, attempt }) {
+        if (event.type === "ping") seen.push(`${version} ${event.offset} #${attempt}`);
+      },
+    });
+  const scripts = { one: deciding("one"), two: deciding("two"), other: echo("other") };
+  const never = () => new Promise<never>(() => {});
+
+  /** In which `two` does not come to be loaded before that. */
+  function loadingWorld(two: Promise<Processor<number>>) {
+    let dead = false;
+    const load = async ({ payload }: Configuration) =>
+      payload.script === "two" ? two : scripts[payload.script as keyof typeof scripts];
+    const intercept: Intercept = (_call, proceed) => (dead ? never() : proceed());
+    const world = createWorld({ consumers: [processorKind(load)], intercept });
+    return Object.assign(world, {
+      die() {
+        dead = true;
+      },
+    });
+  }
+
+  test.each(["the first one", "another one"])("%s, whose server died while it was loaded", async (which) => {
+    seen.length = 0;
+    const world = loadingWorld(never());
+    await world.append("/s", configured("other"));
+    await world.append("/s", which === "another one" ? configured("p", "one") : { type: "filler" });
+    await pass(world, 3_000);
+    await world.append("/s", configured("p", "two"));
+    await untilQuiet();
+    // What the hook of another one appends takes along what is to be saved.
+    await world.append("/s", { type: "ping" });
+    await pass(world, 3_000);
+    world.die();
+    const next = after(world, scripts);
+    await pass(next, 3_000);
+    expect(seen.slice(which === "another one" ? 1 : 0)).toEqual(["two decides, interrupted: false", "two 5 #1"]);
+  });
+
+  test("its first call counts, whatever was saved before it", async () => {
+    seen.length = 0;
+    const { opened, open } = gate();
+    // Where nobody decides, nothing else saves before the call.
+    const hanging = defineProcessor<number>({
+      slug: "p",
+      initialState: 0,
+      reduce: ({ state }) => state + 1,
+      afterAppend({ event, attempt }) {
+        seen.push(`two ${event.offset} #${attempt}`);
+        return never();
+      },
+    });
+    const world = loadingWorld(opened.then(() => hanging));
+    await world.append("/s", configured("other"));
+    await world.append("/s", configured("p", "one"));
+    await pass(world, 3_000);
+    await world.append("/s", configured("p", "two"));
+    await world.append("/s", { type: "ping" });
+    await pass(world, 3_000);
+    open();
+    await pass(world, 500, 100);
+    world.die();
+    await pass(after(world, { ...scripts, two: hanging }), 3_000);
+    expect(seen.slice(1)).toEqual(["two 4 #1", "two 4 #2"]);
+  });
+
+  test("one that was configured while the stream was paused, before a restart", async () => {
+    seen.length = 0;
+    const world = worldOf(scripts);
+    await world.append("/s", configured("p", "one"));
+    await pass(world, 3_000);
+    await world.append("/s", [{ type: builtin("paused") }, configured("p", "two")]);
+    await pass(world, 3_000);
+    await world.engine.close();
+    const next = after(world, scripts);
+    await next.append("/s", [{ type: builtin("resumed") }, { type: "ping" }]);
+    await pass(next, 3_000);
+    expect(seen).toEqual(["one decides, interrupted: false", "two decides, interrupted: false", "two 6 #1"]);
+  });
 });

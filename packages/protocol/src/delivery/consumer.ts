@@ -14,10 +14,10 @@ import { messageOf, type Outcome } from "./hook-run.ts";
 import { Hooks } from "./hooks.ts";
 import type { DeliveryHouse } from "./house.ts";
 import { isYetToCome, unloadedAt } from "./inherited.ts";
-import { handOver, openFolded, snapshotOf } from "./load.ts";
+import { type ConsumerSnapshot, handOver, openFolded, snapshotOf } from "./load.ts";
 import { dueAfter, needsCode, owes, type Standing, waits } from "./owing.ts";
 import { Preparing } from "./preparing.ts";
-import { encodeProgress, isAtRest } from "./progress-row.ts";
+import { encodeRow, isAtRest, type Start } from "./progress-row.ts";
 import { Resumption } from "./resumption.ts";
 import { scan } from "./scan.ts";
 import { type Beginning, type ConsumerSpec, type DeliveryKind, type LoadedProcessor, nameOfConsumer } from "./spec.ts";
@@ -40,7 +40,7 @@ export class Consumer {
   callAt: number | undefined;
   #driver: Driver;
   readonly #from: Beginning;
-  #start: "first" | "version" | "again";
+  #start: Start;
   /** Its code and state, once they are needed. */
   #folded: Folded | undefined;
   readonly #hooks: Hooks;
@@ -106,10 +106,6 @@ export class Consumer {
     return progress.cursor >= head ? 0 : this.house.head() - progress.cursor;
   }
 
-  get isRetrying(): boolean {
-    return !this.#driver.halted && this.#driver.progress.nextAttemptAt !== undefined;
-  }
-
   /** Goes on, if it does not already. */
   wake(): void {
     if (this.#looping || this.#stopped) return;
@@ -129,14 +125,17 @@ export class Consumer {
     this.wake();
   }
 
-  /** The stream was loaded again: what it was told since may not be all there is. */
-  reloaded(resting: boolean): void {
+  /**
+   * The stream was loaded again: what it was told since may not be all there is.
+   * @param hears false where it is told by `published` what there is, if anything
+   */
+  reloaded(resting: boolean, hears = true): void {
     this.newBehind = this.house.head();
     // Where the claim is for a next attempt, all that came since waits behind that. The attempt may be done and not yet
     // on disk.
     const { dirty, progress } = this.#driver;
     const rests = resting && !dirty && isAtRest(this.spec, progress);
-    if (!rests) this.#hear({ is: "head", head: this.house.head() });
+    if (hears && !rests) this.#hear({ is: "head", head: this.house.head() });
     this.wake();
   }
 
@@ -158,7 +157,8 @@ export class Consumer {
     if (this.kind.goesOnWhilePaused) return;
     this.#hear({ is: "paused" });
     // It is written down that nothing begins from here on: then a stream that leaves memory leaves no doubt behind.
-    if (!this.#driver.halted && !this.#isYetToCome()) this.#driver = { ...this.#driver, dirty: true };
+    const hasBegun = !this.#isYetToCome() && this.#start !== "first";
+    if (!this.#driver.halted && hasBegun) this.#driver = { ...this.#driver, dirty: true };
     this.#hooks.cutShort("The stream was paused.");
     this.wake();
   }
@@ -185,7 +185,7 @@ export class Consumer {
     await Promise.all([this.#still(), this.#hooks.works.stop(reason, refusal)]);
     this.#folded?.close();
     // At an orderly end it is written down that nobody needs to wonder what had begun.
-    if (this.#owes()) this.#turnTo({ ...this.#driver, dirty: true });
+    if (this.#owes() && this.#start !== "first") this.#turnTo({ ...this.#driver, dirty: true });
   }
 
   /** Begins nothing more; what runs has some time to come to its end. Resolves like `stop`. */
@@ -206,13 +206,18 @@ export class Consumer {
     return this.#looping ? new Promise<void>((resolve) => this.#whenStill.push(resolve)) : undefined;
   }
 
-  /** The row to be saved with a commit that is being formed; undefined when what is on disk is right. */
-  row(): { text: string; saved(): void } | undefined {
-    if ((!this.#driver.dirty && !this.#driver.saveFirst) || this.#isYetToCome()) return undefined;
+  /**
+   * The row to be saved with a commit that is being formed; undefined when what is on disk is right.
+   * @param isReplaced by another version, for which what this one passed over is not to count again
+   */
+  row(isReplaced = false): { text: string; saved(): void } | undefined {
+    if ((!this.#driver.dirty && !this.#driver.saveFirst && !isReplaced) || this.#isYetToCome()) return undefined;
+    // Before it has begun there is nothing to keep: whoever comes next begins in the same place.
+    if (this.#start === "first") return undefined;
     const { progress } = this.#driver;
-    const exact = !this.#hooks.running && (this.#stopped || this.#driver.paused);
+    const nothingRuns = this.#stopped || this.#driver.paused || this.#start === "version";
     return {
-      text: encodeProgress(this.spec, progress, exact),
+      text: this.#encoded(nothingRuns && !this.#hooks.running),
       saved: () => {
         this.#hear({ is: "saved", progress });
         if (!this.#owes() && !this.#driver.dirty) this.#owedSince = undefined;
@@ -220,11 +225,8 @@ export class Consumer {
     };
   }
 
-  snapshot(): { consumer: string; offset: number; state: string } | undefined {
-    const snapshot = this.#driver.waiting.length > 0 ? undefined : this.#folded?.snapshot();
-    return snapshot === undefined
-      ? undefined
-      : { consumer: this.name, ...snapshotOf(this.spec.configuredAt, snapshot) };
+  snapshot(): ConsumerSnapshot | undefined {
+    return snapshotOf(this);
   }
 
   /** When it must be looked at again should the process end now; null for never. */
@@ -239,16 +241,16 @@ export class Consumer {
 
   /** What another version of it goes on from. */
   handOver(): string | undefined {
-    return this.#isYetToCome() ? this.#from.row : encodeProgress(this.spec, this.#driver.progress, true);
+    return this.#isYetToCome() || this.#start === "first" ? this.#from.row : this.#encoded(true);
+  }
+
+  #encoded(exact: boolean): string {
+    return encodeRow({ spec: this.spec, start: this.#start, before: this.#from.row, driver: this.#driver }, exact);
   }
 
   /** Its processor, whether or not it is needed here. */
   code(left?: AbortSignal): Promise<LoadedProcessor | ElsewhereProcessor> {
     return this.#from.load(this.spec, this.#driver.progress.cursor, left);
-  }
-
-  stateNow(): unknown {
-    return this.#folded?.value;
   }
 
   get folded(): Folded | undefined {
@@ -282,12 +284,7 @@ export class Consumer {
   async #loop(): Promise<void> {
     try {
       while (!this.#stopped) {
-        if (this.#awayTo !== undefined) {
-          const head = this.#awayTo;
-          this.#awayTo = undefined;
-          if (this.kind.misses) this.#missedThrough = head;
-          this.#hear({ is: "away", head });
-        }
+        if (this.#awayTo !== undefined) this.#wasAway(this.#awayTo);
         for (const name of this.#cutShort.splice(0)) this.#hear({ is: "workInterrupted", name });
         if (this.#untold !== undefined) {
           await this.#tellUntold(this.#untold);
@@ -325,6 +322,12 @@ export class Consumer {
       this.#looping = false;
       for (const resolve of this.#whenStill.splice(0)) resolve();
     }
+  }
+
+  #wasAway(head: number): void {
+    this.#awayTo = undefined;
+    if (this.kind.misses) this.#missedThrough = head;
+    this.#hear({ is: "away", head });
   }
 
   #perform(step: Exclude<Step, { do: "rest" }>): Promise<void> | undefined {
@@ -431,6 +434,7 @@ export class Consumer {
     const situation = { isCut, clock, random, silentAboutReports };
     const { heard, message, isFailure, waitsFor } = afterCall(outcome, about, situation);
     if (isFailure === true) meter.hookFailures++;
+    this.#resumption.stop();
     if (waitsFor !== undefined) this.#resumption.awaitOf(waitsFor, () => this.#isDue());
     this.#hear(heard);
     if (message !== undefined) await this.#tellUntold({ offset: about.offset, message });

@@ -10,7 +10,7 @@ import type { ConsumerSpec } from "./spec.ts";
  */
 export function isYetToCome({ inheritedFrom, halted }: ConsumerSpec, { head, progress, dirty }: Driver): boolean {
   if (inheritedFrom === undefined) return false;
-  if (halted !== undefined) return true;
+  if (halted !== undefined) return !dirty;
   return !dirty && progress.cursor >= head && progress.catchUp === undefined && progress.work.length === 0;
 }
 

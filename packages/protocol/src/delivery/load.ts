@@ -70,9 +70,16 @@ export function handOver(
   }
 }
 
-/** As a snapshot is kept: with the version that folded it. */
-export function snapshotOf(configuredAt: number, { offset, state }: StoredState): StoredState {
-  return { offset, state: `{"version":${configuredAt},"value":${state}}` };
+export interface ConsumerSnapshot extends StoredState {
+  consumer: string;
+}
+
+/** As it is kept: with the version that folded it. Undefined where none is due. */
+export function snapshotOf({ name, spec, driver, folded }: Consumer): ConsumerSnapshot | undefined {
+  const made = driver.waiting.length > 0 ? undefined : folded?.snapshot();
+  if (made === undefined) return undefined;
+  const { offset, state } = made;
+  return { consumer: name, offset, state: `{"version":${spec.configuredAt},"value":${state}}` };
 }
 
 function usable(stored: StoredState | undefined, version: number, cursor: number): StoredState | undefined {

@@ -60,7 +60,7 @@ export function createOpenWorks(consumer: Consumer): OpenWorks {
       cancelDeadline = house.clock.setTimer(hookMsMax, () => end(one, "late", tooLong));
       const { signal } = call.controller;
       if (signal.aborted) throw signal.reason;
-      const working = work({ signal, append: call.append, state: () => consumer.stateNow() });
+      const working = work({ signal, append: call.append, state: () => consumer.folded?.value });
       await endedOrLeft(afterAppends(working, call), signal, house.clock);
       return !call.refusedByPause;
     } catch (error) {

@@ -15,7 +15,7 @@ export class Resumption {
 
   /** Of one stream at a time. Should it be missed, the ladder comes to the next attempt as well. */
   awaitOf(path: string, then: () => void): void {
-    this.#takeBack?.();
+    this.stop();
     this.#takeBack = this.#onResumed(path, () => {
       this.#takeBack = undefined;
       then();

@@ -21,6 +21,8 @@ export interface ConsumerSpec {
   halted?: { at: number; offset: number; message: string };
   /** The stream above whose configuration it is: `epoch` and `configuredAt` are offsets of that one. */
   inheritedFrom?: string;
+  /** Of one that is inherited: the version before it that was halted here last, and not resumed. */
+  haltedVersion?: number;
   /** Of one that is inherited: offset of the resumption, here, that gave it another place to go on from. */
   restartedAt?: number;
   /** Canonical types of the events that it acts on; all without it. */

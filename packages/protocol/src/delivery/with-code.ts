@@ -23,5 +23,7 @@ export function withCode(driver: Driver, { start, misses, missedThrough, decides
   const started = hear(startDriver({ ...settings, misses: missesNow }, from), { is: "head", head });
   // A first start is on disk when it is over: the next one is a mere restart. Whether or not this start missed
   // anything, an absence after it may.
-  return { ...started, settings: { ...settings, misses }, saveFirst, paused, halted, dirty: start !== "again" };
+  const isNew = start !== "again";
+  const saving = { dirty: isNew, saveFirst: saveFirst || isNew };
+  return { ...started, settings: { ...settings, misses }, ...saving, paused, halted };
 }

@@ -116,7 +116,7 @@ export class StreamRun {
   }
 
   get state(): unknown {
-    return this.#consumer.stateNow() ?? this.#needs.processor.initialState;
+    return this.#consumer.folded?.value ?? this.#needs.processor.initialState;
   }
 
   /** It goes no further by itself. */
