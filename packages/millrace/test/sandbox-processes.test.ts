@@ -183,3 +183,16 @@ test("a closed server leaves no timer behind that would hold up its end", async 
   const { stdout } = await promisify(execFile)(process.execPath, [program], { timeout: 60_000 });
   expect(stdout).toBe("timers: 0\n");
 });
+
+test("where the server may open no more files, nothing more starts, and it goes on", async () => {
+  const program = fileURLToPath(new URL("without-descriptors.mjs", import.meta.url));
+  const line = 'ulimit -n 256 && exec "$0" "$1"';
+  const { stdout } = await promisify(execFile)("/bin/sh", ["-c", line, process.execPath, program], { timeout: 60_000 });
+  expect(stdout.trim().split("\n")).toEqual([
+    "done",
+    "done",
+    expect.stringMatching(/^unavailable: .*spawn .* EMFILE$/),
+    expect.stringMatching(/^unavailable: .*spawn .* EMFILE/),
+    "done",
+  ]);
+});

@@ -18,7 +18,7 @@ export interface DirectoryNeeds {
 }
 
 export interface ProcessDirectory {
-  /** Takes all of it away. */
+  /** Takes all of it away, as far as that can be. Never rejects: most of the time nobody waits for it. */
   clear(): Promise<void>;
 }
 
@@ -27,7 +27,11 @@ export async function makeProcessDirectory(needs: DirectoryNeeds): Promise<Proce
   let gate: { close(): Promise<void> } | undefined;
   const clear = async () => {
     await gate?.close().catch(() => {});
-    rmSync(directory, { recursive: true, force: true });
+    try {
+      rmSync(directory, { recursive: true, force: true });
+    } catch {
+      // To look into a directory takes a descriptor. What is left goes with the server, or with its machine's /tmp.
+    }
   };
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });

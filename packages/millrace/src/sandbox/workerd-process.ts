@@ -208,7 +208,9 @@ export class WorkerdProcess {
   }
 
   async #listening(): Promise<void> {
-    const listening = once(this.#child.stdio[3] as NodeJS.ReadableStream & NodeJS.EventEmitter, "data");
+    // Without pipes it did not even start.
+    const control = this.#child.stdio?.[3] as (NodeJS.ReadableStream & NodeJS.EventEmitter) | undefined;
+    const listening = control === undefined ? new Promise<never>(() => {}) : once(control, "data");
     const late = new AbortController();
     const first = await Promise.race([
       listening.then(() => "listening"),
