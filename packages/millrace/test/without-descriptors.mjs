@@ -4,13 +4,20 @@ import { createServer } from "node:net";
 import { createCompiler } from "../dist/sandbox/compile.js";
 import { createWorkerdSandbox } from "../dist/sandbox/workerd-sandbox.js";
 
+const open = [];
 const compiler = createCompiler();
 const sandbox = createWorkerdSandbox({
   compile: async ({ modules, main }) => ({ script: modules[main], locate: (error) => error }),
   async listen(_, socketPath) {
     const server = createServer((socket) => socket.destroy());
     await new Promise((resolve, reject) => server.once("error", reject).listen(socketPath, resolve));
-    return { close: () => new Promise((resolve) => server.close(() => resolve())) };
+    return {
+      async close() {
+        await new Promise((resolve) => server.close(() => resolve()));
+        // What it gives back others take.
+        if (open.length > 0) takeAll();
+      },
+    };
   },
   onFault: () => {},
 });
@@ -25,22 +32,19 @@ const told = (what) =>
 console.log(await told(compiler.compile({ modules: { "p.js": "export default {}" }, main: "p.js" })));
 console.log(await told(sandbox.load(codeOf("export default {}"), place)));
 
-const open = [];
-try {
-  for (;;) open.push(openSync("/dev/null"));
-} catch {
-  // Enough for its files and its socket, and not for the pipes of a process.
-  for (const descriptor of open.splice(-4)) closeSync(descriptor);
-}
+takeAll();
+// Enough for its files and its socket, and not for the pipes of a process.
+for (const descriptor of open.splice(-4)) closeSync(descriptor);
 console.log(await told(sandbox.load(codeOf("export default { slug: 'own' }", { limits: { memoryMb: 64 } }), place)));
-
-for (;;) {
-  try {
-    openSync("/dev/null");
-  } catch {
-    break;
-  }
-}
+takeAll();
 console.log(await told(compiler.compile({ modules: { "p.js": "export default { a: 1 }" }, main: "p.js" })));
 console.log(await told(sandbox.close()));
 compiler.close();
+
+function takeAll() {
+  try {
+    for (;;) open.push(openSync("/dev/null"));
+  } catch {
+    // None is left.
+  }
+}

@@ -1,7 +1,7 @@
 /**
  * Starts sandbox processes: as many as there may be, each in a directory of its own, shut in by what this machine offers.
  */
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SandboxError } from "@millrace/engine";
@@ -10,6 +10,7 @@ import type { BurningLimits } from "./burning.ts";
 import type { RunningCall } from "./delivery.ts";
 import { findIsolation, type Isolation } from "./isolation.ts";
 import { createPlaces, type ProcessesMax } from "./places.ts";
+import { removeDirectory } from "./process-directory.ts";
 import { workerModules } from "./worker-modules.ts";
 import { workerdBinary, workerdBinaryIfThere } from "./workerd-binary.ts";
 import { WorkerdProcess } from "./workerd-process.ts";
@@ -115,7 +116,7 @@ export function createProcessStarter(needs: StarterNeeds): ProcessStarter {
     start,
     isolation,
     clear() {
-      if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+      if (directory !== undefined) removeDirectory(directory);
     },
   };
 }
