@@ -5,7 +5,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { isSandboxError } from "@millrace/engine";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { dataBytesMax, findIsolation } from "../dist/sandbox/isolation.js";
 import { innermostOf } from "../dist/sandbox/process-figures.js";
 import { workerdBinary } from "../dist/sandbox/workerd-binary.js";
@@ -112,6 +112,20 @@ test("a process that cannot be started leaves nothing behind", async () => {
   // At once, and once more.
   expect(closed).toHaveLength(2);
   for (const socketPath of closed) expect(existsSync(path.dirname(socketPath))).toBe(false);
+});
+
+test("a server that has no place for the files of processes is no fault of the code", async () => {
+  const { TMPDIR } = process.env;
+  process.env.TMPDIR = "/nowhere/at/all";
+  onTestFinished(() => {
+    if (TMPDIR === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = TMPDIR;
+  });
+  const faults: string[] = [];
+  const { load } = startSandbox({ onFault: ({ message }) => faults.push(message) });
+  const error = await load(1).catch((error) => error);
+  expect(error).toMatchObject({ reason: "unavailable", message: expect.stringMatching(/ENOENT.*\/nowhere/) });
+  expect(faults).toContain(error.message);
 });
 
 test("with the sandbox all its processes end", async () => {

@@ -4,7 +4,7 @@
 import { chmodSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SandboxError } from "@millrace/engine";
+import { isSandboxError, SandboxError } from "@millrace/engine";
 import { deployedMemoryMbMax, deployedMemoryMbMin } from "@millrace/protocol";
 import type { BurningLimits } from "./burning.ts";
 import type { RunningCall } from "./delivery.ts";
@@ -77,7 +77,10 @@ export function createProcessStarter(needs: StarterNeeds): ProcessStarter {
       return process;
     } catch (error) {
       release();
-      throw error;
+      if (isSandboxError(error)) throw error;
+      // Such as a disk that is full: no fault of the code, which anything else would be taken for.
+      onFault(error as Error);
+      throw new SandboxError("unavailable", (error as Error).message);
     }
   }
 
@@ -104,12 +107,7 @@ export function createProcessStarter(needs: StarterNeeds): ProcessStarter {
           fixedHeader,
         }),
     });
-    try {
-      return await startedOrAgain(() => WorkerdProcess.start(one()), expectOpen);
-    } catch (error) {
-      onFault(error as Error);
-      throw new SandboxError("unavailable", (error as Error).message);
-    }
+    return await startedOrAgain(() => WorkerdProcess.start(one()), expectOpen);
   }
 
   return {
