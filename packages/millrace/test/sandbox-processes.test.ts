@@ -86,11 +86,25 @@ test("a hook that outlasts its grace is left behind, and holds nothing up", asyn
 
 test("a large state and large events go there and back", async () => {
   const { load } = startSandbox();
-  const processor = await load(1);
+  // Three quarters of what code may compute without limits of its own, where nobody else computes.
+  const processor = await load(1, "", { cpuMs: 5_000 });
   const state = JSON.stringify({ text: '\u00e9"'.repeat(2_000_000), counted: 0 });
   const large = { ...event, payload: { text: "x".repeat(5 << 20) } } as never;
   const result = await processor.deliver({ ...delivery, given: state, events: [large] }, quiet);
   expect(result).toEqual({ ...counted, state: state.replace('"counted":0', '"counted":1') });
+});
+
+test("an error that is longer than any message is an error, and no end of the sandbox", async () => {
+  const { sandbox, load } = startSandbox();
+  const limits = { cpuMs: 5_000 };
+  const failing = await load(1, 'throw new Error("\\u6f22".repeat(5_700_000));', limits);
+  const tooLong = expect.stringContaining("The answer has more than");
+  expect(await failing.deliver(delivery, quiet)).toMatchObject({ is: "hook-failed", error: { message: tooLong } });
+  const modules = { "p.js": 'throw new Error("\\u6f22".repeat(11_500_000));' };
+  const code = { project: "demo", main: "p.js", modules, env: {}, limits };
+  const place = { path: "/2", slug: "code", epoch: 2, configuredAt: 2 };
+  const unloaded = await sandbox.load(code, place).catch((error) => error);
+  expect(unloaded).toMatchObject({ reason: "code", message: expect.stringContaining("\u6f22\u6f22") });
 });
 
 test("a process that cannot be started leaves nothing behind", async () => {
