@@ -1,14 +1,18 @@
 /** Sandbox processes from outside: recycled, killed at bad moments, shut in, and gone with their sandbox. */
 import { execFile, spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { isSandboxError } from "@millrace/engine";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { burningDefaults } from "../dist/sandbox/burning.js";
 import { dataBytesMax, findIsolation } from "../dist/sandbox/isolation.js";
 import { innermostOf } from "../dist/sandbox/process-figures.js";
+import { workerModules } from "../dist/sandbox/worker-modules.js";
 import { workerdBinary } from "../dist/sandbox/workerd-binary.js";
+import { WorkerdProcess } from "../dist/sandbox/workerd-process.js";
 import { counted, delivery, event, quiet, startSandbox } from "./sandboxes.ts";
 
 const isAlive = (pid: number) => spawnSync("kill", ["-0", String(pid)]).status === 0;
@@ -140,6 +144,26 @@ test("a server that has no place for the files of processes is no fault of the c
   const error = await load(1).catch((error) => error);
   expect(error).toMatchObject({ reason: "unavailable", message: expect.stringMatching(/ENOENT.*\/nowhere/) });
   expect(faults).toContain(error.message);
+});
+
+test("a process that is asked for a sign of life over and over keeps nothing of that", async () => {
+  const directory = mkdtempSync(path.join(tmpdir(), "millrace-watched-"));
+  const watched = await WorkerdProcess.start({
+    ...{ binary: workerdBinary(), directory, number: 1, modules: await workerModules(), burning: burningDefaults },
+    isolation: { wrap: (command) => command, description: "", missing: [] },
+    async listen(socketPath) {
+      writeFileSync(socketPath, "");
+      return { close: async () => {} };
+    },
+  });
+  onTestFinished(() => watched.stop());
+  const waiting = vi.spyOn(watched.ended, "then");
+  const deed = { what: "call", through: 1 } as const;
+  const over = watched.begin({ suspect: "s", deed, sentAt: performance.now(), questions: 0, cpuMs: 450 });
+  const began = performance.now();
+  await vi.waitFor(() => expect(watched.answeredAt).toBeGreaterThan(began + 300), 10_000);
+  over();
+  expect(waiting).not.toHaveBeenCalled();
 });
 
 test("with the sandbox all its processes end", async () => {
