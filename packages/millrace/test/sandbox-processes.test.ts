@@ -245,6 +245,10 @@ test("where the server may open no more files, nothing more starts, and it goes 
     "done",
     expect.stringMatching(/^unavailable: .*EMFILE/),
     expect.stringMatching(/^unavailable: .*spawn .* EMFILE/),
+    // What cannot be found out is no reason to run code behind no walls.
+    expect.stringMatching(/^undefined: spawn .* EMFILE/),
+    expect.stringMatching(/^missing: what this machine offers \(spawn .* EMFILE\)/),
     "done",
+    "true",
   ]);
 });

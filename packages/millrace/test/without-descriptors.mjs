@@ -1,12 +1,14 @@
-/** Runs deployed code, opens all the files that it may, and says what becomes of more code, and of its end. */
+/** Runs deployed code, opens all the files that it may, and says what becomes of more code, of the walls around it, and of its end. */
 import { closeSync, openSync } from "node:fs";
 import { createServer } from "node:net";
 import { createCompiler } from "../dist/sandbox/compile.js";
+import { findIsolation } from "../dist/sandbox/isolation.js";
+import { workerdBinary } from "../dist/sandbox/workerd-binary.js";
 import { createWorkerdSandbox } from "../dist/sandbox/workerd-sandbox.js";
 
 const open = [];
 const compiler = createCompiler();
-const sandbox = createWorkerdSandbox({
+const settings = {
   compile: async ({ modules, main }) => ({ script: modules[main], locate: (error) => error }),
   async listen(_, socketPath) {
     const server = createServer((socket) => socket.destroy());
@@ -20,7 +22,9 @@ const sandbox = createWorkerdSandbox({
     };
   },
   onFault: () => {},
-});
+};
+const sandbox = createWorkerdSandbox(settings);
+const another = createWorkerdSandbox(settings);
 const codeOf = (text, more) => ({ project: "p", modules: { "p.js": text }, main: "p.js", env: {}, ...more });
 const place = { path: "/p", slug: "p", epoch: 1, configuredAt: 1 };
 const told = (what) =>
@@ -38,8 +42,13 @@ for (const descriptor of open.splice(-4)) closeSync(descriptor);
 console.log(await told(sandbox.load(codeOf("export default { slug: 'own' }", { limits: { memoryMb: 64 } }), place)));
 takeAll();
 console.log(await told(compiler.compile({ modules: { "p.js": "export default { a: 1 }" }, main: "p.js" })));
+console.log(await told(findIsolation()));
+console.log(`missing: ${(await another.isolation()).missing}`);
 console.log(await told(sandbox.close()));
 compiler.close();
+for (const descriptor of open.splice(0)) closeSync(descriptor);
+console.log((await another.isolation()).description === (await findIsolation(workerdBinary())).description);
+await another.close();
 
 function takeAll() {
   try {

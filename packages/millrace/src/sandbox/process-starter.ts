@@ -4,7 +4,7 @@
 import { chmodSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isSandboxError, SandboxError } from "@millrace/engine";
+import { isSandboxError, SandboxError, type SandboxIsolation } from "@millrace/engine";
 import { deployedMemoryMbMax, deployedMemoryMbMin } from "@millrace/protocol";
 import type { BurningLimits } from "./burning.ts";
 import type { RunningCall } from "./delivery.ts";
@@ -41,7 +41,8 @@ export interface StarterNeeds extends StarterOptions {
 export interface ProcessStarter {
   /** Rejects with SandboxError "unavailable". */
   start(project: string, attribution: Pick<Attribution, "callOf">, memoryMb?: number): Promise<WorkerdProcess>;
-  isolation(): Promise<Isolation>;
+  /** For people: how processes are shut in. */
+  isolation(): Promise<SandboxIsolation>;
   /** Once none runs any more: nothing of them is left. */
   clear(): void;
 }
@@ -58,9 +59,12 @@ export function createProcessStarter(needs: StarterNeeds): ProcessStarter {
   let started = 0;
   let looking: Promise<Isolation> | undefined;
 
-  /** Whoever asks first has it looked at. */
-  function isolation(): Promise<Isolation> {
-    looking ??= needs.isolation?.() ?? findIsolation(workerdBinaryIfThere());
+  /** Whoever asks first has it looked at, and where that cannot be, whoever asks next. */
+  function look(): Promise<Isolation> {
+    looking ??= (needs.isolation?.() ?? findIsolation(workerdBinaryIfThere())).catch((error) => {
+      looking = undefined;
+      throw error;
+    });
     return looking;
   }
 
@@ -92,7 +96,7 @@ export function createProcessStarter(needs: StarterNeeds): ProcessStarter {
     const binary = workerdBinary();
     directory ??= makeDirectory();
     const within = directory;
-    const [modules, walls] = await Promise.all([workerModules(), isolation()]);
+    const [modules, walls] = await Promise.all([workerModules(), look()]);
     const one = () => ({
       binary,
       isolation: walls,
@@ -112,11 +116,16 @@ export function createProcessStarter(needs: StarterNeeds): ProcessStarter {
 
   return {
     start,
-    isolation,
+    isolation: () => look().catch(unknownFor),
     clear() {
       if (directory !== undefined) removeDirectory(directory);
     },
   };
+}
+
+function unknownFor({ message }: Error): SandboxIsolation {
+  const missing = [`what this machine offers (${message}): it is looked at again, and no code runs before`];
+  return { description: "not known yet", missing };
 }
 
 /** Somebody else may have ended it while it booted. What is wrong with it is wrong again, and takes its time. */
