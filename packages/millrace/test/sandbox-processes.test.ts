@@ -223,6 +223,18 @@ describe("how a process is shut in", () => {
     expect(/^Max core file size\s+0\s+0\s/m.test(has)).toBe(isLimited);
   });
 
+  test("a machine that has none of it holds up nobody who looks", async () => {
+    const file = fileURLToPath(new URL("../dist/sandbox/isolation.js", import.meta.url));
+    const code = `
+      const { findIsolation } = await import(${JSON.stringify(file)});
+      const { missing } = await findIsolation();
+      const timers = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+      console.log(missing.length > 2, timers);`;
+    const env = { PATH: "/nowhere" };
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", code], { env });
+    expect(stdout).toBe("true 0\n");
+  });
+
   test("what is missing is said, and how to have it", async () => {
     const { description, missing } = await findIsolation("/nowhere/workerd", { bwrap: false });
     expect(description).not.toMatch(/bwrap|a user of its own/);

@@ -130,9 +130,18 @@ function missingOf({ limits, setpriv, users, noNetwork, bwrap }: Offers, isRoot:
 
 function works([command = "", ...args]: readonly string[]): Promise<boolean> {
   return new Promise<boolean>((resolve, reject) => {
-    const child = spawn(command, args, { stdio: "ignore", timeout: tryMs, killSignal: "SIGKILL" });
-    child.once("error", (error: NodeJS.ErrnoException) => (isShortage(error) ? reject(error) : resolve(false)));
-    child.once("exit", (code) => resolve(code === 0));
+    const child = spawn(command, args, { stdio: "ignore" });
+    // One of spawn's own would go on where nothing was started, and hold up the end of whoever asks.
+    const late = setTimeout(() => child.kill("SIGKILL"), tryMs);
+    child.once("error", (error) => {
+      clearTimeout(late);
+      if (isShortage(error)) reject(error);
+      else resolve(false);
+    });
+    child.once("exit", (code) => {
+      clearTimeout(late);
+      resolve(code === 0);
+    });
   });
 }
 
