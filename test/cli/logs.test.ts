@@ -48,6 +48,23 @@ test("lines of a stream and below it, for people and for programs, and in the lo
   expect(line).toMatchObject({ level: 40, project: "public", path: "/team/a", offset: 4, msg: "not so good" });
 });
 
+test("a process that deployed code took with it is one line, without a stack that leads nowhere", async () => {
+  const script = 'export default { afterAppend({ event }) { if (event.type === "loop") for (;;); } };';
+  await append(server.url, "/looping", {
+    type: builtin("dynamic-worker/configured"),
+    payload: { slug: "loop", script },
+  });
+  await append(server.url, "/looping", { type: "loop" });
+  const ends = () => lines(server.output().stderr).filter((one) => (one as { death?: string }).death !== undefined);
+  await until(() => ends().length > 0);
+  const ended = ends();
+  expect(ended[0]).toMatchObject({
+    ...{ level: 40, project: "public", death: "cpu" },
+    msg: "A sandbox process of public ended (cpu).",
+  });
+  expect(JSON.stringify(ended)).not.toContain(".js:");
+});
+
 test("nothing that is said forges a line or steers a terminal", async () => {
   await append(server.url, "/evil", configured);
   await say("/evil", evil, { details: { evil } });

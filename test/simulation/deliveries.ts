@@ -48,11 +48,19 @@ export interface Deliveries {
   isDone(stream: StoredStream, epoch: PushEpoch, event: StreamEvent): boolean;
 }
 
+/** Whoever hears it may crash before it says so. */
 const goneHeardMax = 3;
 const refusals: ReadonlySet<number> = new Set([400, 413, 422]);
 
-/** @param strict the only server there ever is knows all that is on disk: so it is known of which epoch a request is */
-export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: string) => void): Deliveries {
+/**
+ * @param alone there is one server at a time
+ * @param strict it knows all that is on disk, too: so it is known of which epoch a request is
+ */
+export function createDeliveries(
+  disk: Disk,
+  { alone, strict }: { alone: boolean; strict: boolean },
+  wrong: (message: string) => void,
+): Deliveries {
   /** By `webhook-id`: the commit behind which the last one was sent that was accepted. */
   const accepted = new Map<string, number>();
   const refused = new Map<string, number>();
@@ -193,8 +201,8 @@ export function createDeliveries(disk: Disk, strict: boolean, wrong: (message: s
       if (status !== 410) return;
       const times = (goneHeard.get(url) ?? 0) + 1;
       goneHeard.set(url, times);
-      // Whoever hears it may crash before it says so.
-      if (times > goneHeardMax) wrong(`${path} ${id} is sent, and ${url} has answered 410 ${times} times`);
+      // Two servers that run the same stream may keep each other from saying so for as long as both do.
+      if (alone && times > goneHeardMax) wrong(`${path} ${id} is sent, and ${url} has answered 410 ${times} times`);
     },
     isGone: (url) => url !== undefined && gone.has(url),
     isDone,

@@ -66,7 +66,8 @@ export function createSimulation(seed: number): Simulation {
     faults.push(message);
   };
   const observer = createObserver(disk, profile.servers === 1, wrong);
-  const deliveries = createDeliveries(disk, profile.servers === 1 && profile.faults === 0, wrong);
+  const alone = profile.servers === 1;
+  const deliveries = createDeliveries(disk, { alone, strict: alone && profile.faults === 0 }, wrong);
   const network = createNetwork({ random, deliveries, now: () => simulation.now });
   let started = 0;
 

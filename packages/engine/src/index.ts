@@ -55,6 +55,7 @@ export type {
 export {
   type CodeError,
   isSandboxError,
+  noCalls,
   type Sandbox,
   type SandboxCall,
   type SandboxCalls,

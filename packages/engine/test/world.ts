@@ -139,6 +139,17 @@ export function createWorld(options: WorldOptions = {}): World {
   };
 }
 
+/** An engine that stops dead at the first call that `dies` names: nothing of it reaches the log any more. */
+export function dyingAt(dies: (call: Parameters<Intercept>[0]) => boolean): World {
+  let dead = false;
+  return createWorld({
+    async intercept(call, proceed) {
+      dead ||= dies(call);
+      return dead ? new Promise(() => {}) : proceed();
+    },
+  });
+}
+
 export function eventsOf(path: string, item: ReadItem): StreamEvent[] {
   if (item.kind !== "events") return [];
   return item.records.map((record, i) => decodeRecord(path, item.offsets?.[i] ?? item.first + i, record));

@@ -17,6 +17,7 @@ export { createEgressRules, type EgressOptions, type EgressRule } from "./sandbo
 export { type OwnNames, ownOrigins } from "./sandbox/egress/own-origins.ts";
 export type { EgressCause } from "./sandbox/egress/own-server.ts";
 export type { SandboxSettings } from "./sandbox/sandbox.ts";
+export { isSandboxEnd, type SandboxEnd } from "./sandbox/sandbox-end.ts";
 export { createFileSecrets, type FileSecretsOptions } from "./secrets/file-secrets.ts";
 export type { KeptSecrets } from "./secrets/kept-secrets.ts";
 export { createMemorySecrets, type MemorySecretsOptions } from "./secrets/memory-secrets.ts";

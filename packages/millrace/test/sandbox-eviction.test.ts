@@ -1,45 +1,17 @@
 /** Isolates are bounded: the one that was not used for longest is unloaded, and comes back when it is needed. */
-import { createServer } from "node:net";
-import type { SandboxCalls, SandboxDelivery, SandboxedProcessor, SandboxResult } from "@millrace/engine";
-import { expect, onTestFinished, test } from "vitest";
-import { createWorkerdSandbox } from "../dist/sandbox/workerd-sandbox.js";
-
-const quiet: SandboxCalls = {
-  append: () => Promise.reject(new Error("nothing is appended")),
-  signal: new AbortController().signal,
-  abort: () => {},
-  logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
-  waitUntil: () => undefined,
-  refused: () => {},
-};
+import { noCalls, type SandboxDelivery, type SandboxedProcessor, type SandboxResult } from "@millrace/engine";
+import { expect, test } from "vitest";
+import { startSandbox } from "./sandboxes.ts";
 
 /** Of one isolate alone. */
 function narrowSandbox() {
   const faults: string[] = [];
-  const sandbox = createWorkerdSandbox({
-    compile: async ({ modules }) => ({ script: Object.values(modules)[0] as string, locate: (error) => error }),
-    // Nothing leaves here.
-    async listen(_project, socketPath) {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(socketPath, resolve));
-      return { close: () => new Promise((resolve) => server.close(() => resolve())) };
-    },
-    isolatesMax: 1,
-    onFault: ({ message }) => void faults.push(message),
-  });
-  onTestFinished(() => sandbox.close());
-  const load = (step: number): Promise<SandboxedProcessor> =>
-    sandbox.load(
-      {
-        project: "suite",
-        modules: {
-          "processor.js": `export default { initialState: { n: 0 }, reduce: ({ state }) => ({ n: state.n + ${step} }) };`,
-        },
-        main: "processor.js",
-        env: {},
-      },
-      { path: "/s", slug: `by ${step}`, configuredAt: step, epoch: step },
-    );
+  const { sandbox } = startSandbox({ isolatesMax: 1, onFault: ({ message }) => void faults.push(message) });
+  const load = (step: number): Promise<SandboxedProcessor> => {
+    const script = `export default { initialState: { n: 0 }, reduce: ({ state }) => ({ n: state.n + ${step} }) };`;
+    const code = { project: "suite", modules: { "processor.js": script }, main: "processor.js", env: {} };
+    return sandbox.load(code, { path: "/s", slug: `by ${step}`, configuredAt: step, epoch: step });
+  };
   return { load, faults, sandbox };
 }
 
@@ -54,7 +26,7 @@ const fold = (
   base: number,
   given: Pick<SandboxDelivery, "given"> = {},
 ): Promise<SandboxResult> =>
-  loaded.deliver({ state: "one", base, ...given, events: [event(base + 1)], wantState: true }, quiet);
+  loaded.deliver({ state: "one", base, ...given, events: [event(base + 1)], wantState: true }, noCalls);
 
 test("one that was unloaded for another has lost its state, says so, and goes on from what it is given", async () => {
   const { load, faults, sandbox } = narrowSandbox();

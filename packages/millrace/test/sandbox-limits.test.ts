@@ -1,10 +1,10 @@
 /** Processes of code that says what memory it may have, and what a busy process may do that burns nothing. */
 import { readFileSync } from "node:fs";
 import { getPriority } from "node:os";
-import { isSandboxError } from "@millrace/engine";
+import { isSandboxError, noCalls } from "@millrace/engine";
 import { expect, test, vi } from "vitest";
 import { innermostOf } from "../dist/sandbox/process-figures.js";
-import { counted, delivery, event, quiet, startSandbox } from "./sandboxes.ts";
+import { counted, delivery, event, startSandbox } from "./sandboxes.ts";
 
 const memoryMb = 32;
 const waits = "if (event.payload.wait) await new Promise((resolve) => setTimeout(resolve, 60_000));";
@@ -18,7 +18,7 @@ test("code with a limit of memory has a process of its own, which streams with t
   expect(sandbox.pids).toEqual([shared]);
   const limited = await Promise.all([load(3, "", { memoryMb }), load(3, "", { memoryMb }), load(4, "", { memoryMb })]);
   expect(sandbox.pids).toHaveLength(3);
-  for (const processor of limited) expect(await processor.deliver(delivery, quiet)).toEqual(counted);
+  for (const processor of limited) expect(await processor.deliver(delivery, noCalls)).toEqual(counted);
   expect(sandbox.pids).toHaveLength(3);
 });
 
@@ -27,7 +27,7 @@ test("the process that was idle for longest makes room for another, and what was
   const processors = [];
   for (const number of [1, 2, 3]) processors.push(await load(number, "", { memoryMb }));
   for (const processor of [...processors, ...processors]) {
-    expect(await processor.deliver(delivery, quiet)).toEqual(counted);
+    expect(await processor.deliver(delivery, noCalls)).toEqual(counted);
     await vi.waitFor(() => expect(sandbox.pids).toHaveLength(2));
   }
 });
@@ -35,7 +35,7 @@ test("the process that was idle for longest makes room for another, and what was
 test("where all of them are busy there is no room now", async () => {
   const { load } = startSandbox({ ownMax: 1 });
   const busy = await load(1, waits, { memoryMb });
-  const running = busy.deliver(waiting, quiet).catch((error) => error);
+  const running = busy.deliver(waiting, noCalls).catch((error) => error);
   const error = await load(2, "", { memoryMb }).catch((error) => error);
   expect(isSandboxError(error) && [error.reason, error.message]).toEqual([
     "unavailable",
@@ -56,7 +56,7 @@ test("a process that is busy because it has much to do burns nothing", async () 
   const end = performance.now() + 4_000;
   await Promise.all(
     processors.map(async (processor) => {
-      while (performance.now() < end) expect(await processor.deliver(delivery, quiet)).toEqual(counted);
+      while (performance.now() < end) expect(await processor.deliver(delivery, noCalls)).toEqual(counted);
     }),
   );
   expect(faults).toEqual([]);
@@ -74,7 +74,7 @@ test("what is busy for long comes behind the server until it rests", async () =>
     return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[16]);
   };
   expect(niceness()).toBe(getPriority());
-  const running = processor.deliver(delivery, quiet);
+  const running = processor.deliver(delivery, noCalls);
   await vi.waitFor(() => expect(niceness()).toBe(Math.min(getPriority() + 5, 19)), 10_000);
   expect(await running).toEqual(counted);
   // To take it back is not every user's right.

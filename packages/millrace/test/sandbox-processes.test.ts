@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { isSandboxError } from "@millrace/engine";
+import { isSandboxError, noCalls } from "@millrace/engine";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { burningDefaults } from "../dist/sandbox/burning.js";
 import { dataBytesMax, findIsolation } from "../dist/sandbox/isolation.js";
@@ -13,14 +13,14 @@ import { innermostOf } from "../dist/sandbox/process-figures.js";
 import { workerModules } from "../dist/sandbox/worker-modules.js";
 import { workerdBinary } from "../dist/sandbox/workerd-binary.js";
 import { WorkerdProcess } from "../dist/sandbox/workerd-process.js";
-import { counted, delivery, event, quiet, startSandbox } from "./sandboxes.ts";
+import { counted, delivery, event, startSandbox } from "./sandboxes.ts";
 
 const isAlive = (pid: number) => spawnSync("kill", ["-0", String(pid)]).status === 0;
 
 test("a process takes so many isolates, however many come at once", async () => {
   const { sandbox, load } = startSandbox({ isolatesMax: 3 });
   const loaded = await Promise.all(Array.from({ length: 8 }, (_, number) => load(number)));
-  const results = await Promise.all(loaded.map((processor) => processor.deliver(delivery, quiet)));
+  const results = await Promise.all(loaded.map((processor) => processor.deliver(delivery, noCalls)));
   expect(results).toEqual(loaded.map(() => counted));
   expect(sandbox.pids.length).toBeLessThanOrEqual(3);
 });
@@ -37,13 +37,13 @@ test("so many processes and no more, however much is busy; what waits for one is
   const stopping = new AbortController();
   const waits = "await new Promise((resolve) => setTimeout(resolve, 60_000));";
   const busy = await Promise.all([load(1, waits), load(2, waits)]);
-  const running = busy.map((code) => code.deliver(delivery, { ...quiet, signal: stopping.signal }));
+  const running = busy.map((code) => code.deliver(delivery, { ...noCalls, signal: stopping.signal }));
   const refused = await load(3).catch((error) => error);
   expect(refused).toMatchObject({ reason: "unavailable", message: expect.stringContaining("2 sandbox processes") });
   expect(sandbox.pids).toHaveLength(2);
   stopping.abort(new Error("enough"));
   expect(await Promise.all(running)).toMatchObject([{ is: "hook-failed" }, { is: "hook-failed" }]);
-  await vi.waitFor(async () => expect(await (await load(3)).deliver(delivery, quiet)).toEqual(counted), 20_000);
+  await vi.waitFor(async () => expect(await (await load(3)).deliver(delivery, noCalls)).toEqual(counted), 20_000);
   expect(sandbox.pids.length).toBeLessThanOrEqual(2);
 });
 
@@ -54,20 +54,20 @@ test("a process that loaded so much is replaced by another, and ends when nothin
   await load(2);
   const third = await load(3);
   await vi.waitFor(() => expect(isAlive(first as number)).toBe(false), 10_000);
-  expect(await third.deliver(delivery, quiet)).toEqual(counted);
+  expect(await third.deliver(delivery, noCalls)).toEqual(counted);
 });
 
 test("what runs when its process is killed is interrupted, and the next delivery finds another process", async () => {
   const { sandbox, load } = startSandbox();
   const waiting = await load(1, "if (event.payload.wait) await new Promise((resolve) => setTimeout(resolve, 60_000));");
   const wait = { ...delivery, events: [{ ...event, payload: { wait: true } } as never] };
-  const running = waiting.deliver(wait, quiet).catch((error) => error);
+  const running = waiting.deliver(wait, noCalls).catch((error) => error);
   await new Promise((resolve) => setTimeout(resolve, 100));
   process.kill(sandbox.pids[0] as number, "SIGKILL");
 
   const error = await running;
   expect(isSandboxError(error) && error.reason).toBe("interrupted");
-  expect(await waiting.deliver(delivery, quiet)).toEqual(counted);
+  expect(await waiting.deliver(delivery, noCalls)).toEqual(counted);
 });
 
 test("a process that is killed while much is loaded costs a load at most one more try", async () => {
@@ -76,14 +76,14 @@ test("a process that is killed while much is loaded costs a load at most one mor
   const loading = Array.from({ length: 10 }, (_, number) => load(number + 1));
   process.kill(sandbox.pids[0] as number, "SIGKILL");
   const loaded = await Promise.all(loading);
-  expect(await loaded[9]?.deliver(delivery, quiet)).toEqual(counted);
+  expect(await loaded[9]?.deliver(delivery, noCalls)).toEqual(counted);
 });
 
 test("a hook that outlasts its grace is left behind, and holds nothing up", async () => {
   const { load } = startSandbox();
   const processor = await load(1, "await new Promise((resolve) => setTimeout(resolve, 60_000));");
   const abort = new AbortController();
-  const running = processor.deliver(delivery, { ...quiet, signal: abort.signal });
+  const running = processor.deliver(delivery, { ...noCalls, signal: abort.signal });
   abort.abort(new Error("The stream was paused."));
   expect(await running).toMatchObject({ is: "hook-failed", error: { message: "The stream was paused." } });
 });
@@ -94,7 +94,7 @@ test("a large state and large events go there and back", async () => {
   const processor = await load(1, "", { cpuMs: 5_000 });
   const state = JSON.stringify({ text: '\u00e9"'.repeat(2_000_000), counted: 0 });
   const large = { ...event, payload: { text: "x".repeat(5 << 20) } } as never;
-  const result = await processor.deliver({ ...delivery, given: state, events: [large] }, quiet);
+  const result = await processor.deliver({ ...delivery, given: state, events: [large] }, noCalls);
   expect(result).toEqual({ ...counted, state: state.replace('"counted":0', '"counted":1') });
 });
 
@@ -103,7 +103,7 @@ test("an error that is longer than any message is an error, and no end of the sa
   const limits = { cpuMs: 5_000 };
   const failing = await load(1, 'throw new Error("\\u6f22".repeat(5_700_000));', limits);
   const tooLong = expect.stringContaining("The answer has more than");
-  expect(await failing.deliver(delivery, quiet)).toMatchObject({ is: "hook-failed", error: { message: tooLong } });
+  expect(await failing.deliver(delivery, noCalls)).toMatchObject({ is: "hook-failed", error: { message: tooLong } });
   const modules = { "p.js": 'throw new Error("\\u6f22".repeat(11_500_000));' };
   const code = { project: "demo", main: "p.js", modules, env: {}, limits };
   const place = { path: "/2", slug: "code", epoch: 2, configuredAt: 2 };
@@ -169,7 +169,7 @@ test("a process that is asked for a sign of life over and over keeps nothing of 
 test("with the sandbox all its processes end", async () => {
   const { sandbox, load } = startSandbox({ isolatesMax: 1 });
   const running = await Promise.all([load(1, "await new Promise((r) => setTimeout(r, 60_000));"), load(2)]);
-  const interrupted = running[0]?.deliver(delivery, quiet).catch((error) => error);
+  const interrupted = running[0]?.deliver(delivery, noCalls).catch((error) => error);
   const { pids } = sandbox;
   expect(pids.length).toBeGreaterThan(0);
   await sandbox.close();
@@ -188,7 +188,7 @@ describe("how a process is shut in", () => {
 
   async function startIn(isolation: Awaited<ReturnType<typeof findIsolation>>): Promise<number> {
     const { sandbox, load } = startSandbox({ isolation: async () => isolation });
-    expect(await (await load(1)).deliver(delivery, quiet)).toEqual(counted);
+    expect(await (await load(1)).deliver(delivery, noCalls)).toEqual(counted);
     return innermostOf(sandbox.pids[0] as number);
   }
 

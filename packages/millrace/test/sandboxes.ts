@@ -1,17 +1,8 @@
 /** A sandbox without a server: code that is taken as it is, nothing that leaves, and deliveries by hand. */
 import { createServer } from "node:net";
-import type { SandboxCalls, SandboxCode, SandboxDelivery } from "@millrace/engine";
+import type { SandboxCode, SandboxDelivery } from "@millrace/engine";
 import { onTestFinished } from "vitest";
 import { createWorkerdSandbox, type WorkerdSandboxOptions } from "../dist/sandbox/workerd-sandbox.js";
-
-export const quiet: SandboxCalls = {
-  append: () => Promise.reject(new Error("not here")),
-  signal: new AbortController().signal,
-  abort: () => {},
-  logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
-  waitUntil: () => undefined,
-  refused: () => {},
-};
 
 export function startSandbox(options: Partial<WorkerdSandboxOptions> = {}) {
   const sandbox = createWorkerdSandbox({

@@ -2,7 +2,7 @@
 import type { EventSource, StreamEvent } from "@millrace/protocol";
 import { createSeededRandom, type Intercept } from "@millrace/testing";
 import { expect, test } from "vitest";
-import { builtin, createWorld, untilQuiet, upTo, type World } from "../../test/world.ts";
+import { builtin, createWorld, dyingAt, untilQuiet, upTo, type World } from "../../test/world.ts";
 
 const plain = { type: "plain" };
 
@@ -18,17 +18,6 @@ async function births(world: World, path: string): Promise<StreamEvent[]> {
 async function claims(world: World): Promise<{ path: string; kind: string }[]> {
   const { streams } = await world.directory.due({ now: 1e15, limit: 100 });
   return streams.map(({ path, claim }) => ({ path, kind: claim.kind }));
-}
-
-/** An engine that stops dead at the first call that `dies` names. */
-function mortal(dies: (call: Parameters<Intercept>[0]) => boolean): World {
-  let dead = false;
-  return createWorld({
-    async intercept(call, proceed) {
-      dead ||= dies(call);
-      return dead ? new Promise(() => {}) : proceed();
-    },
-  });
 }
 
 function restarted(world: World): World {
@@ -123,7 +112,7 @@ test("the first append that was taken counts, not one that was refused before it
 });
 
 test("after a crash it is found again", async () => {
-  const world = mortal(diesBeforeTelling);
+  const world = dyingAt(diesBeforeTelling);
   await world.append("/a", plain, because("/maker", 2));
   await untilQuiet();
   const origin = JSON.stringify({ depth: 2, createdBy: { streamPath: "/maker", offset: 7 } });
@@ -167,7 +156,7 @@ test("a stream that was deleted before it was told is told all the same, though 
 });
 
 test("a claim of an earlier server is told without", async () => {
-  const old = mortal(diesBeforeTelling);
+  const old = dyingAt(diesBeforeTelling);
   await old.append("/a", plain, because("/maker", 2));
   await untilQuiet();
   await forgetOrigins(old);
@@ -180,7 +169,7 @@ test("a claim of an earlier server is told without", async () => {
 });
 
 test("told again by one who knows less, it stays as it was told first", async () => {
-  const first = mortal(({ operation }) => operation === "settle");
+  const first = dyingAt(({ operation }) => operation === "settle");
   await first.append("/a", plain, because("/maker", 2));
   await untilQuiet();
   await forgetOrigins(first);

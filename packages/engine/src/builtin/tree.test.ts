@@ -1,6 +1,6 @@
 import { createSeededRandom, type Intercept } from "@millrace/testing";
 import { describe, expect, test } from "vitest";
-import { builtin, createWorld, untilQuiet, upTo, type World } from "../../test/world.ts";
+import { builtin, createWorld, dyingAt, untilQuiet, upTo, type World } from "../../test/world.ts";
 
 const plain = { type: "plain" };
 const pausedEvent = { type: builtin("paused") };
@@ -8,17 +8,6 @@ const pausedEvent = { type: builtin("paused") };
 /** A crash and a start: another engine over what is on disk. What the old one still tries comes to nothing. */
 function restarted(world: World, seed = 2): World {
   return createWorld({ directory: world.directory, clock: world.clock, seed });
-}
-
-/** An engine that stops dead where `dies` says so: nothing of it reaches the log any more. */
-function mortal(dies: (call: Parameters<Intercept>[0]) => boolean): World {
-  let dead = false;
-  return createWorld({
-    async intercept(call, proceed) {
-      dead ||= dies(call);
-      return dead ? new Promise(() => {}) : proceed();
-    },
-  });
 }
 
 function createGate(): { opened: Promise<void>; open(): void } {
@@ -240,7 +229,7 @@ describe("after a crash", () => {
     },
     { name: "before it was noted as told", dies: ({ operation }: Call) => operation === "settle" },
   ])("$name, every birth is told once", async ({ dies }) => {
-    const world = mortal(dies);
+    const world = dyingAt(dies);
     for (const path of ["/a/b/c", "/a/d", "/e"]) await Promise.race([world.append(path, plain), untilQuiet()]);
     await untilQuiet();
     const next = restarted(world);
@@ -267,7 +256,7 @@ describe("after a crash", () => {
       dies: ({ operation, arguments: [, from] }: Call) => operation === "settle" && from === "deletion",
     },
   ])("$name, every deletion is told once", async ({ dies }) => {
-    const world = mortal(dies);
+    const world = dyingAt(dies);
     await world.append("/a/b", plain);
     await untilQuiet();
     await world.engine.delete("public", "/a/b", { children: false });
@@ -374,7 +363,7 @@ describe("when an ancestor cannot be told", () => {
   });
 
   test("a directory that cannot be asked at start is asked again", async () => {
-    const first = mortal(({ operation, path }) => operation === "append" && path === "/");
+    const first = dyingAt(({ operation, path }) => operation === "append" && path === "/");
     await first.append("/a", plain);
     await untilQuiet();
     let refusals = 2;
@@ -396,7 +385,7 @@ describe("when an ancestor cannot be told", () => {
   });
 
   test("a clock that was set back before a restart delays the news until that time, and no longer", async () => {
-    const first = mortal(({ operation, path }) => operation === "append" && path === "/");
+    const first = dyingAt(({ operation, path }) => operation === "append" && path === "/");
     await first.append("/a", plain);
     await untilQuiet();
     first.clock.jump(-3_600_000);

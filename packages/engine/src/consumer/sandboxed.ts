@@ -17,6 +17,7 @@ import {
 import {
   type CodeError,
   isSandboxError,
+  noCalls,
   type SandboxCall,
   type SandboxCalls,
   type SandboxDelivery,
@@ -103,7 +104,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
     for (let after = base; after < settled; ) {
       const { events, through } = await house.read(after, settled, { types, shared: false });
       for (const part of inParts(events)) {
-        const result = await deliver({ ...given, base, events: part }, quiet);
+        const result = await deliver({ ...given, base, events: part }, noCalls);
         if (result.is === "state-missing") return;
         base = part.at(-1)?.offset ?? base;
         given = {};
@@ -153,7 +154,7 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
 
   /** What `reduce` says is said of the last event that it is given. */
   function folding(): SandboxCalls {
-    return { ...quiet, logger: opening.loggerAt(Math.max(offset, 1)) };
+    return { ...noCalls, logger: opening.loggerAt(Math.max(offset, 1)) };
   }
 
   async function callHook(call: SandboxCall, about: number, tools: Tools): Promise<void> {
@@ -210,16 +211,6 @@ export function openSandboxed(sandboxed: SandboxedProcessor, slug: string, openi
 }
 
 type Tools = Omit<HookArguments<unknown> & CatchUpArguments<unknown>, "state" | "event" | "attempt" | "streamPath">;
-
-/** Where no hook is called, nothing is asked for. */
-const quiet: SandboxCalls = {
-  append: () => Promise.reject(new Error("Nothing is called.")),
-  signal: new AbortController().signal,
-  abort: () => {},
-  logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
-  waitUntil: () => undefined,
-  refused: () => {},
-};
 
 /** One at least. */
 function inParts(events: readonly StreamEvent[]): StreamEvent[][] {

@@ -2,7 +2,7 @@
 import { createInProcessExpressions, createManualClock } from "@millrace/testing";
 import { expect, test } from "vitest";
 import { acknowledging, createPeer, type Peer } from "../../test/peer.ts";
-import { ofType, pass } from "../../test/processors.ts";
+import { gate, ofType, pass } from "../../test/processors.ts";
 import { breakerOff, plainSecrets, pushingWorld, subscription, subscriptionEvent } from "../../test/pushing.ts";
 import { builtin, type World } from "../../test/world.ts";
 import { ExpressionError, type Expressions } from "../ports/expressions.ts";
@@ -256,22 +256,28 @@ test("is no more than the peer reads: while there is no room nothing more is sen
   expect(peer.ends).toEqual(["4008 no acknowledgement in time"]);
 });
 
+/** A world in which something is done, or waited for, before each evaluation. */
+async function filtering(peer: Peer, before: (event: string) => Promise<void> | undefined) {
+  const inside = createInProcessExpressions();
+  const expressions: Expressions = {
+    async evaluate(rule, event) {
+      await before(event);
+      return inside.evaluate(rule, event);
+    },
+    close: () => inside.close(),
+  };
+  const world = pushingWorld({ outbound: peer, secrets: plainSecrets(), expressions }, { clock: createManualClock() });
+  await world.append("/s", breakerOff);
+  return world;
+}
+
 test("a filter that lets little through is asked once for each event", async () => {
   const peer = acknowledging();
-  const expressions = createInProcessExpressions();
   let asked = 0;
-  const counting: Expressions = {
-    evaluate(rule, event) {
-      if (event.includes('"type":"a"')) asked++;
-      return expressions.evaluate(rule, event);
-    },
-    close: () => expressions.close(),
-  };
-  const world = pushingWorld(
-    { outbound: peer, secrets: plainSecrets(), expressions: counting },
-    { clock: createManualClock() },
-  );
-  await world.append("/s", breakerOff);
+  const world = await filtering(peer, (event) => {
+    if (event.includes('"type":"a"')) asked++;
+    return undefined;
+  });
   await world.append("/s", socket({ jsonataFilter: "payload.n % 100 = 0" }));
   await appendMany(world, 2_500);
   await pass(world, 2_000);
@@ -282,21 +288,8 @@ test("a filter that lets little through is asked once for each event", async () 
 
 test.each(["in its turn", "ahead of it"])("nothing of a deleted stream is sent, looked at %s", async (when) => {
   const { peer, ack } = patientPeer();
-  const expressions = createInProcessExpressions();
-  let go = () => {};
-  const gone = new Promise<void>((resolve) => (go = resolve));
-  const waiting: Expressions = {
-    async evaluate(rule, event) {
-      if (JSON.parse(event).payload?.n === "late") await gone;
-      return expressions.evaluate(rule, event);
-    },
-    close: () => expressions.close(),
-  };
-  const world = pushingWorld(
-    { outbound: peer, secrets: plainSecrets(), expressions: waiting },
-    { clock: createManualClock() },
-  );
-  await world.append("/s", breakerOff);
+  const { opened, open } = gate();
+  const world = await filtering(peer, (event) => (JSON.parse(event).payload?.n === "late" ? opened : undefined));
   await world.append("/s", socket());
   await appendMany(world, 1);
   if (when === "in its turn") ack(4);
@@ -305,7 +298,7 @@ test.each(["in its turn", "ahead of it"])("nothing of a deleted stream is sent, 
   await pass(world, 500);
   expect(offsets(peer)).toEqual([4]);
   await world.engine.delete("public", "/s", { children: false });
-  go();
+  open();
   await pass(world, 2_000);
   expect(offsets(peer)).toEqual([4]);
 });

@@ -107,6 +107,16 @@ export interface SandboxCalls extends Pick<HookArguments<unknown>, "append" | "s
   refused(message: string): void;
 }
 
+/** Of a delivery that calls no hook: nothing is asked for. */
+export const noCalls: SandboxCalls = {
+  append: () => Promise.reject(new Error("Nothing is called.")),
+  signal: new AbortController().signal,
+  abort: () => {},
+  logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+  waitUntil: () => undefined,
+  refused: () => {},
+};
+
 export type SandboxResult =
   /** There is no state of that name at `base`: nothing was done. */
   | { is: "state-missing" }

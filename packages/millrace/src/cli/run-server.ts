@@ -1,5 +1,7 @@
 /** The server in the foreground: one line on stdout when ready, logs on stderr, a clean end on SIGTERM and SIGINT. */
+import type { RequestNote } from "@millrace/http";
 import { type Logger, pino } from "pino";
+import { isSandboxEnd } from "../sandbox/sandbox-end.ts";
 import { type RunningServer, type ServeOptions, serve } from "../serve.ts";
 import { escapeControls } from "./escape-controls.ts";
 import { isLoopback } from "./loopback.ts";
@@ -8,7 +10,7 @@ export async function runServer(options: Omit<ServeOptions, "onFatal">, logLevel
   const log = createLog(logLevel);
   const server = await serve({
     ...options,
-    onFault: (error, request) => log.error({ err: error, ...request }, "a request or an effect failed"),
+    onFault: (error, request) => logFault(log, error, request),
     onRefusal({ code, status, message }, request) {
       log.debug({ code, status, detail: message, ...request }, "refused");
     },
@@ -32,6 +34,16 @@ export async function runServer(options: Omit<ServeOptions, "onFatal">, logLevel
   await closeOrGiveUp(server);
   log.info("stopped");
   return 0;
+}
+
+/** What deployed code did to its process is no fault of the server: its stack would lead nowhere. */
+function logFault(log: Logger, error: unknown, request: RequestNote | undefined): void {
+  if (!isSandboxEnd(error)) {
+    log.error({ err: error, ...request }, "a request or an effect failed");
+    return;
+  }
+  const { project, death, said, message } = error;
+  log.warn({ project, death, ...(said === "" ? {} : { said }) }, message);
 }
 
 /** Nobody waits for it: it takes as long as all the rest of the start. */

@@ -1,25 +1,16 @@
 /** Whatever the code does, a delivery comes to an end. */
-import type { SandboxCalls, SandboxDelivery } from "@millrace/engine";
+import { noCalls, type SandboxDelivery } from "@millrace/engine";
 import type { StreamEvent } from "@millrace/protocol";
 import { expect, test } from "vitest";
 import { Delivery } from "./delivery.ts";
 import type { ToRunner } from "./messages.ts";
-
-const calls: SandboxCalls = {
-  append: () => Promise.reject(new Error("nothing is appended")),
-  signal: new AbortController().signal,
-  abort: () => {},
-  logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
-  waitUntil: () => undefined,
-  refused: () => {},
-};
 
 function deliver(delivery: Partial<SandboxDelivery>) {
   const sent: ToRunner[] = [];
   const running = new Delivery({
     id: 1,
     delivery: { state: "one", base: 3, events: [], ...delivery },
-    calls,
+    calls: noCalls,
     place: { path: "/s", slug: "code", epoch: 2, configuredAt: 2 },
     activity: { suspect: "s", deed: { what: "fold", through: 1 }, sentAt: 0, questions: 0, cpuMs: 450 },
     foldMs: 20,

@@ -12,6 +12,8 @@ export interface Places {
    * @throws SandboxError "unavailable" when there is none
    */
   take(project: string): () => void;
+  /** How many more this project may have now. */
+  left(project: string): number;
 }
 
 export function createPlaces(max: ProcessesMax): Places {
@@ -19,6 +21,7 @@ export function createPlaces(max: ProcessesMax): Places {
   let all = 0;
 
   return {
+    left: (project) => Math.min(max.ofProject - (taken.get(project) ?? 0), max.all - all),
     take(project) {
       const own = taken.get(project) ?? 0;
       if (own >= max.ofProject) throw full(`${own} sandbox processes of the project ${project} are busy already`);

@@ -41,6 +41,8 @@ export interface StarterNeeds extends StarterOptions {
 export interface ProcessStarter {
   /** Rejects with SandboxError "unavailable". */
   start(project: string, attribution: Pick<Attribution, "callOf">, memoryMb?: number): Promise<WorkerdProcess>;
+  /** How many more processes this project may have now. */
+  placesLeft(project: string): number;
   /** For people: how processes are shut in. */
   isolation(): Promise<SandboxIsolation>;
   /** Once none runs any more: nothing of them is left. */
@@ -116,6 +118,7 @@ export function createProcessStarter(needs: StarterNeeds): ProcessStarter {
 
   return {
     start,
+    placesLeft: places.left,
     isolation: () => look().catch(unknownFor),
     clear() {
       if (directory !== undefined) removeDirectory(directory);

@@ -16,6 +16,8 @@ export interface HouseNeeds {
   isolatesMax: number;
   loadsMax: number;
   ownMax: number;
+  /** How many more processes the project may have. */
+  placesLeft(): number;
 }
 
 export class ProjectHouse {
@@ -26,7 +28,7 @@ export class ProjectHouse {
   readonly #shared: ProjectProcesses;
   readonly #own: OwnProcesses;
 
-  constructor({ start, ended, burning, isolatesMax, ownMax, ...needs }: HouseNeeds) {
+  constructor({ start, ended, burning, isolatesMax, ownMax, placesLeft, ...needs }: HouseNeeds) {
     // A little behind the moment at which one that burns would be ended.
     const suspects = createSuspects(burning.windowMs + 2 * burning.holdMs + 2 * burning.lookEveryMs);
     this.suspects = suspects;
@@ -47,7 +49,7 @@ export class ProjectHouse {
         },
       });
     this.#own = new OwnProcesses({ make, ownMax });
-    this.quarantine = new Quarantine({ ...needs, start, suspects });
+    this.quarantine = new Quarantine({ ...needs, start, suspects, placesLeft });
   }
 
   /** There will be something to load. What has a process of its own is rare enough to wait for it. */

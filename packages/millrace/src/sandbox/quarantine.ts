@@ -21,6 +21,8 @@ import type { WorkerdProcess } from "./workerd-process.ts";
 export interface QuarantineNeeds {
   /** @param memoryMb what its code may hold, where that is said */
   start(room: Pick<Room, "callOf">, memoryMb?: number): Promise<WorkerdProcess>;
+  /** How many more processes there may be. */
+  placesLeft(): number;
   suspects: Suspects;
   nextId(): number;
 }
@@ -52,8 +54,13 @@ interface Cell {
 const harmlessMs = 1_000;
 /** At the same time: on a machine with few cores, more would take the time from each other. */
 const atATime = 2;
-/** Most of these are idle most of the time. */
-const slowAtATime = 4;
+/**
+ * Most of these are idle most of the time, and each end of the process of all interrupts all: with half as many, twice
+ * to three times as many ends are needed until the one is found that did it.
+ */
+const slowAtATime = 8;
+/** For those that cannot run elsewhere meanwhile. */
+const placesKept = 4;
 /** What it may have left behind comes behind something that it does: so long that is waited for. */
 const actsWithinMs = 30_000;
 
@@ -140,7 +147,7 @@ export class Quarantine {
     const holdMs = suspects.isSuspect(tenant.code) ? undefined : suspects.holdMsOf(suspect);
     const isSlow = holdMs !== undefined;
     if (!isSlow) this.#wanting++;
-    const leave = isSlow ? this.#slowTurns.takeNow() : await this.#turns.take(() => rankOf(suspects, tenant));
+    const leave = isSlow ? this.#slowTurn() : await this.#turns.take(() => rankOf(suspects, tenant));
     if (leave === undefined) return undefined;
     if (!isSlow) this.#wanting--;
     try {
@@ -171,6 +178,10 @@ export class Quarantine {
     } finally {
       if (this.#wanting === 0) this.#giveUpAhead();
     }
+  }
+
+  #slowTurn(): (() => void) | undefined {
+    return this.#needs.placesLeft() > placesKept ? this.#slowTurns.takeNow() : undefined;
   }
 
   async #roomFor(memoryMb: number | undefined): Promise<Room> {

@@ -23,6 +23,7 @@ import { createProcessStarter, type StarterOptions } from "./process-starter.ts"
 import { ProjectHouse } from "./project-house.ts";
 import type { LoadedIsolate } from "./project-processes.ts";
 import { convictionOf, isSuspect } from "./quarantine.ts";
+import { SandboxEnd } from "./sandbox-end.ts";
 import { warmUpSoon } from "./warm-up.ts";
 import { workerModules } from "./worker-modules.ts";
 import { defaultCompatibilityDate } from "./workerd-binary.ts";
@@ -94,9 +95,10 @@ export function createWorkerdSandbox(options: WorkerdSandboxOptions): WorkerdSan
     const { isolatesMax = isolatesMaxDefault, loadsMax = loadsMaxDefault, ownMax = ownMaxDefault } = options;
     const house = new ProjectHouse({
       start: (attribution, memoryMb) => starter.start(project, attribution, memoryMb),
+      placesLeft: () => starter.placesLeft(project),
       ended({ death, said }) {
         if (death === "stopped") return;
-        options.onFault(new Error(`A sandbox process of ${project} ended (${death}). ${said}`));
+        options.onFault(new SandboxEnd(project, death, said));
       },
       ...{ nextId, burning, isolatesMax, loadsMax, ownMax },
     });

@@ -14,10 +14,11 @@ import { messageOf, type Outcome } from "./hook-run.ts";
 import { Hooks } from "./hooks.ts";
 import type { DeliveryHouse } from "./house.ts";
 import { isYetToCome, unloadedAt } from "./inherited.ts";
-import { Leavable } from "./leavable.ts";
 import { handOver, openFolded, snapshotOf } from "./load.ts";
 import { dueAfter, needsCode, owes, type Standing, waits } from "./owing.ts";
+import { Preparing } from "./preparing.ts";
 import { encodeProgress, isAtRest } from "./progress-row.ts";
+import { Resumption } from "./resumption.ts";
 import { scan } from "./scan.ts";
 import { type Beginning, type ConsumerSpec, type DeliveryKind, type LoadedProcessor, nameOfConsumer } from "./spec.ts";
 import { withCode } from "./with-code.ts";
@@ -57,10 +58,8 @@ export class Consumer {
   #looping = false;
   #stopped = false;
   #whenStill: (() => void)[] = [];
-  #stopWaiting: (() => void) | undefined;
-  /** Code may take as long as it likes to load or to fold, and nobody needs to see the end of it. */
-  #loading: AbortController | undefined;
-  readonly #preparing = new Leavable();
+  readonly #resumption: Resumption;
+  readonly #preparing = new Preparing();
 
   constructor(kind: DeliveryKind, spec: ConsumerSpec, house: DeliveryHouse, from: Beginning) {
     this.kind = kind;
@@ -70,6 +69,7 @@ export class Consumer {
     this.name = nameOfConsumer(kind.kind, spec);
     this.newBehind = house.head();
     this.#from = from;
+    this.#resumption = new Resumption(house);
     const { start, driver, missedThrough } = begin(kind, spec, house, from);
     this.#start = start;
     this.#driver = driver;
@@ -88,7 +88,7 @@ export class Consumer {
   get idle(): boolean {
     if (this.#untold !== undefined || (this.#owes() && !this.#driver.paused)) return false;
     if (this.#folded?.isHolding() === true) return false;
-    return !this.#looping && this.#hooks.works.size === 0 && !this.#driver.dirty && this.#stopWaiting === undefined;
+    return !this.#looping && this.#hooks.works.size === 0 && !this.#driver.dirty && !this.#resumption.isAwaited;
   }
 
   /** Nothing is owed to it and nothing is to be saved: what most consumers of a stream are at most times. */
@@ -181,8 +181,7 @@ export class Consumer {
   async stop(reason: string, refusal?: StreamError): Promise<void> {
     this.#leave();
     this.#hooks.abort(reason, refusal);
-    this.#stopWaiting?.();
-    this.#stopWaiting = undefined;
+    this.#resumption.stop();
     await Promise.all([this.#still(), this.#hooks.works.stop(reason, refusal)]);
     this.#folded?.close();
     // At an orderly end it is written down that nobody needs to wonder what had begun.
@@ -200,7 +199,6 @@ export class Consumer {
 
   #leave(): void {
     this.#stopped = true;
-    this.#loading?.abort();
     this.#preparing.leave();
   }
 
@@ -348,9 +346,8 @@ export class Consumer {
 
   /** The driver starts anew, now that it is known whether there is an afterCatchUp. */
   async #load(): Promise<void> {
-    this.#loading = new AbortController();
     try {
-      const code = await this.code(this.#loading.signal);
+      const code = await this.#preparing.load((left) => this.code(left));
       this.#folded = await openFolded(this, code, this.#driver.progress.cursor);
     } catch (error) {
       // What it lacked may have gone because of what stopped it, as with a deletion.
@@ -358,8 +355,6 @@ export class Consumer {
       if (isStreamError(error, "unavailable")) throw error;
       const message = `The ${this.kind.kind} could not be loaded: ${messageOf(error)}`;
       return this.#hear({ is: "foldFailed", offset: unloadedAt(this), message });
-    } finally {
-      this.#loading = undefined;
     }
     const { decides, offset: folded } = this.#folded;
     const known = { start: this.#start, misses: this.kind.misses === true, missedThrough: this.#missedThrough };
@@ -406,11 +401,8 @@ export class Consumer {
   }
 
   async #folding(folding: Promise<void>): Promise<void> {
-    try {
-      await this.#preparing.over(folding);
-    } catch (error) {
-      this.#foldFailed(error);
-    }
+    const failed = await this.#preparing.fold(folding);
+    if (failed !== undefined) this.#foldFailed(failed);
   }
 
   #foldFailed(error: unknown): void {
@@ -439,7 +431,7 @@ export class Consumer {
     const situation = { isCut, clock, random, silentAboutReports };
     const { heard, message, isFailure, waitsFor } = afterCall(outcome, about, situation);
     if (isFailure === true) meter.hookFailures++;
-    if (waitsFor !== undefined) this.#waitFor(waitsFor);
+    if (waitsFor !== undefined) this.#resumption.awaitOf(waitsFor, () => this.#isDue());
     this.#hear(heard);
     if (message !== undefined) await this.#tellUntold({ offset: about.offset, message });
   }
@@ -454,14 +446,9 @@ export class Consumer {
     this.#untold = undefined;
   }
 
-  /** The other stream was resumed: no more waiting. Should that be missed, the ladder comes to it as well. */
-  #waitFor(path: string): void {
-    this.#stopWaiting?.();
-    this.#stopWaiting = this.house.onResumed(path, () => {
-      this.#stopWaiting = undefined;
-      this.#hear({ is: "due" });
-      this.wake();
-    });
+  #isDue(): void {
+    this.#hear({ is: "due" });
+    this.wake();
   }
 
   async #halt(step: Extract<Step, { do: "halt" }>): Promise<void> {
