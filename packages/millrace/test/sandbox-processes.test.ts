@@ -1,14 +1,18 @@
 /** Sandbox processes from outside: recycled, killed at bad moments, shut in, and gone with their sandbox. */
 import { execFile, spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { isSandboxError, noCalls } from "@millrace/engine";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { burningDefaults } from "../dist/sandbox/burning.js";
 import { dataBytesMax, findIsolation } from "../dist/sandbox/isolation.js";
 import { innermostOf } from "../dist/sandbox/process-figures.js";
+import { workerModules } from "../dist/sandbox/worker-modules.js";
 import { workerdBinary } from "../dist/sandbox/workerd-binary.js";
+import { WorkerdProcess } from "../dist/sandbox/workerd-process.js";
 import { counted, delivery, event, startSandbox } from "./sandboxes.ts";
 
 const isAlive = (pid: number) => spawnSync("kill", ["-0", String(pid)]).status === 0;
@@ -86,11 +90,25 @@ test("a hook that outlasts its grace is left behind, and holds nothing up", asyn
 
 test("a large state and large events go there and back", async () => {
   const { load } = startSandbox();
-  const processor = await load(1);
+  // Three quarters of what code may compute without limits of its own, where nobody else computes.
+  const processor = await load(1, "", { cpuMs: 5_000 });
   const state = JSON.stringify({ text: '\u00e9"'.repeat(2_000_000), counted: 0 });
   const large = { ...event, payload: { text: "x".repeat(5 << 20) } } as never;
   const result = await processor.deliver({ ...delivery, given: state, events: [large] }, noCalls);
   expect(result).toEqual({ ...counted, state: state.replace('"counted":0', '"counted":1') });
+});
+
+test("an error that is longer than any message is an error, and no end of the sandbox", async () => {
+  const { sandbox, load } = startSandbox();
+  const limits = { cpuMs: 5_000 };
+  const failing = await load(1, 'throw new Error("\\u6f22".repeat(5_700_000));', limits);
+  const tooLong = expect.stringContaining("The answer has more than");
+  expect(await failing.deliver(delivery, noCalls)).toMatchObject({ is: "hook-failed", error: { message: tooLong } });
+  const modules = { "p.js": 'throw new Error("\\u6f22".repeat(11_500_000));' };
+  const code = { project: "demo", main: "p.js", modules, env: {}, limits };
+  const place = { path: "/2", slug: "code", epoch: 2, configuredAt: 2 };
+  const unloaded = await sandbox.load(code, place).catch((error) => error);
+  expect(unloaded).toMatchObject({ reason: "code", message: expect.stringContaining("\u6f22\u6f22") });
 });
 
 test("a process that cannot be started leaves nothing behind", async () => {
@@ -112,6 +130,40 @@ test("a process that cannot be started leaves nothing behind", async () => {
   // At once, and once more.
   expect(closed).toHaveLength(2);
   for (const socketPath of closed) expect(existsSync(path.dirname(socketPath))).toBe(false);
+});
+
+test("a server that has no place for the files of processes is no fault of the code", async () => {
+  const { TMPDIR } = process.env;
+  process.env.TMPDIR = "/nowhere/at/all";
+  onTestFinished(() => {
+    if (TMPDIR === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = TMPDIR;
+  });
+  const faults: string[] = [];
+  const { load } = startSandbox({ onFault: ({ message }) => faults.push(message) });
+  const error = await load(1).catch((error) => error);
+  expect(error).toMatchObject({ reason: "unavailable", message: expect.stringMatching(/ENOENT.*\/nowhere/) });
+  expect(faults).toContain(error.message);
+});
+
+test("a process that is asked for a sign of life over and over keeps nothing of that", async () => {
+  const directory = mkdtempSync(path.join(tmpdir(), "millrace-watched-"));
+  const watched = await WorkerdProcess.start({
+    ...{ binary: workerdBinary(), directory, number: 1, modules: await workerModules(), burning: burningDefaults },
+    isolation: { wrap: (command) => command, description: "", missing: [] },
+    async listen(socketPath) {
+      writeFileSync(socketPath, "");
+      return { close: async () => {} };
+    },
+  });
+  onTestFinished(() => watched.stop());
+  const waiting = vi.spyOn(watched.ended, "then");
+  const deed = { what: "call", through: 1 } as const;
+  const over = watched.begin({ suspect: "s", deed, sentAt: performance.now(), questions: 0, cpuMs: 450 });
+  const began = performance.now();
+  await vi.waitFor(() => expect(watched.answeredAt).toBeGreaterThan(began + 300), 10_000);
+  over();
+  expect(waiting).not.toHaveBeenCalled();
 });
 
 test("with the sandbox all its processes end", async () => {
@@ -171,6 +223,18 @@ describe("how a process is shut in", () => {
     expect(/^Max core file size\s+0\s+0\s/m.test(has)).toBe(isLimited);
   });
 
+  test("a machine that has none of it holds up nobody who looks", async () => {
+    const file = fileURLToPath(new URL("../dist/sandbox/isolation.js", import.meta.url));
+    const code = `
+      const { findIsolation } = await import(${JSON.stringify(file)});
+      const { missing } = await findIsolation();
+      const timers = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+      console.log(missing.length > 2, timers);`;
+    const env = { PATH: "/nowhere" };
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", code], { env });
+    expect(stdout).toBe("true 0\n");
+  });
+
   test("what is missing is said, and how to have it", async () => {
     const { description, missing } = await findIsolation("/nowhere/workerd", { bwrap: false });
     expect(description).not.toMatch(/bwrap|a user of its own/);
@@ -182,4 +246,21 @@ test("a closed server leaves no timer behind that would hold up its end", async 
   const program = fileURLToPath(new URL("close-and-look.mjs", import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, [program], { timeout: 60_000 });
   expect(stdout).toBe("timers: 0\n");
+});
+
+test("where the server may open no more files, nothing more starts, and it goes on", async () => {
+  const program = fileURLToPath(new URL("without-descriptors.mjs", import.meta.url));
+  const line = 'ulimit -n 256 && exec "$0" "$1"';
+  const { stdout } = await promisify(execFile)("/bin/sh", ["-c", line, process.execPath, program], { timeout: 60_000 });
+  expect(stdout.trim().split("\n")).toEqual([
+    "done",
+    "done",
+    expect.stringMatching(/^unavailable: .*EMFILE/),
+    expect.stringMatching(/^unavailable: .*spawn .* EMFILE/),
+    // What cannot be found out is no reason to run code behind no walls.
+    expect.stringMatching(/^undefined: spawn .* EMFILE/),
+    expect.stringMatching(/^missing: what this machine offers \(spawn .* EMFILE\)/),
+    "done",
+    "true",
+  ]);
 });

@@ -196,3 +196,13 @@ test("a hook that was left behind, and comes to its end later, changes nothing",
   await scene.act({ n: 8 });
   expect(await scene.folded.state()).toEqual({ sum: 15, seen: [1, 2, 3, 4] });
 });
+
+test("an error whose stack is nothing but line breaks takes no time, of which everybody has only one", async () => {
+  const source = `export default { afterAppend() {
+    throw Object.assign(new Error("no"), { stack: "\\n".repeat(32 * 1024) });
+  } };`;
+  const scene = await sceneOf(source);
+  const began = performance.now();
+  await expect(scene.act({})).rejects.toThrow(/^no$/);
+  expect(performance.now() - began).toBeLessThan(300);
+});

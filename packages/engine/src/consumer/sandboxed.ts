@@ -243,7 +243,8 @@ function errorOf(error: CodeError): Error {
 
 /** The message, and the first of the author's own lines: who called a package, not where in it. */
 function textOf({ name, message, stack = "" }: CodeError): string {
-  const lines = stack.match(/^\s*at .*$/gm) ?? [];
+  // The code chose what it is: blanks that may be line breaks would be looked at once more for each of them.
+  const lines = stack.match(/^[ \t]*at .*$/gm) ?? [];
   const line = (lines.find((each) => /:\d+\)?$/.test(each) && !each.includes("node_modules/")) ?? lines[0])?.trim();
   const what = name === "Error" || message.startsWith(`${name}:`) ? message : `${name}: ${message}`;
   return line === undefined ? what : `${what} (${line})`;

@@ -18,7 +18,8 @@ interface OpenWork {
   end(error?: Error): void;
 }
 
-const never = new Promise<never>(() => {});
+/** A new one each time: what waits for a promise is kept by it. */
+const never = () => new Promise<never>(() => {});
 const over: CodeError = { name: "Error", message: "This call is over." };
 
 export function createBridge(calls: SandboxCalls): Bridge {
@@ -45,7 +46,7 @@ export function createBridge(calls: SandboxCalls): Bridge {
   }
 
   async function answerOf(append: () => ReturnType<SandboxCalls["append"]>): ReturnType<Bridge["append"]> {
-    if (interrupted !== undefined) return never;
+    if (interrupted !== undefined) return never();
     try {
       return { event: await append() };
     } catch (error) {
@@ -59,7 +60,7 @@ export function createBridge(calls: SandboxCalls): Bridge {
       if (append === undefined) return { error: over };
       const answer = await answerOf(() => append(input as Parameters<SandboxCalls["append"]>[0]));
       // Whoever asked is gone.
-      return interrupted === undefined ? answer : never;
+      return interrupted === undefined ? answer : never();
     },
     async open(name) {
       try {

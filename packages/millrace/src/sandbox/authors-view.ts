@@ -21,7 +21,8 @@ export function asAuthorsError(error: unknown, { locate }: Compiled): unknown {
   if (codeError === undefined) return error;
   const { message: said, stack = "" } = locate(codeError);
   const text = withoutRuntime(said);
-  const line = /^\s*at (.*)$/m.exec(stack)?.[1];
+  // Here and below the code chose what it is: no blank is a line break, or each of them would begin a search of its own.
+  const line = /^[ \t]*at (.*)$/m.exec(stack)?.[1];
   return new SandboxError("code", line === undefined ? text : `${text} (at ${line})`);
 }
 
@@ -44,5 +45,5 @@ export function authorsLogger(logger: Logger, { locateText }: Compiled): Logger 
 function withoutRuntime(said: string): string {
   return said
     .replace(/^Failed to start Worker:\s*(Uncaught )?/, "")
-    .replace(/\n\s+at (?:processor|harness)\.js.*$/gm, "");
+    .replace(/\n[ \t]+at (?:processor|harness)\.js.*$/gm, "");
 }

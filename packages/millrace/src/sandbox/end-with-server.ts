@@ -43,7 +43,8 @@ export function spawnWithServer(command: readonly string[], { limits, ...options
   const [program = "", ...args] = hasShell ? [shell, "-c", script, "sh", ...command] : command;
   const stdio: SpawnOptions["stdio"] = ["ignore", "ignore", "pipe", "pipe", "pipe"];
   const child = spawn(program, args, { ...options, stdio, detached: process.platform !== "win32" });
-  const end = child.stdio[lifeline];
+  // Where no file can be opened any more there are no pipes either, whatever the types say; "error" follows.
+  const end = child.stdio?.[lifeline];
   end?.on("error", () => {});
   child.once("exit", () => {
     end?.destroy();

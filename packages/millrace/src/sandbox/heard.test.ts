@@ -100,19 +100,56 @@ test("errors are texts of some length", () => {
   });
 });
 
+const nested = (depth: number) => [
+  `{"a":${"[".repeat(depth)}${"]".repeat(depth)}}`,
+  `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`,
+];
+
 test("what is nested so deep that nobody can write it any more ends nothing", () => {
-  const lists = `${"[".repeat(1_000_000)}${"]".repeat(1_000_000)}`;
-  const objects = `${'{"a":'.repeat(1_000_000)}1${"}".repeat(1_000_000)}`;
-  for (const deep of [`{"a":${lists}}`, objects]) {
-    const body = `{"is":"hook-failed","error":{"name":"E","message":"m","code":"not_found","data":${deep}},"passedOver":[]}`;
-    expect(resultOf(body, { events: [] })).toEqual({
-      is: "hook-failed",
-      error: { name: "E", message: "m", code: "not_found" },
-      passedOver: [],
-    });
+  for (const deep of nested(1_000_000)) {
     expect(heardOf(`{"is":"load-failed","error":{"message":"m","code":"x","data":${deep}}}`)?.message).toEqual({
       is: "load-failed",
       error: { name: "Error", message: "m", code: "x" },
     });
   }
+});
+
+test("an error with what is nested too deeply is the error without it", () => {
+  for (const deep of nested(9_000)) {
+    const error = `{"name":"E","message":"m","code":"not_found","data":${deep}}`;
+    expect(resultOf(`{"is":"hook-failed","error":${error},"passedOver":[]}`, { events: [] })).toEqual({
+      is: "hook-failed",
+      error: { name: "E", message: "m", code: "not_found" },
+      passedOver: [],
+    });
+  }
+});
+
+describe("what would take seconds to read is not read", () => {
+  const deep = "[".repeat(2_000_000) + "]".repeat(2_000_000);
+  const wide = `{"is":"done","passedOver":[${"[],".repeat(1_300_000)}0]}`;
+  const nothing = { events: [], wantState: true };
+
+  test.each([
+    ["a result that is nested deeply", () => resultOf(deep, nothing)],
+    ["a result of a million parts", () => resultOf(wide, nothing)],
+    ["a state that is nested deeply", () => resultOf(JSON.stringify({ is: "done", state: deep }), nothing)],
+  ])("%s", (_, read) => {
+    const began = performance.now();
+    expect(read()).toMatchObject({ is: "hook-failed", error: { message: expect.stringContaining("understood") } });
+    expect(performance.now() - began).toBeLessThan(150);
+  });
+
+  test("arguments that are nested deeply", () => {
+    const began = performance.now();
+    expect(argumentsOf(deep)).toEqual([]);
+    expect(performance.now() - began).toBeLessThan(150);
+  });
+
+  test("what only looks so, within a text, is read", () => {
+    const state = JSON.stringify({ text: `${"[".repeat(1_000)}\\"${",".repeat(200_000)}` });
+    const result = { is: "done", state, passedOver: [] };
+    expect(resultOf(JSON.stringify(result), nothing)).toEqual(result);
+    expect(argumentsOf(JSON.stringify([state, [[]]]))).toEqual([state, [[]]]);
+  });
 });

@@ -4,6 +4,7 @@
  */
 import type { CodeError, SandboxDelivery, SandboxDescription, SandboxResult } from "@millrace/engine";
 import type { JsonValue } from "@millrace/protocol";
+import { isWithinBounds, type JsonBounds } from "./json-bounds.ts";
 import { type FromRunner, type Question, questions, stateCharactersMax } from "./messages.ts";
 
 const nameCharactersMax = 200;
@@ -13,6 +14,10 @@ const dataCharactersMax = 16 * 1024;
 /** JSON is read without the stack, and written with it: what is too deep for that would end the server. */
 const dataDepthMax = 64;
 const stateDepthMax = 200;
+/** Deeper than anything that the code can have written with JSON.stringify, and read within some milliseconds. */
+const argumentsBounds: JsonBounds = { depth: 10_000 };
+/** What a delivery is answered with holds a state as a text, and for each event at most one that was passed over. */
+const resultBounds: JsonBounds = { ...argumentsBounds, parts: 100_000 };
 const typesMax = 1_000;
 
 type Unknown = Readonly<Record<string, unknown>>;
@@ -26,7 +31,7 @@ export function heardOf(text: string): { message: FromRunner; body: string } | u
 
 /** The arguments of a question; none where they are no list. */
 export function argumentsOf(body: string): readonly unknown[] {
-  const said = parsed(body);
+  const said = isWithinBounds(body, argumentsBounds) ? parsed(body) : undefined;
   return Array.isArray(said) ? said : [];
 }
 
@@ -60,7 +65,7 @@ function headOf(text: string): FromRunner | undefined {
 
 /** As an answer to this delivery; a failed hook where it is none. */
 export function resultOf(body: string, delivery: Pick<SandboxDelivery, "events" | "wantState">): SandboxResult {
-  const said = objectOf(parsed(body));
+  const said = isWithinBounds(body, resultBounds) ? objectOf(parsed(body)) : undefined;
   const offsets = new Set(delivery.events.map(({ offset }) => offset));
   if (said === undefined) return strange;
   switch (said.is) {
@@ -136,11 +141,7 @@ function passedOverIn(said: unknown, offsets: ReadonlySet<number>): { offset: nu
 
 function isState(state: unknown): state is string {
   if (typeof state !== "string" || state.length > stateCharactersMax) return false;
-  try {
-    return !isDeeper(JSON.parse(state), stateDepthMax);
-  } catch {
-    return false;
-  }
+  return isWithinBounds(state, { depth: stateDepthMax }) && parsed(state) !== undefined;
 }
 
 function objectOf(said: unknown): Unknown | undefined {

@@ -40,7 +40,7 @@ interface Offers {
 }
 
 /**
- * Never rejects: what cannot be tried is not there.
+ * Rejects where it cannot be told now, such as without descriptors: what runs behind no walls then would do so for ever.
  * @param binary what is to run, which another user may not be able to reach
  */
 export async function findIsolation(
@@ -129,9 +129,23 @@ function missingOf({ limits, setpriv, users, noNetwork, bwrap }: Offers, isRoot:
 }
 
 function works([command = "", ...args]: readonly string[]): Promise<boolean> {
-  return new Promise<boolean>((resolve) => {
-    const child = spawn(command, args, { stdio: "ignore", timeout: tryMs, killSignal: "SIGKILL" });
-    child.once("error", () => resolve(false));
-    child.once("exit", (code) => resolve(code === 0));
-  }).catch(() => false);
+  return new Promise<boolean>((resolve, reject) => {
+    const child = spawn(command, args, { stdio: "ignore" });
+    // One of spawn's own would go on where nothing was started, and hold up the end of whoever asks.
+    const late = setTimeout(() => child.kill("SIGKILL"), tryMs);
+    child.once("error", (error) => {
+      clearTimeout(late);
+      if (isShortage(error)) reject(error);
+      else resolve(false);
+    });
+    child.once("exit", (code) => {
+      clearTimeout(late);
+      resolve(code === 0);
+    });
+  });
+}
+
+/** Of descriptors, processes or memory: it says nothing of what is there. */
+function isShortage({ code = "" }: NodeJS.ErrnoException): boolean {
+  return ["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"].includes(code);
 }

@@ -1,7 +1,7 @@
 /** A connection to the runner of a sandbox process, over its unix socket. It ends once. */
 import { WebSocket } from "ws";
 import { heardOf } from "./heard.ts";
-import { encodeMessage, type FromRunner, type ToRunner } from "./messages.ts";
+import { encodeMessage, type FromRunner, messageBytesMax, type ToRunner } from "./messages.ts";
 
 export interface Line {
   /** @param body the JSON text that belongs to it */
@@ -11,8 +11,6 @@ export interface Line {
   readonly closed: Promise<void>;
 }
 
-/** Twice the largest state, since it is a text in a text. */
-const messageBytesMax = 32 * 1024 * 1024;
 /** A process that listens and says nothing: longer than one that is only busy keeps anybody waiting. */
 const openMs = 30_000;
 

@@ -6,6 +6,8 @@ import type { CodeError, SandboxDescription, SandboxLimits } from "@millrace/eng
 
 /** Of a state, as JSON. */
 export const stateCharactersMax: number = 8 * 1024 * 1024;
+/** Of a message: twice the largest state, since it is a text in a text. A longer one ends the line. */
+export const messageBytesMax: number = 32 * 1024 * 1024;
 /** Of what the code asks its host, such as an append: more is refused before it is sent. */
 export const askCharactersMax: number = 4 * 1024 * 1024;
 /** Of a line that it says: what the harness sends is far less, and code that goes around it gets no further. */

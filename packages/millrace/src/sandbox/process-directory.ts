@@ -18,7 +18,7 @@ export interface DirectoryNeeds {
 }
 
 export interface ProcessDirectory {
-  /** Takes all of it away. */
+  /** Takes all of it away, as far as that can be. Never rejects: most of the time nobody waits for it. */
   clear(): Promise<void>;
 }
 
@@ -27,7 +27,7 @@ export async function makeProcessDirectory(needs: DirectoryNeeds): Promise<Proce
   let gate: { close(): Promise<void> } | undefined;
   const clear = async () => {
     await gate?.close().catch(() => {});
-    rmSync(directory, { recursive: true, force: true });
+    removeDirectory(directory);
   };
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -40,6 +40,15 @@ export async function makeProcessDirectory(needs: DirectoryNeeds): Promise<Proce
     // It is tried again and again: on a machine that has no descriptors left, each would take one more.
     await clear();
     throw error;
+  }
+}
+
+/** As far as that can be: to look into a directory takes a descriptor. What is left lies where others clear, too. */
+export function removeDirectory(directory: string): void {
+  try {
+    rmSync(directory, { recursive: true, force: true });
+  } catch {
+    // Nobody could do more about it.
   }
 }
 

@@ -1,15 +1,16 @@
 /**
  * Starts sandbox processes: as many as there may be, each in a directory of its own, shut in by what this machine offers.
  */
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SandboxError } from "@millrace/engine";
+import { isSandboxError, SandboxError, type SandboxIsolation } from "@millrace/engine";
 import { deployedMemoryMbMax, deployedMemoryMbMin } from "@millrace/protocol";
 import type { BurningLimits } from "./burning.ts";
 import type { RunningCall } from "./delivery.ts";
 import { findIsolation, type Isolation } from "./isolation.ts";
 import { createPlaces, type ProcessesMax } from "./places.ts";
+import { removeDirectory } from "./process-directory.ts";
 import { workerModules } from "./worker-modules.ts";
 import { workerdBinary, workerdBinaryIfThere } from "./workerd-binary.ts";
 import { WorkerdProcess } from "./workerd-process.ts";
@@ -42,7 +43,8 @@ export interface ProcessStarter {
   start(project: string, attribution: Pick<Attribution, "callOf">, memoryMb?: number): Promise<WorkerdProcess>;
   /** How many more processes this project may have now. */
   placesLeft(project: string): number;
-  isolation(): Promise<Isolation>;
+  /** For people: how processes are shut in. */
+  isolation(): Promise<SandboxIsolation>;
   /** Once none runs any more: nothing of them is left. */
   clear(): void;
 }
@@ -59,9 +61,12 @@ export function createProcessStarter(needs: StarterNeeds): ProcessStarter {
   let started = 0;
   let looking: Promise<Isolation> | undefined;
 
-  /** Whoever asks first has it looked at. */
-  function isolation(): Promise<Isolation> {
-    looking ??= needs.isolation?.() ?? findIsolation(workerdBinaryIfThere());
+  /** Whoever asks first has it looked at, and where that cannot be, whoever asks next. */
+  function look(): Promise<Isolation> {
+    looking ??= (needs.isolation?.() ?? findIsolation(workerdBinaryIfThere())).catch((error) => {
+      looking = undefined;
+      throw error;
+    });
     return looking;
   }
 
@@ -78,7 +83,10 @@ export function createProcessStarter(needs: StarterNeeds): ProcessStarter {
       return process;
     } catch (error) {
       release();
-      throw error;
+      if (isSandboxError(error)) throw error;
+      // Such as a disk that is full: no fault of the code, which anything else would be taken for.
+      onFault(error as Error);
+      throw new SandboxError("unavailable", (error as Error).message);
     }
   }
 
@@ -90,7 +98,7 @@ export function createProcessStarter(needs: StarterNeeds): ProcessStarter {
     const binary = workerdBinary();
     directory ??= makeDirectory();
     const within = directory;
-    const [modules, walls] = await Promise.all([workerModules(), isolation()]);
+    const [modules, walls] = await Promise.all([workerModules(), look()]);
     const one = () => ({
       binary,
       isolation: walls,
@@ -105,22 +113,22 @@ export function createProcessStarter(needs: StarterNeeds): ProcessStarter {
           fixedHeader,
         }),
     });
-    try {
-      return await startedOrAgain(() => WorkerdProcess.start(one()), expectOpen);
-    } catch (error) {
-      onFault(error as Error);
-      throw new SandboxError("unavailable", (error as Error).message);
-    }
+    return await startedOrAgain(() => WorkerdProcess.start(one()), expectOpen);
   }
 
   return {
     start,
     placesLeft: places.left,
-    isolation,
+    isolation: () => look().catch(unknownFor),
     clear() {
-      if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+      if (directory !== undefined) removeDirectory(directory);
     },
   };
+}
+
+function unknownFor({ message }: Error): SandboxIsolation {
+  const missing = [`what this machine offers (${message}): it is looked at again, and no code runs before`];
+  return { description: "not known yet", missing };
 }
 
 /** Somebody else may have ended it while it booted. What is wrong with it is wrong again, and takes its time. */

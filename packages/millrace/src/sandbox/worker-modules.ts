@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { SandboxError } from "@millrace/engine";
 
 export interface WorkerModules {
   runner: string;
@@ -20,8 +21,12 @@ interface KeptModules extends WorkerModules {
 const workers = join(dirname(fileURLToPath(import.meta.url)), "worker");
 let known: Promise<WorkerModules> | undefined;
 
+/** Rejects with SandboxError "unavailable"; then whoever asks next has it tried again. */
 export function workerModules(): Promise<WorkerModules> {
-  known ??= keptOrMade(join(workers, "bundled.json"));
+  known ??= keptOrMade(join(workers, "bundled.json")).catch((error: Error) => {
+    known = undefined;
+    throw new SandboxError("unavailable", `The sandbox's own workers could not be made: ${error.message}`);
+  });
   return known;
 }
 

@@ -10,6 +10,7 @@ import { BurningWatch, type WatchedProcess } from "./burning-watch.ts";
 import { spawnWithServer } from "./end-with-server.ts";
 import { dataBytesMax } from "./isolation.ts";
 import { type Line, openLine } from "./line.ts";
+import { Pauses } from "./pauses.ts";
 import { type DirectoryNeeds, makeProcessDirectory, type ProcessDirectory } from "./process-directory.ts";
 import { cpuMsOf, dataBytesOf, heldBytesOf, innermostOf } from "./process-figures.ts";
 
@@ -40,6 +41,8 @@ export class WorkerdProcess {
   readonly #needs: ProcessNeeds;
   readonly #activities = new Activities();
   readonly ended: Promise<ProcessEnd>;
+  /** Until it has ended. */
+  readonly #pauses = new Pauses();
   /** Resolves when it is decided that it ends. */
   readonly over: Promise<void>;
   #tellOver: () => void = () => {};
@@ -99,6 +102,7 @@ export class WorkerdProcess {
       this.#hasEnded = true;
       clearInterval(this.#looking);
       this.#tellOver();
+      this.#pauses.over();
       return this.#endOf();
     });
     this.#cleared = closed.then(() => files.clear());
@@ -199,7 +203,7 @@ export class WorkerdProcess {
     const watched: WatchedProcess = {
       ...{ pid: this.#worker, activities: this.#activities },
       isOver: () => this.isOver,
-      pause: (milliseconds) => this.#pause(milliseconds),
+      pause: (milliseconds) => this.#pauses.pause(milliseconds),
       burns: (since) => this.#kill("burning", this.#activities.burned(since), tookCore(burning)),
     };
     this.#burning = new BurningWatch(watched, burning);
@@ -208,7 +212,9 @@ export class WorkerdProcess {
   }
 
   async #listening(): Promise<void> {
-    const listening = once(this.#child.stdio[3] as NodeJS.ReadableStream & NodeJS.EventEmitter, "data");
+    // Without pipes it did not even start.
+    const control = this.#child.stdio?.[3] as (NodeJS.ReadableStream & NodeJS.EventEmitter) | undefined;
+    const listening = control === undefined ? new Promise<never>(() => {}) : once(control, "data");
     const late = new AbortController();
     const first = await Promise.race([
       listening.then(() => "listening"),
@@ -224,7 +230,7 @@ export class WorkerdProcess {
 
   /** At its end the connection goes with it. When it does not end by itself, it is of no use. */
   async #lost(): Promise<void> {
-    await this.#pause(1_000);
+    await this.#pauses.pause(1_000);
     if (!this.#hasEnded) this.#kill("crash", this.#hung(Number.POSITIVE_INFINITY));
   }
 
@@ -269,7 +275,7 @@ export class WorkerdProcess {
     this.#control?.send({ is: "ping", id });
     let leftMs = this.#activities.cpuMsMax;
     while (!answered && !this.isOver) {
-      await Promise.race([pong, this.#pause(Math.min(lookEveryMs, Math.max(leftMs, lookEveryMsMin)))]);
+      await Promise.race([pong, this.#pauses.pause(Math.min(lookEveryMs, Math.max(leftMs, lookEveryMsMin)))]);
       // What fills memory computes, too: so this is asked first.
       if (!answered && this.#hoards()) return this.#kill("memory", this.#hung(sentAt));
       const cpuNow = cpuMsOf(this.#worker);
@@ -336,13 +342,6 @@ export class WorkerdProcess {
     const { memoryMb } = this.#needs;
     const why = end.death === "memory" && memoryMb !== undefined ? { why: tookMore(memoryMb) } : {};
     return { ...why, ...end, last, said };
-  }
-
-  /** Or until it has ended: a timer that is left would hold up the end of the server. */
-  async #pause(milliseconds: number): Promise<void> {
-    const late = new AbortController();
-    await Promise.race([this.ended, sleep(milliseconds, late.signal)]);
-    late.abort();
   }
 }
 

@@ -10,6 +10,7 @@ import {
   type SandboxDescription,
   SandboxError,
   type SandboxedProcessor,
+  type SandboxIsolation,
   type SandboxPlace,
   type SandboxResult,
 } from "@millrace/engine";
@@ -17,7 +18,6 @@ import { asAuthorsError, authorsLogger, type Compiled, withAuthorsLines } from "
 import { type BurningLimits, burningDefaults } from "./burning.ts";
 import { identityOf } from "./identity.ts";
 import type { Tenant } from "./isolate.ts";
-import type { Isolation } from "./isolation.ts";
 import type { LoadMessage } from "./messages.ts";
 import { createProcessStarter, type StarterOptions } from "./process-starter.ts";
 import { ProjectHouse } from "./project-house.ts";
@@ -43,7 +43,7 @@ export interface WorkerdSandboxOptions extends StarterOptions {
 
 export interface WorkerdSandbox extends Sandbox {
   /** For people: how processes are shut in. */
-  isolation(): Promise<Isolation>;
+  isolation(): Promise<SandboxIsolation>;
   /** Ids of the processes that run now. */
   readonly pids: readonly number[];
 }

@@ -45,15 +45,16 @@ function outputOf([program = "", ...args]: readonly string[], input: string): Pr
     const child = spawn(program, args, { env: {}, cwd: "/", stdio: ["pipe", "pipe", "ignore"], timeout: timeoutMs });
     const parts: Buffer[] = [];
     let bytes = 0;
-    child.stdout.on("data", (part: Buffer) => {
+    child.on("error", () => resolve(undefined));
+    // Where no file can be opened any more there are no pipes either, whatever the types say; "error" follows.
+    child.stdout?.on("data", (part: Buffer) => {
       parts.push(part);
       bytes += part.length;
       if (bytes > scriptBytesMax) child.kill("SIGKILL");
     });
-    child.stdin.on("error", () => {});
-    child.on("error", () => resolve(undefined));
+    child.stdin?.on("error", () => {});
     child.on("close", (code) => resolve(code === 0 ? Buffer.concat(parts).toString() : undefined));
-    child.stdin.end(input);
+    child.stdin?.end(input);
   });
 }
 

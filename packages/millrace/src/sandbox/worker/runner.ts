@@ -14,6 +14,7 @@ import {
   type FromRunner,
   type LoadMessage,
   logCharactersMax,
+  messageBytesMax,
   type Question,
   questions,
   stateCharactersMax,
@@ -155,7 +156,7 @@ function serveIsolate(socket: Socket, env: Environment, context: Context): void 
   async function deliver(id: number, delivery: string): Promise<void> {
     let told = false;
     const tell = (result: string, working: boolean) => {
-      if (!told) send({ is: "result", id, working }, result.length > resultCharactersMax ? tooLong : result);
+      if (!told) send({ is: "result", id, working }, isTooLong(result) ? tooLong : result);
       told = true;
     };
     const open: Delivery = {
@@ -203,11 +204,23 @@ function serveIsolate(socket: Socket, env: Environment, context: Context): void 
 
 /** A state is a text in a text. */
 const resultCharactersMax = 2 * stateCharactersMax + askCharactersMax;
+/** Beside the head of its message. */
+const resultBytesMax = messageBytesMax - 1_024;
 const tooLong = JSON.stringify({
   is: "hook-failed",
-  error: { name: "Error", message: `The answer has more than ${resultCharactersMax} characters.` },
+  error: {
+    name: "Error",
+    message: `The answer has more than ${resultCharactersMax} characters, or ${resultBytesMax} bytes.`,
+  },
   passedOver: [],
 });
+
+/** Sent all the same, it would end the line, and the hook would be called again as one that was interrupted. */
+function isTooLong(result: string): boolean {
+  if (result.length > resultCharactersMax) return true;
+  // Most have far too few characters to be counted.
+  return result.length > resultBytesMax / 3 && new TextEncoder().encode(result).length > resultBytesMax;
+}
 
 function tooMuch(characters: number, limit: number): CodeError {
   const message = `What was asked of the server has ${characters} characters, more than ${limit}.`;
@@ -234,10 +247,18 @@ function start(running: Promise<void> | undefined): void {
   running?.catch(() => {});
 }
 
+/** Of what an error says, so that it can be sent; the host keeps less. */
+const errorCharactersMax = 64 * 1024;
+
 function errorOf(error: unknown): CodeError {
-  if (!(error instanceof Error)) return { name: "Error", message: String(error) };
+  if (!(error instanceof Error)) return { name: "Error", message: bounded(error) };
   const { name, message, stack } = error;
-  return { name, message, ...(stack === undefined ? {} : { stack }) };
+  const said = { name: bounded(name), message: bounded(message) };
+  return stack === undefined ? said : { ...said, stack: bounded(stack) };
+}
+
+function bounded(said: unknown): string {
+  return String(said).slice(0, errorCharactersMax);
 }
 
 export default {
