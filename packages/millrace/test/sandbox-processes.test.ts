@@ -166,6 +166,18 @@ test("a process that is asked for a sign of life over and over keeps nothing of 
   expect(waiting).not.toHaveBeenCalled();
 });
 
+test("a state that is almost as large as one may be is no loop", async () => {
+  const { load } = startSandbox();
+  const processor = await load(1);
+  const many = Array.from({ length: 170_000 }, (_, n) => ({ number: n, what: '"\u00e9"', of: [n] }));
+  const stateOf = (counted: number) => JSON.stringify({ number: 1, counted, many });
+  expect(stateOf(0).length).toBeGreaterThan(7 << 20);
+  for (let counted = 0; counted < 3; counted++) {
+    const result = await processor.deliver({ ...delivery, given: stateOf(counted) }, noCalls);
+    expect(result).toEqual({ is: "done", state: stateOf(counted + 1), passedOver: [] });
+  }
+});
+
 test("with the sandbox all its processes end", async () => {
   const { sandbox, load } = startSandbox({ isolatesMax: 1 });
   const running = await Promise.all([load(1, "await new Promise((r) => setTimeout(r, 60_000));"), load(2)]);

@@ -15,6 +15,8 @@ import type { FromRunner, LoadMessage } from "./messages.ts";
 import type { WorkerdProcess } from "./workerd-process.ts";
 
 const cpuMsMax = 5_000;
+/** A large state takes its time to be read, looked at and written, whatever the code does: so much for each Mi characters. */
+const cpuMsOfState = 100;
 /** A module that waits for something at its top level waits for ever. */
 const loadMs = 30_000;
 /** The end of a connection is heard a little before that of its process, which says why. */
@@ -50,6 +52,8 @@ export class Isolate {
   #tellEnd: () => void = () => {};
   #tellRest: (() => void)[] = [];
   usedAt: number = performance.now();
+  /** Of the largest that it was given. */
+  #stateCharacters = 0;
 
   /** Rejects with SandboxError, by when it is known whether the process has ended, and why. */
   static async open(
@@ -95,6 +99,7 @@ export class Isolate {
     if (this.#ended !== undefined) throw this.#ended;
     this.usedAt = performance.now();
     const id = this.#needs.nextId();
+    this.#stateCharacters = Math.max(this.#stateCharacters, delivery.given?.length ?? 0);
     const activity = this.#activity(tenant.suspect, deedOf(delivery));
     const over = this.process.begin(activity);
     const { timeoutMs } = this.#needs.load.limits ?? {};
@@ -167,7 +172,8 @@ export class Isolate {
   }
 
   #activity(suspect: string, deed: Deed): Activity {
-    const cpuMs = Math.min(Math.max(this.#needs.load.limits?.cpuMs ?? cpuMsDefault, cpuMsDefault), cpuMsMax);
+    const ownMs = Math.min(Math.max(this.#needs.load.limits?.cpuMs ?? cpuMsDefault, cpuMsDefault), cpuMsMax);
+    const cpuMs = ownMs + (cpuMsOfState * this.#stateCharacters) / 2 ** 20;
     return { suspect, deed, sentAt: performance.now(), questions: 0, cpuMs };
   }
 

@@ -43,9 +43,17 @@ export function dataBytesOf(pid: number): number | undefined {
   return kilobytes === undefined ? undefined : Number(kilobytes) * 1_024;
 }
 
-/** The one at the end of a chain of wrappers that each started the next. */
+/** Of whom nothing is known. */
+const nobody = -1;
+
+/**
+ * The one at the end of a chain of wrappers that each started the next. Not every system says who started whom: then
+ * nothing is known of it, which is better than what the wrapper does, who only waits.
+ */
 export function innermostOf(pid: number): number {
-  const child = read(`/proc/${pid}/task/${pid}/children`)?.split(" ")[0];
+  const children = read(`/proc/${pid}/task/${pid}/children`);
+  if (children === undefined) return nobody;
+  const [child] = children.split(" ");
   return child === undefined || child === "" ? pid : innermostOf(Number(child));
 }
 
