@@ -16,6 +16,8 @@ import {
 import { haltedHere, type InheritedState, isInheritedHere, isOfAbove, resumedHere, withEnd } from "./inherited.ts";
 
 /** What must be known of one of them to run it; everything else stays in its event. */
+const ofThisStream = " of this stream";
+
 export interface Configured extends Omit<ConsumerSpec, "types"> {
   /** Present where it serves the streams below, too. */
   children?: ForChildren;
@@ -63,7 +65,7 @@ export function createConfigurations(family: Family): BuiltinProcessor<Configura
       if (Object.keys(state.bySlug).length < most || Object.hasOwn(state.bySlug, slug)) return;
       throw new StreamError("rate_limited", `This stream has ${most} ${unit} already. Remove some.`, {
         limit: most,
-        unit: `${unit} of this stream`,
+        unit: ofStream(unit),
       });
     },
 
@@ -84,6 +86,15 @@ export function createConfigurations(family: Family): BuiltinProcessor<Configura
       }
     },
   };
+}
+
+/** What a stream may have so many of, as a refusal names it. */
+function ofStream(unit: string): string {
+  return `${unit}${ofThisStream}`;
+}
+
+export function isOfStream(unit: string): boolean {
+  return unit.endsWith(ofThisStream);
 }
 
 /** Offset of the event that began what runs now: a configuration, or a resumption behind it. */

@@ -1,7 +1,7 @@
 /** What becomes of unbundled code: one answer for each source, whatever happens in between. */
 import type { JsonObject, StreamEvent } from "@millrace/protocol";
 import { expect, test } from "vitest";
-import { ofType, pass } from "../../test/processors.ts";
+import { gate, ofType, pass } from "../../test/processors.ts";
 import { builtin, createWorld, untilQuiet, type World, type WorldOptions } from "../../test/world.ts";
 import { createMemoryDirectory } from "../memory/memory-directory.ts";
 import type { Bundled, Bundler } from "../ports/bundler.ts";
@@ -85,6 +85,34 @@ test("what is wrong is an error that says what to repair, and the corrected sour
     [2, "processor.ts:1:2: no"],
     [4, "good"],
   ]);
+});
+
+test("a bundle that comes while too many appends wait is deployed when they are over", async () => {
+  const calls = held();
+  let isSlow = false;
+  const { opened, open } = gate();
+  const world = worldWith(calls.bundling, {
+    limits: { waitingAppends: 1 },
+    async intercept({ operation }, proceed) {
+      if (isSlow && operation === "append") await opened;
+      return proceed();
+    },
+  });
+  await world.append("/s", source("a", "code"));
+  await settle();
+  isSlow = true;
+  const others = [world.append("/s", { type: "one" }), untilQuiet().then(() => world.append("/s", { type: "two" }))];
+  await settle();
+  calls.waiting[0]?.({ modules: { "processor.js": "code" } });
+  await settle();
+  open();
+  await Promise.all(others);
+  await pass(world, 2_000);
+  // It was not taken, and is bundled once more.
+  calls.waiting[1]?.({ modules: { "processor.js": "code" } });
+  await pass(world, 5_000);
+  expect((await answers(world)).at(-1)).toEqual([2, "code"]);
+  expect(await ofType(world, builtin("error-occurred"))).toEqual([]);
 });
 
 test("depth counts on through the bundler, so that code which redeploys itself is found out", async () => {

@@ -13,12 +13,15 @@ import {
   type JsonObject,
   type JsonValue,
   parseEventInput,
+  type StreamError,
   type StreamEvent,
   sourceMain,
 } from "@millrace/protocol";
+import { isOfStream } from "../builtin/configurations.ts";
 import { sourceConfigured, sources } from "../builtin/sources.ts";
 import type { Bundled, Bundler } from "../ports/bundler.ts";
 import { type Slices, sliceOf } from "../state.ts";
+import { unavailable } from "../unavailable.ts";
 import { haltPayload, specsOf } from "./configured.ts";
 import type { ConsumerKind, ConsumerPlace } from "./spec.ts";
 
@@ -30,7 +33,7 @@ const messageCharactersMax = 8_192;
 const problemsMax = 20;
 const types: ReadonlySet<string> = new Set([sourceConfigured]);
 /** What the log would refuse for ever. */
-const hopelessCodes: ReadonlySet<string> = new Set(["invalid_request", "too_large", "rate_limited"]);
+const hopelessCodes: ReadonlySet<string> = new Set(["invalid_request", "too_large"]);
 
 interface SourcePayload extends JsonObject {
   slug: string;
@@ -125,9 +128,14 @@ async function deploy(
     });
   } catch (error) {
     if (outdated !== undefined) return say(faultAnswer(event, outdated));
-    if (isStreamError(error) && hopelessCodes.has(error.code)) return say(faultAnswer(event, error.message));
-    throw error;
+    if (isStreamError(error) && isHopeless(error)) return say(faultAnswer(event, error.message));
+    throw isStreamError(error, "rate_limited") ? unavailable(error.message) : error;
   }
+}
+
+/** What a stream may have stays as it is until somebody removes some; a queue that is full is only busy. */
+function isHopeless(error: StreamError): boolean {
+  return isStreamError(error, "rate_limited") ? isOfStream(error.data.unit) : hopelessCodes.has(error.code);
 }
 
 /** Appends an answer to a source, once: called again, also with another one, the first stands. */
