@@ -90,6 +90,7 @@ async function load(
   const { path } = place;
   const { slug, epoch, configuredAt } = spec;
   try {
+    left?.throwIfAborted();
     const sandboxed = await unlessLeft(sandbox.load(code, { path, slug, epoch, configuredAt }), left);
     return { open: (opening) => openSandboxed(sandboxed, slug, opening) };
   } catch (error) {

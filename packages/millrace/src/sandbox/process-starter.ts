@@ -99,6 +99,7 @@ export function createProcessStarter(needs: StarterNeeds): ProcessStarter {
     directory ??= makeDirectory();
     const within = directory;
     const [modules, walls] = await Promise.all([workerModules(), look()]);
+    expectOpen();
     const one = () => ({
       binary,
       isolation: walls,
