@@ -2,7 +2,7 @@
  * One simulated server: an engine over the disk, of which every operation waits until the simulation lets it happen.
  * A crash abandons it: nothing of it is answered, no timer fires, no gate opens any more.
  */
-import { createEngine, type Engine, HeadConflict, processorKind, type Secrets } from "@millrace/engine";
+import { createEngine, type Engine, HeadConflict, processorKind, type Sandbox, type Secrets } from "@millrace/engine";
 import { isStreamError } from "@millrace/protocol";
 import {
   createInProcessSandbox,
@@ -94,15 +94,25 @@ export function startServer(needs: ServerNeeds): Server {
   const kind = processorKind(async () => {
     throw new Error("not loaded in this way");
   });
-  const load: typeof kind.load = async ({ slug, epoch, configuredAt }, place) => {
+  /** Code takes its time now and then, while anything may happen to its stream. */
+  const untilLoaded = () => (chance.integer(4) === 0 ? gateOf(false)("load") : undefined);
+  const load: typeof kind.load = async ({ slug, epoch, configuredAt }, place, _cursor, left) => {
+    await unlessLeft(untilLoaded(), left);
     const payload = (await place.eventAt(configuredAt))?.payload as { script?: string } | undefined;
     if (!payload?.script?.startsWith(slug)) throw new Error(`${place.path}|${configuredAt} holds no code of ${slug}`);
     return processorOf(observer.seat({ path: place.path, slug, epoch, configuredAt }, gateOf(false)));
   };
-  const sandbox = createInProcessSandbox({
+  const inside = createInProcessSandbox({
     statesMax: 2,
     exportsOf: (_, place) => ({ default: processorOf(observer.seat(place, gateOf(true))) }),
   });
+  const sandbox: Sandbox = {
+    ...inside,
+    async load(...code) {
+      await untilLoaded();
+      return inside.load(...code);
+    },
+  };
 
   const server: Server = {
     name,
@@ -113,7 +123,7 @@ export function startServer(needs: ServerNeeds): Server {
     gone: false,
     stopped: false,
     endSandbox() {
-      sandbox.crash();
+      inside.crash();
       server.gates = server.gates.filter(({ inSandbox }) => !inSandbox);
     },
     get engine() {
@@ -135,6 +145,14 @@ export function startServer(needs: ServerNeeds): Server {
     },
   });
   return server;
+}
+
+async function unlessLeft(loading: Promise<void> | undefined, left: AbortSignal | undefined): Promise<void> {
+  if (loading === undefined) return;
+  const leaving = new Promise<never>((_, reject) => {
+    left?.addEventListener("abort", () => reject(new Error("Nobody waits for it any more.")));
+  });
+  await Promise.race([loading, leaving]);
 }
 
 /** There are none but those that are made. */
