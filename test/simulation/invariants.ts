@@ -4,6 +4,7 @@ import { type Deliveries, isAboutPusher } from "./deliveries.ts";
 import type { Disk, StoredProgress, StoredStream } from "./disk.ts";
 import { isAbout, type Observer } from "./observer.ts";
 import { isRepeating, type ProcessorReference, type ScheduleReference, timeAfter } from "./reference.ts";
+import { isFor } from "./scripts.ts";
 
 /** How far each cursor was judged, so that no event is looked at twice. */
 export type Judged = Map<string, number>;
@@ -28,9 +29,10 @@ export function* faultsOf(
 
 type IsDone = (event: StreamEvent) => boolean;
 
-/** It is not about the processor itself, or its hook has returned. */
+/** It is not for the processor, or its hook has returned. */
 function processorIsDone({ path }: StoredStream, slug: string, row: StoredProgress, { returned }: Observer): IsDone {
-  return (event) => isAbout(event, slug) || returned.has(`${path}|${slug}|${row.epoch}|${event.offset}`);
+  return (event) =>
+    isAbout(event, slug) || !isFor(event, slug) || returned.has(`${path}|${slug}|${row.epoch}|${event.offset}`);
 }
 
 /** It was delivered, or was not for it. */
@@ -124,7 +126,7 @@ function owedBy(
 
 function isAboutConsumer(event: StreamEvent, slug: string): boolean {
   const [kind = "", pusher] = slug.split("/");
-  return pusher === undefined ? isAbout(event, slug) : isAboutPusher(event, kind, pusher);
+  return pusher === undefined ? isAbout(event, slug) || !isFor(event, slug) : isAboutPusher(event, kind, pusher);
 }
 
 function nextTick(schedule: ScheduleReference, committedAt: number): number | null {

@@ -1,7 +1,7 @@
 /** Whoever watches from outside and survives every crash: which hooks began and returned, what was acknowledged. */
 import type { StreamEvent } from "@millrace/protocol";
-import type { Disk } from "./disk.ts";
-import { type FoldState, initialFold, type Seat } from "./scripts.ts";
+import type { Disk, StoredStream } from "./disk.ts";
+import { type FoldState, foldState, initialFold, isFor, type Seat } from "./scripts.ts";
 
 export interface Work {
   path: string;
@@ -44,7 +44,11 @@ export function createObserver(disk: Disk, alone: boolean, wrong: (message: stri
       began(event, state) {
         calls++;
         judgeCall(disk, place, event, state, wrong);
-        if (alone) judgeOrder(disk, place, event, works.values(), wrong);
+        if (!alone) return;
+        judgeOrder(disk, place, event, works.values(), wrong);
+        const row = disk.streams.get(path)?.progress.get(slug);
+        if (row?.epoch === epoch && event.offset <= row.cursor)
+          wrong(`${slug} is called for ${path}|${event.offset}, and its cursor is at ${row.cursor}`);
       },
       returned: (event) => returned.add(idOf(event.offset)),
       workAsked(name, offset) {
@@ -93,11 +97,21 @@ function judgeCall(
   if (stream === undefined || event.offset < stream.birthOffset) return;
   const stored = stream.events[event.offset - stream.birthOffset];
   if (stored?.type !== event.type) wrong(`${slug} is called for ${path}|${event.offset}, which is not on disk`);
-  const { count, hash } = stream.folds[event.offset - stream.birthOffset] ?? initialFold;
+  if (!isFor(event, slug)) wrong(`${slug} is called for ${path}|${event.offset}, which is not for it`);
+  const { count, hash } = foldFor(stream, slug, event.offset);
   if (state.count !== count || state.hash !== hash) {
     wrong(`${slug} is called for ${path}|${event.offset} with a state of ${state.count} events, not ${count}`);
   }
   if (isAbout(event, slug)) wrong(`${slug} is called for the error about itself at ${path}|${event.offset}`);
+}
+
+function foldFor({ events, folds, birthOffset }: StoredStream, slug: string, offset: number): FoldState {
+  const at = offset - birthOffset;
+  if (events.every((event) => isFor(event, slug))) return folds[at] ?? initialFold;
+  return events
+    .slice(0, at + 1)
+    .filter((event) => isFor(event, slug))
+    .reduce(foldState, initialFold);
 }
 
 /** What was cut short is settled, or told, before a hook begins for an event behind it. */

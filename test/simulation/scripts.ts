@@ -43,6 +43,8 @@ interface Script {
   appends(event: StreamEvent): { type: string; to?: string }[];
   /** Its reducer throws at events of this type. */
   poison?: string;
+  /** It has schemas for these, and hears of nothing else. */
+  types?: readonly string[];
   catchUp?(seat: Seat, args: CatchUpArguments<FoldState>): Promise<void>;
 }
 
@@ -82,6 +84,8 @@ export const scripts: Readonly<Record<string, Script>> = {
       await appendAll(seat, args);
     },
   },
+  /** Passes over all but pings. */
+  typed: { appends: (event) => (isPing(event) ? pong : none), act: appendAll, types: ["ping"] },
   poisoned: { appends: (event) => (isPing(event) ? pong : none), act: appendAll, poison: "poison" },
   /** Ends only when it is aborted. */
   stuck: {
@@ -163,12 +167,21 @@ function aborted(signal: AbortSignal): Promise<never> {
   });
 }
 
+export function isFor({ type }: StreamEvent, slug: string): boolean {
+  return scripts[slug]?.types?.includes(type) ?? true;
+}
+
+const anything = {
+  "~standard": { version: 1, vendor: "simulation", validate: (value: unknown) => ({ value }) },
+} as const;
+
 /** A processor as the engine loads it. `seat.slug` is the name of its script. */
 export function processorOf(seat: Seat): Processor<FoldState> {
   const script = scripts[seat.slug] as Script;
   return {
     slug: seat.slug,
     initialState: initialFold,
+    ...(script.types && { events: Object.fromEntries(script.types.map((type) => [type, anything])) }),
     reduce({ state, event }) {
       if (event.type === script.poison) throw new Error("poison");
       return foldState(state, event);
