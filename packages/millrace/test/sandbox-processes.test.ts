@@ -166,6 +166,31 @@ test("a process that is asked for a sign of life over and over keeps nothing of 
   expect(waiting).not.toHaveBeenCalled();
 });
 
+test("the end of a process interrupts what is asked of it once, however soon it is asked again", async () => {
+  const { load } = startSandbox();
+  const [healthy, looping] = [await load(1), await load(2, "for (;;);")];
+  let convicted: unknown;
+  void (async () => {
+    while (convicted === undefined) {
+      await looping.deliver(delivery, noCalls).catch((error) => {
+        if (error.reason === "code") convicted = error;
+      });
+    }
+  })();
+  let interruptions = 0;
+  let mostInARow = 0;
+  while (convicted === undefined) {
+    try {
+      await healthy.deliver(delivery, noCalls);
+      interruptions = 0;
+    } catch {
+      mostInARow = Math.max(mostInARow, ++interruptions);
+    }
+  }
+  expect(mostInARow).toBeGreaterThan(0);
+  expect(mostInARow).toBeLessThan(4);
+});
+
 test("a state that is almost as large as one may be is no loop", async () => {
   const { load } = startSandbox();
   const processor = await load(1);

@@ -96,10 +96,7 @@ export class Isolate {
   /** Rejects with SandboxError, by when it is known whether the process has ended, and why. */
   async deliver(delivery: SandboxDelivery, calls: SandboxCalls, tenant: Tenant): Promise<SandboxResult> {
     if (this.process.held !== undefined) await this.process.held;
-    // What never ran in it is not to be suspected of its end.
-    if (this.process.isOver) await this.#endOfProcess();
     if (this.#ended !== undefined) throw this.#ended;
-    if (this.process.isOver) throw new SandboxError("interrupted", "The sandbox ended.");
     this.usedAt = performance.now();
     const id = this.#needs.nextId();
     this.#stateCharacters = Math.max(this.#stateCharacters, delivery.given?.length ?? 0);
