@@ -60,6 +60,11 @@ export function acting(slug: string, type: string, act: (args: HookArguments<num
   });
 }
 
+const anything = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) } } as const;
+
+/** Of a processor that hears of these types alone, whatever their payloads are. */
+export const schemasOf = (types: readonly string[]) => Object.fromEntries(types.map((type) => [type, anything]));
+
 export async function pass(world: World, milliseconds: number, step = 500): Promise<void> {
   for (let passed = 0; passed < milliseconds; passed += step) {
     world.clock.advance(Math.min(step, milliseconds - passed));

@@ -1,7 +1,7 @@
 /** Another version of a processor that a stream above configured: what is for it, and what the one before had done with. */
 import { defineProcessor } from "@millrace/protocol";
 import { expect, test } from "vitest";
-import { after, configured, ofType, pass, removed, type Scripts, worldOf } from "../../test/processors.ts";
+import { after, configured, ofType, pass, removed, type Scripts, schemasOf, worldOf } from "../../test/processors.ts";
 import { builtin, untilQuiet, type World } from "../../test/world.ts";
 
 const forAll = { includeChildren: true };
@@ -15,14 +15,12 @@ async function say(world: World, path: string, ...events: { type: string }[]): P
   }
 }
 
-const anything = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) } } as const;
-
 /** Acts on these types alone; others are passed over, which is not written down. */
 const answering = (version: string, ...types: string[]) =>
   defineProcessor<number>({
     slug: "p",
     initialState: 0,
-    events: Object.fromEntries(types.map((type) => [type, anything])),
+    events: schemasOf(types),
     reduce: ({ state, event }) => {
       if (version === "halting" && event.type === "call") throw new Error("no calls");
       return state + 1;

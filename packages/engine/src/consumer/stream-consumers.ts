@@ -226,7 +226,8 @@ export class StreamConsumers {
     const snapshots: (Snapshot & { consumer: string })[] = [];
     const told = new Map<Consumer, () => void>();
     const replaced = slices === undefined ? [] : this.#replacedBy(slices);
-    for (const consumer of new Set([...this.#notAtRest(), ...replaced])) {
+    const stirred = this.#notAtRest();
+    for (const consumer of replaced.length === 0 ? stirred : new Set([...stirred, ...replaced])) {
       const { name } = consumer;
       const row = consumer.row(replaced.includes(consumer));
       if (row === undefined) continue;

@@ -13,6 +13,7 @@ import {
   pass,
   removed,
   resumedFrom,
+  schemasOf,
   worldOf,
 } from "../../test/processors.ts";
 import { builtin, createWorld, untilQuiet } from "../../test/world.ts";
@@ -294,14 +295,12 @@ test("what a load lacks because its stream was deleted meanwhile is no failure",
   expect(world.failures).toEqual([]);
 });
 
-const anything = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) } } as const;
-
 /** Acts on these types alone; others are passed over, which is not written down. */
 const answering = (version: string, ...types: string[]) =>
   defineProcessor<number>({
     slug: "p",
     initialState: 0,
-    events: Object.fromEntries(types.map((type) => [type, anything])),
+    events: schemasOf(types),
     reduce: ({ state }) => state + 1,
     async afterAppend({ event, append }) {
       await append({ type: "answer", payload: { version, of: event.offset } });

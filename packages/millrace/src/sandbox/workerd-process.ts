@@ -29,7 +29,7 @@ const hoardedBytes = 0.875 * dataBytesMax;
 /** What the runtime takes beside a full heap, such as compiled code and what is being collected: 3 to 13 MB were seen. */
 const besideHeapMb = 16;
 /** Of what it may have: from there on it may be the search for room that takes its time. */
-const crowded = 0.75;
+const crowdedShare = 0.75;
 /** How much the machine's other work goes before one that is busy for long. */
 const niceness = 5;
 const nicenessMax = 19;
@@ -316,7 +316,7 @@ export class WorkerdProcess {
     const { memoryMb } = this.#needs;
     if (memoryMb === undefined) return undefined;
     const heldMb = Math.min(Math.round(this.#heldMb()), memoryMb);
-    return heldMb < crowded * memoryMb ? undefined : computedCrowded(heldMb, memoryMb);
+    return heldMb < crowdedShare * memoryMb ? undefined : computedCrowded(heldMb, memoryMb);
   }
 
   #dataBytes(): number {
